@@ -1,0 +1,106 @@
+"""The errors that Dolly expects. Each carries the key of the sentence its user reads (bot/words).
+
+    DollyError
+    ├── SettingsError          settings are missing or malformed; holds every fault
+    ├── LocalPartError         a part of the one-machine default cannot start
+    ├── StoreUnavailable       the store does not answer in time
+    ├── LeaseLost              another worker has taken the turn over; nobody is told
+    ├── QuestionTooLong        the question alone does not fit the model's window
+    ├── EngineError            the engine gave no complete answer
+    │   ├── EngineUnreachable  no connection, or none in time
+    │   ├── EngineOverloaded   it is up, and has no free place
+    │   ├── EngineSlow         the first or the next token did not come in time
+    │   ├── EngineRefused      it will not take this request (wrong key, unknown model, too long …)
+    │   └── EngineBroke        it failed in the middle of an answer
+    └── SlackError             Slack refused what Dolly wanted to write; holds Slack's own error name
+
+`str(error)` is for the operator's log: it says what, where and what to do, and never holds a message's
+text, a token or a key.
+"""
+
+from typing import ClassVar
+
+
+class DollyError(Exception):
+    """An expected error."""
+
+    words_key: ClassVar[str] = "apology"
+
+
+class SettingsError(DollyError):
+    """Settings are missing or malformed.
+
+    `faults` has one sentence each: which setting, what is wrong with it, what to do.
+    """
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+class LocalPartError(DollyError):
+    """A part of the one-machine default (store, engine, workspace) cannot start or be used."""
+
+
+class StoreUnavailable(DollyError):
+    """The store does not answer in time."""
+
+    words_key = "store_unavailable"
+
+
+class LeaseLost(DollyError):
+    """Another worker has taken this turn over, so this one must write no more."""
+
+
+class QuestionTooLong(DollyError):
+    """The question alone does not fit the model's window."""
+
+    words_key = "question_too_long"
+
+
+class EngineError(DollyError):
+    """The engine gave no complete answer."""
+
+    words_key = "engine_broke"
+
+
+class EngineUnreachable(EngineError):
+    """There is no connection to the engine, or none in time."""
+
+    words_key = "engine_unreachable"
+
+
+class EngineOverloaded(EngineError):
+    """The engine is up and has no free place for this request."""
+
+    words_key = "engine_overloaded"
+
+
+class EngineSlow(EngineError):
+    """The first token, or the next one, did not come in time."""
+
+    words_key = "engine_slow"
+
+
+class EngineRefused(EngineError):
+    """The engine will not take this request: wrong key, unknown model, prompt too long."""
+
+    words_key = "engine_refused"
+
+
+class EngineBroke(EngineError):
+    """The engine failed in the middle of an answer."""
+
+    words_key = "engine_broke"
+
+
+class SlackError(DollyError):
+    """Slack refused a call.
+
+    `reason` is Slack's own error name, for example `not_in_channel`.
+    """
+
+    def __init__(self, method: str, reason: str) -> None:
+        super().__init__(f"Slack refused {method}: {reason}")
+        self.method = method
+        self.reason = reason
