@@ -1,0 +1,61 @@
+"""llama.cpp's server in a process of its own: `python -m bot.local.llama_server --help`. Started by engine.py."""
+
+import argparse
+import os
+import signal
+import sys
+import time
+
+import xllamacpp
+
+PARENT_POLL_SECONDS = 0.5
+WARNINGS_AND_ERRORS = 2
+"""llama.cpp's verbosity from which on nothing of a prompt or an answer is logged, nor a line per request."""
+
+PROMPT_CACHE_MIB = 256
+"""Memory for the processed prompts of idle conversations; llama.cpp's own default is 8 GiB."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Serves a GGUF file over HTTP on 127.0.0.1.")
+    parser.add_argument("model_path")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--slots", type=int, required=True, help="answers written at the same time")
+    parser.add_argument("--context-tokens-per-slot", type=int, required=True)
+    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--parent-pid", type=int, required=True, help="ends when this process is gone")
+    options = parser.parse_args()
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        server = xllamacpp.Server(_server_options(options))
+    except RuntimeError:
+        sys.exit(
+            f"llama.cpp cannot load {options.model_path}: is the file whole, and its kind of model known?"
+        )
+    print(f"Serving {options.model_path} on {server.listening_address}.", flush=True)
+    while os.getppid() == options.parent_pid:
+        time.sleep(PARENT_POLL_SECONDS)
+
+
+def _server_options(options: argparse.Namespace) -> xllamacpp.CommonParams:
+    params = xllamacpp.CommonParams()
+    params.model.path = options.model_path
+    params.hostnames = ["127.0.0.1"]
+    params.port = options.port
+    params.reuse_port = True  # engine.py holds the port, so that nobody takes it while this server restarts
+    params.n_parallel = options.slots
+    params.n_ctx = options.slots * options.context_tokens_per_slot
+    params.cpuparams.n_threads = options.threads
+    params.cpuparams_batch.n_threads = options.threads
+    params.cache_ram_mib = PROMPT_CACHE_MIB
+    params.endpoint_metrics = True
+    params.endpoint_slots = False  # it would show what is being asked
+    params.ui = False
+    params.cors_origins = ""  # no web page of elsewhere may use it through its reader's browser
+    params.verbosity = WARNINGS_AND_ERRORS
+    return params
+
+
+if __name__ == "__main__":
+    main()
