@@ -30,9 +30,10 @@ class LocalEngine:
         threads: int | None = None,
         port: int = 0,
     ) -> None:
-        """`slots` answers are written at the same time, each with a window of `context_tokens_per_slot` tokens,
-        or of the model's own where that is smaller. `threads` is all cores but one unless given: with a thread
-        on every core, one other busy process slows an answer to a twentieth. `port` 0 takes any free one.
+        """`slots` answers are written at the same time, each with a window of `context_tokens_per_slot`
+        tokens, or of the model's own where that is smaller. `threads` is all cores but one unless given:
+        with a thread on every core, other busy processes slow an answer to a twentieth. `port` 0 takes any
+        free one.
         """
         self._model_path = model_path.absolute()
         self._log_directory = log_directory

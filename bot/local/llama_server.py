@@ -1,16 +1,17 @@
-"""llama.cpp's server in a process of its own: `python -m bot.local.llama_server --help`. Started by engine.py."""
+"""llama.cpp's server in a process of its own, started by engine.py. `python -m bot.local.llama_server -h`."""
 
 import argparse
 import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 import xllamacpp
 
 PARENT_POLL_SECONDS = 0.5
-WARNINGS_AND_ERRORS = 2
-"""llama.cpp's verbosity from which on nothing of a prompt or an answer is logged, nor a line per request."""
+ERRORS = 1
+"""llama.cpp's verbosity at which nothing of a request is logged; its warnings quote malformed ones."""
 
 PROMPT_CACHE_MIB = 256
 """Memory for the processed prompts of idle conversations; llama.cpp's own default is 8 GiB."""
@@ -30,9 +31,7 @@ def main() -> None:
     try:
         server = xllamacpp.Server(_server_options(options))
     except RuntimeError:
-        sys.exit(
-            f"llama.cpp cannot load {options.model_path}: is the file whole, and its kind of model known?"
-        )
+        sys.exit(f"llama.cpp cannot load {options.model_path}: is the file whole, and its kind of model known?")
     print(f"Serving {options.model_path} on {server.listening_address}.", flush=True)
     while os.getppid() == options.parent_pid:
         time.sleep(PARENT_POLL_SECONDS)
@@ -41,6 +40,7 @@ def main() -> None:
 def _server_options(options: argparse.Namespace) -> xllamacpp.CommonParams:
     params = xllamacpp.CommonParams()
     params.model.path = options.model_path
+    params.model_alias = {Path(options.model_path).stem}
     params.hostnames = ["127.0.0.1"]
     params.port = options.port
     params.reuse_port = True  # engine.py holds the port, so that nobody takes it while this server restarts
@@ -53,7 +53,7 @@ def _server_options(options: argparse.Namespace) -> xllamacpp.CommonParams:
     params.endpoint_slots = False  # it would show what is being asked
     params.ui = False
     params.cors_origins = ""  # no web page of elsewhere may use it through its reader's browser
-    params.verbosity = WARNINGS_AND_ERRORS
+    params.verbosity = ERRORS
     return params
 
 

@@ -24,7 +24,7 @@ def default_model_path() -> Path:
 
 
 def check_model_file(path: Path) -> None:
-    """Raises LocalPartError, with what to do, unless `path` is a readable file that begins as GGUF files do."""
+    """Raises LocalPartError, with what to do, unless `path` is a readable file with GGUF's first bytes."""
     advice = "MODEL_PATH must name a GGUF file; leave it unset to use the small model that ships with Dolly."
     try:
         with path.open("rb") as file:

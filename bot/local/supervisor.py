@@ -67,7 +67,7 @@ class SupervisedChild:
         return self._process.pid
 
     async def start(self) -> None:
-        """Returns when the child is ready. Raises LocalPartError if it ends before, or is not ready in time."""
+        """Returns when the child is ready. Raises LocalPartError if it ends before, or is late."""
         self._keep_last_log()
         try:
             await self._launch()
@@ -80,8 +80,7 @@ class SupervisedChild:
         """SIGTERM, and SIGKILL where that was not heeded in time. Harmless when nothing runs."""
         if self._keeper is not None:
             self._keeper.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._keeper
+            await asyncio.wait([self._keeper])
             self._keeper = None
         await self._end_process()
 
@@ -104,8 +103,9 @@ class SupervisedChild:
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         shim = [sys.executable, "-I", "-S", str(TIE_TO_PARENT), str(os.getpid())]
-        log_fd = os.open(self._log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        log_fd = None
         try:
+            log_fd = os.open(self._log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             return await asyncio.create_subprocess_exec(
                 *shim,
                 *self._command,
@@ -116,9 +116,10 @@ class SupervisedChild:
                 pass_fds=self._pass_fds,
             )
         except OSError as error:
-            raise LocalPartError(f"The {self._name} cannot be started: {error.strerror}.") from error
+            raise LocalPartError(f"The {self._name} cannot be started: {error}.") from error
         finally:
-            os.close(log_fd)
+            if log_fd is not None:
+                os.close(log_fd)
 
     async def _keep_alive(self) -> None:
         """Restarts for as long as it takes: what made the child die (a full disk, say) may pass."""
@@ -130,9 +131,7 @@ class SupervisedChild:
             exit_status = await self._process.wait()
             if loop.time() - began > SETTLED_SECONDS:
                 pause_seconds = FIRST_PAUSE_SECONDS
-            log.warning(
-                "child_died", child=self._name, how=_how_it_ended(exit_status), pause_seconds=pause_seconds
-            )
+            log.warning("child_died", child=self._name, how=_how_it_ended(exit_status), pause_seconds=pause_seconds)
             await asyncio.sleep(pause_seconds)
             pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
             try:
