@@ -16,3 +16,7 @@ class Refused(Exception):
 
 class StreamError(Refused):
     """A streaming message cannot be started, continued, ended or changed now."""
+
+
+class PeopleError(Exception):
+    """A person asked for what cannot be done; `str(error)` is the sentence to show."""
