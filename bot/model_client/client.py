@@ -1,0 +1,249 @@
+"""The stream of an answer, and what has to be known of an engine to ask for one."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Any
+
+from huggingface_hub import AsyncInferenceClient
+
+from bot.conversation import Message
+from bot.errors import EngineBroke, EngineError, EngineSlow
+from bot.model_client import counting, refusals
+from bot.model_client.connection import EngineConnection
+from bot.model_client.dialects import EngineReport, recognise
+from bot.model_client.stopping import StopCut
+
+_KNOWN_FOR_SECONDS = 300
+"""How long an engine is taken to be what it was; a failure ends it sooner."""
+
+_FAILED = ("error", "abort")
+"""What vLLM and SGLang give as finish_reason for an answer that they broke off."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Delta:
+    """What one event of a stream brought."""
+
+    text: str = ""
+    finish_reason: str | None = None
+    is_progress: bool = False
+    """Whether a token came with it, be it one of hidden reasoning."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Engine:
+    """What is known of the engine, and until when (time.monotonic)."""
+
+    report: EngineReport
+    template: counting.TemplateCost | None
+    until: float
+
+
+class ModelClient:
+    """An engine that speaks /v1/chat/completions: TGI, vLLM, SGLang, llama.cpp's server.
+
+    `url` with or without /v1. `model` is the name to send; without it, the engine's first model. `temperature` 0
+    is greedy. A text is cut at the first of the `stop` strings. Failures are bot.errors.Engine*.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        model: str | None = None,
+        api_key: str | None = None,
+        connect_seconds: float = 5,
+        first_token_seconds: float = 120,
+        between_tokens_seconds: float = 30,
+        temperature: float = 0.7,
+        stop: Sequence[str] = (),
+    ) -> None:
+        self._connection = EngineConnection(url, api_key=api_key, connect_seconds=connect_seconds)
+        self._model = model
+        self._first_token_seconds = first_token_seconds
+        self._between_tokens_seconds = between_tokens_seconds
+        self._temperature = temperature
+        self._stop = tuple(stop)
+        self._known: _Engine | None = None
+        self._learning = asyncio.Lock()
+
+    async def close(self) -> None:
+        await self._connection.close()
+
+    # --- an answer ----------------------------------------------------------------------------------------
+
+    async def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str, None]:
+        """The answer's text, piece by piece, until the model stops, `max_tokens` are out, or a stop string comes.
+
+        Closing this generator, or cancelling the task that reads it, makes the engine stop. What is left
+        suspended goes on: use contextlib.aclosing where the loop may be left early.
+        """
+        cut = StopCut(self._stop)
+        async with aclosing(self._deltas(messages, max_tokens)) as deltas:
+            async for delta in deltas:
+                if text := cut.feed(delta):
+                    yield text
+                if cut.found:
+                    return
+        if rest := cut.rest():
+            yield rest
+
+    async def _deltas(self, messages: Sequence[Message], max_tokens: int) -> AsyncGenerator[str, None]:
+        """The text as the engine sends it, no piece empty."""
+        began = False
+        try:
+            async with self._connection.chat_client() as client:
+                deadline = _now() + self._first_token_seconds
+                async with aclosing(await self._ask(client, messages, max_tokens, deadline)) as chunks:
+                    while True:
+                        delta = await self._next(chunks, deadline, began=began)
+                        if delta.text:
+                            began = True
+                            yield delta.text
+                        if delta.finish_reason is not None:
+                            return
+                        if delta.is_progress:
+                            deadline = _now() + self._between_tokens_seconds
+        except EngineError:
+            self._known = None  # the next answer looks anew at what stands there
+            raise
+
+    async def _ask(
+        self, client: AsyncInferenceClient, messages: Sequence[Message], max_tokens: int, deadline: float
+    ) -> Any:
+        """The chunks of an answer. An engine that serves another model than before is asked once more."""
+        model = await self._model_name()
+        try:
+            return await self._request(client, model, messages, max_tokens, deadline)
+        except refusals.ModelUnknown:
+            self._known = None
+            renewed = await self._model_name()
+            if renewed == model:
+                raise
+            return await self._request(client, renewed, messages, max_tokens, deadline)
+
+    async def _request(
+        self,
+        client: AsyncInferenceClient,
+        model: str,
+        messages: Sequence[Message],
+        max_tokens: int,
+        deadline: float,
+    ) -> Any:
+        # Nothing else is sent. TGI makes a repetition penalty of presence_penalty, even of 0, and refuses a top_p
+        # of 1; stop strings are cut here.
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await client.chat_completion(
+                    counting.as_json(messages),
+                    model=model,
+                    stream=True,
+                    max_tokens=max_tokens,
+                    temperature=self._temperature,
+                )
+        except TimeoutError:
+            raise self._slow(began=False) from None
+        except refusals.HTTP_FAILURES as error:
+            raise refusals.of_exception(error, self._connection.where, began=False) from None
+
+    async def _next(self, chunks: AsyncIterable[Any], deadline: float, *, began: bool) -> _Delta:
+        where = self._connection.where
+        try:
+            async with asyncio.timeout_at(deadline):
+                delta = _read(await anext(aiter(chunks)))
+        except StopAsyncIteration:
+            raise EngineBroke(f"The engine at {where} ended its answer without saying why; see its log.") from None
+        except TimeoutError:
+            raise self._slow(began=began) from None
+        except refusals.HTTP_FAILURES as error:
+            raise refusals.of_exception(error, where, began=began) from None
+        if delta.finish_reason in _FAILED:
+            raise EngineBroke(f"The engine at {where} broke its answer off ({delta.finish_reason}); see its log.")
+        return delta
+
+    def _slow(self, *, began: bool) -> EngineSlow:
+        which = f"no further token for {self._between_tokens_seconds:g} s"
+        if not began:
+            which = f"no token within {self._first_token_seconds:g} s"
+        return EngineSlow(f"The engine at {self._connection.where} sent {which}: is it overloaded, or hung?")
+
+    # --- tokens -------------------------------------------------------------------------------------------
+
+    async def count_tokens(self, messages: Sequence[Message]) -> int:
+        """The tokens of a whole prompt as the engine will see it; a bound where it cannot count."""
+        known = await self._engine()
+        if known.template is None:
+            return counting.bound(messages)
+        counted = await counting.count(self._connection, known.report.dialect, known.report.model, messages)
+        return counting.bound(messages) if counted is None else counted
+
+    async def count_content(self, text: str) -> int:
+        """A bound for what a message adds to a prompt, its share of the chat template included.
+
+        It holds for a question together with its answer: templates may write more around one than the other.
+        """
+        known = await self._engine()
+        if known.template is None:
+            return counting.bound_of_message(text)
+        return known.template.of_content(await self.count_tokens([Message("user", text)]))
+
+    async def window_tokens(self) -> int:
+        """What prompt and answer may have together, as the engine reports it for one request."""
+        return (await self._engine()).report.window_tokens
+
+    async def prompt_budget(self, max_tokens: int) -> int:
+        """What a prompt may have when the answer may take `max_tokens`; 0 or less where nothing is left."""
+        report = (await self._engine()).report
+        return min(report.window_tokens - max_tokens, report.max_prompt_tokens)
+
+    async def describe(self) -> EngineReport:
+        """What the engine is, asked anew, for `dolly check`.
+
+        One token is generated too: TGI's open endpoints would not tell of a wrong key.
+        """
+        self._known = None
+        report = (await self._engine()).report
+        async with aclosing(self._deltas([Message("user", "Hello")], 1)) as deltas:
+            async for _ in deltas:
+                pass
+        return report
+
+    # --- the engine ---------------------------------------------------------------------------------------
+
+    async def _model_name(self) -> str:
+        return (await self._engine()).report.model
+
+    async def _engine(self) -> _Engine:
+        async with self._learning:
+            if self._known is None or time.monotonic() > self._known.until:
+                self._known = await self._learn()
+            return self._known
+
+    async def _learn(self) -> _Engine:
+        report = await recognise(self._connection)
+        if self._model is not None and self._model != report.served_model:
+            report = replace(report, model=self._model)
+        template = await counting.measure_template(self._connection, report.dialect, report.model)
+        report = replace(report, counts_exactly=template is not None)
+        return _Engine(report, template, time.monotonic() + _KNOWN_FOR_SECONDS)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _read(chunk: Any) -> _Delta:
+    """Text and end of a chunk: role-only deltas, null or empty content and usage chunks bring neither."""
+    if not chunk.choices:
+        return _Delta()
+    choice = chunk.choices[0]
+    text = getattr(choice.delta, "content", None)
+    reasoning = getattr(choice.delta, "reasoning", None) or getattr(choice.delta, "reasoning_content", None)
+    return _Delta(
+        text=text if isinstance(text, str) else "",
+        finish_reason=choice.finish_reason,
+        is_progress=bool(text or reasoning),
+    )

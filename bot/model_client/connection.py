@@ -1,0 +1,131 @@
+"""HTTP to the engine: where it is, with which key, and what huggingface_hub's client must not do with it."""
+
+import functools
+import ssl
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from huggingface_hub import AsyncInferenceClient, set_async_client_factory
+from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # the httpx it uses: httpx2 in 2.x
+
+from bot.model_client import refusals
+
+_SMALL_CALL_SECONDS = 10
+"""For everything but a chat completion: a look at the model, a count of tokens."""
+
+
+_SEPARATORS = {b"\xc2\x85": rb"\u0085", b"\xe2\x80\xa8": rb"\u2028", b"\xe2\x80\xa9": rb"\u2029"}
+_BEGINNINGS = (b"\xe2\x80", b"\xe2", b"\xc2")
+
+
+class EngineConnection:
+    """One engine. `where` is its address as logs may show it.
+
+    Raises ValueError for an address that is not http:// or https://: huggingface_hub would take it for the name
+    of a model and send the conversation to its own service.
+    """
+
+    def __init__(self, url: str, *, api_key: str | None, connect_seconds: float) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            raise ValueError("The engine's address must begin with http:// or https:// and name a host.")
+        self._base = url.rstrip("/").removesuffix("/v1").rstrip("/")
+        self.where = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        # Without a key, huggingface_hub would send the one of the Hugging Face account on this machine.
+        self._api_key = api_key or "none"
+        self._connect_seconds = connect_seconds
+        self._http = _open_http(
+            base_url=self._base,
+            headers={"Authorization": f"Bearer {self._api_key}"},
+            timeout=httpx.Timeout(_SMALL_CALL_SECONDS, connect=connect_seconds),
+        )
+        set_async_client_factory(_open_http)  # for the whole process: the hub is used for nothing else
+
+    def chat_client(self) -> AsyncInferenceClient:
+        """A client for one answer, to be used as a context manager.
+
+        For one, because each stream leaves a callback in its client until the client is closed, and because
+        closing it closes the connection, by which the engine learns that nobody is listening any more.
+        """
+        # Handed on to httpx as it is. A read timeout would be of no use: keep-alive comments reset it.
+        timeout: Any = httpx.Timeout(None, connect=self._connect_seconds)
+        return AsyncInferenceClient(base_url=self._base, api_key=self._api_key, timeout=timeout)
+
+    async def call(self, method: str, path: str, body: Any = None) -> Any:
+        """An endpoint's JSON answer; None where the engine, or a proxy before it, does not offer the endpoint.
+
+        Raises bot.errors.Engine*.
+        """
+        try:
+            answer = await self._http.request(method, path, json=body)
+            if answer.status_code in (403, 404, 405, 501):
+                return None
+            if answer.is_error:
+                raise refusals.of_status(answer.status_code, answer.text, self.where)
+            return answer.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise refusals.of_exception(error, self.where, began=False) from None
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+
+def _open_http(**options: Any) -> httpx.AsyncClient:
+    """An HTTP client that asks no proxy of the environment, and works under HF_HUB_OFFLINE=1 too."""
+    return httpx.AsyncClient(
+        transport=_LineSafeTransport(), trust_env=False, event_hooks={"response": [_read_refusal]}, **options
+    )
+
+
+async def _read_refusal(response: httpx.Response) -> None:
+    """Reads an error's body, which is not at hand in a stream otherwise."""
+    if response.is_error:
+        await response.aread()
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """Takes 20 ms to make, so it is shared. SSL_CERT_FILE names the certificate of a team's own authority."""
+    return httpx.create_ssl_context()
+
+
+class _LineSafeTransport(httpx.AsyncBaseTransport):
+    """Escapes the line separators of Unicode in JSON bodies.
+
+    httpx ends lines at U+0085, U+2028 and U+2029 too, engines write them as they are, and one of them in an
+    answer would break the event that holds it.
+    """
+
+    def __init__(self) -> None:
+        self._http = httpx.AsyncHTTPTransport(verify=_tls(), trust_env=False)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await self._http.handle_async_request(request)
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        if "content-encoding" not in response.headers:
+            response.stream = _LineSafeStream(response.stream)
+        return response
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+
+class _LineSafeStream(httpx.AsyncByteStream):
+    def __init__(self, stream: httpx.AsyncByteStream) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        held = b""
+        async for part in self._stream:
+            part = held + part
+            held = next((start for start in _BEGINNINGS if part.endswith(start)), b"")
+            part = part[: len(part) - len(held)]
+            for separator, escape in _SEPARATORS.items():
+                part = part.replace(separator, escape)
+            yield part
+        if held:
+            yield held
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
