@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import signal
 import sys
 import time
 from pathlib import Path
@@ -27,7 +26,7 @@ def main() -> None:
     parser.add_argument("--parent-pid", type=int, required=True, help="ends when this process is gone")
     options = parser.parse_args()
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # SIGTERM keeps its default, which ends the process at once: there is nothing to save.
     try:
         server = xllamacpp.Server(_server_options(options))
     except RuntimeError:
@@ -35,6 +34,7 @@ def main() -> None:
     print(f"Serving {options.model_path} on {server.listening_address}.", flush=True)
     while os.getppid() == options.parent_pid:
         time.sleep(PARENT_POLL_SECONDS)
+    os._exit(0)  # leaving in order would wait for the answers that are being written
 
 
 def _server_options(options: argparse.Namespace) -> xllamacpp.CommonParams:

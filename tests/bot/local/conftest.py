@@ -1,0 +1,78 @@
+"""A parent process to kill, and what is left of its children then."""
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+PARENT = Path(__file__).with_name("parent.py")
+
+
+@dataclass(frozen=True)
+class Parent:
+    process: subprocess.Popen[str]
+    child_pids: list[int]
+    store_url: str
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def is_running(pid: int) -> bool:
+    """Whether the process exists and is not a mere entry that waits for its parent to ask for it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.fixture
+def running() -> Callable[[int], bool]:
+    if not Path("/proc/self/stat").exists():
+        pytest.skip("looks at processes in /proc, which this system does not have")
+    return is_running
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], bool]], "asyncio.Future[None]"]:
+    """`await until(condition)`: returns once the condition holds, fails after ten seconds."""
+
+    async def wait(condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not condition():  # noqa: ASYNC110 (what it waits for is another process)
+                await asyncio.sleep(0.02)
+
+    return lambda condition: asyncio.ensure_future(wait(condition))
+
+
+@pytest.fixture
+def start_parent() -> Iterator[Callable[..., Parent]]:
+    """`start_parent(directory, *flags)` runs parent.py until it is up."""
+    started: list[Parent] = []
+
+    def start(directory: Path, *flags: str) -> Parent:
+        process = subprocess.Popen(
+            [sys.executable, str(PARENT), str(directory), *flags],
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        assert process.stdout is not None
+        up = json.loads(process.stdout.readline())
+        started.append(Parent(process, up["pids"], up["url"]))
+        return started[-1]
+
+    yield start
+    for parent in started:
+        parent.kill()
+        assert parent.process.stdout is not None
+        parent.process.stdout.close()
+        for pid in filter(is_running, parent.child_pids):
+            subprocess.run(["kill", f"-{signal.SIGKILL.value}", str(pid)], check=False)
