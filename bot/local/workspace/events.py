@@ -52,7 +52,7 @@ class Events:
 
     def app_home_opened(self, user_id: str, tab: str) -> None:
         """`tab` is "home" or "messages"."""
-        event = {
+        event: Json = {
             "type": "app_home_opened",
             "user": user_id,
             "channel": self._timeline.direct_channel(user_id).id,

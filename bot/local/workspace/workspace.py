@@ -1,22 +1,54 @@
 """The workspace: a stand-in for Slack on 127.0.0.1."""
 
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from aiohttp import web
+
+from bot.errors import LocalPartError
 from bot.local.workspace.changes import Changes
-from bot.local.workspace.clock import Clock
+from bot.local.workspace.clock import Clock, SystemClock
+from bot.local.workspace.database import Database
+from bot.local.workspace.delivery import Delivery
+from bot.local.workspace.events import Events
+from bot.local.workspace.http_delivery import HttpDelivery
+from bot.local.workspace.interactions import Interactions
 from bot.local.workspace.people import People
+from bot.local.workspace.rate_limits import RateLimits
 from bot.local.workspace.records import AppIdentity
+from bot.local.workspace.response_urls import ResponseUrls
+from bot.local.workspace.socket_mode import SocketMode
+from bot.local.workspace.timeline import Timeline
+from bot.local.workspace.triggers import Triggers
+from bot.local.workspace.web_api import WebApi
+
+HOST = "127.0.0.1"
+HOST_NAMES = {HOST, "localhost"}
+SHUTDOWN_SECONDS = 2.0
+EXPIRY_SECONDS = 5.0
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Workspace:
-    """Slack's Web API, its deliveries to the app, and the page that people use, on one port."""
+    """Slack's Web API, its deliveries to the app, and the page that people use, on one port.
+
+    What is listed here is there from `start` to `stop`.
+    """
 
     url: str
+    """The page's address."""
+
     api_url: str
+    """What a Slack client takes as its base_url."""
+
     identity: AppIdentity
     changes: Changes
+    timeline: Timeline
+    delivery: Delivery
     people: People
-    request_url: str | None
 
     def __init__(
         self,
@@ -26,15 +58,106 @@ class Workspace:
         clock: Clock | None = None,
         rate_limits: bool = False,
         request_url: str | None = None,
+        seed: int | None = None,
     ) -> None:
         """Keep what is said in the SQLite file `database`, or in memory only. Port 0 takes a free one.
 
-        With `request_url` the app is reached there by signed HTTP, without it by Socket Mode.
+        With `request_url` the app is reached there by signed HTTP, without it by Socket Mode. `seed`
+        fixes which of several sockets gets what.
         """
-        self.request_url = request_url
+        self._database_path = database
+        self._port = port
+        self._clock = clock or SystemClock()
+        self._has_rate_limits = rate_limits
+        self._request_url = request_url
+        self._seed = seed
+        self._http: HttpDelivery | None = None
+
+    @property
+    def request_url(self) -> str | None:
+        """Where the app takes events, commands and interactions by HTTP; None: it uses Socket Mode."""
+        return self._request_url
+
+    @request_url.setter
+    def request_url(self, request_url: str | None) -> None:
+        self._request_url = request_url
+        if self._http is not None:
+            self._http.request_url = request_url
 
     async def start(self) -> None:
-        """Open the database and the port. Raises LocalPartError when either cannot be had."""
+        """Open the port and the database. Raises LocalPartError when either cannot be had."""
+        listener = _listen(self._port)
+        try:
+            self._database = Database(self._database_path)
+        except BaseException:
+            listener.close()
+            raise
+        host = f"{HOST}:{listener.getsockname()[1]}"
+        self.url = f"http://{host}/"
+        self.api_url = f"{self.url}api/"
+        self._runner = web.AppRunner(self._application(host), shutdown_timeout=SHUTDOWN_SECONDS)
+        await self._runner.setup()
+        await web.SockSite(self._runner, listener).start()
+        self._expiry = asyncio.create_task(self._expire())
 
     async def stop(self) -> None:
         """Close everything that `start` opened."""
+        self._expiry.cancel()
+        await asyncio.gather(self._expiry, return_exceptions=True)
+        self._unsubscribe()
+        await self.delivery.stop()
+        await self._sockets.stop()
+        await self._runner.cleanup()
+        await self._http.stop()
+        self._database.close()
+
+    def _application(self, host: str) -> web.Application:
+        """Wire the parts, each with what it needs and no more."""
+        clock, database = self._clock, self._database
+        identity = self.identity = database.identity()
+        self.changes = Changes()
+        self.timeline = Timeline(database, self.changes, clock, identity)
+        self._sockets = SocketMode(clock, identity.app_id, host, seed=self._seed)
+        self._http = HttpDelivery(identity.signing_secret, identity.verification_token)
+        self._http.request_url = self._request_url
+        self.delivery = Delivery(clock, self._sockets, self._http)
+        triggers = Triggers(clock)
+        response_urls = ResponseUrls(self.timeline, identity, clock, self.url)
+        events = Events(self.timeline, self.delivery, identity, clock)
+        self._unsubscribe = self.changes.subscribe(events.on_change)
+        interactions = Interactions(identity, triggers, response_urls, clock)
+        self.people = People(self.timeline, self.changes, identity, self.delivery, events, interactions, response_urls)
+        rate_limits = RateLimits(clock) if self._has_rate_limits else None
+        web_api = WebApi(self.timeline, clock, identity, rate_limits, self._sockets.open_socket, triggers)
+        application = web.Application(middlewares=[_refuse_foreign_hosts], client_max_size=50 * 2**20)
+        application.add_routes(web_api.routes())
+        application.add_routes(self._sockets.routes())
+        application.add_routes(response_urls.routes())
+        return application
+
+    async def _expire(self) -> None:
+        while True:
+            await self._clock.sleep(EXPIRY_SECONDS)
+            self.timeline.expire()
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+    except OSError as error:
+        listener.close()
+        raise LocalPartError(
+            f"The workspace cannot use port {port} on {HOST}: {error.strerror}. "
+            "Stop what uses it, or choose another port."
+        ) from error
+    return listener
+
+
+@web.middleware
+async def _refuse_foreign_hosts(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A web page elsewhere may point its own name at 127.0.0.1 (DNS rebinding); its requests show that name."""
+    if request.url.host not in HOST_NAMES:
+        return web.Response(status=403, text="This workspace answers to 127.0.0.1 and localhost only.\n")
+    return await handler(request)
