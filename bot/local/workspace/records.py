@@ -77,18 +77,22 @@ TEAM: tuple[User, ...] = (
 """The team that a new workspace opens with."""
 
 
+_FOUNDED = 1_760_000_000
+"""When the opening channels say they were made."""
+
+
 def people() -> tuple[User, ...]:
     """The members of the team who are not apps."""
     return tuple(user for user in TEAM if not user.is_bot)
 
 
-def opening_channels(created: int) -> tuple[Channel, ...]:
+def opening_channels() -> tuple[Channel, ...]:
     """The channels that a new workspace opens with. Dolly is in all of them but #random."""
     persons = tuple(user.id for user in people())
     everyone = (*persons, BOT_USER_ID)
 
     def channel(id: str, name: str, topic: str, members: tuple[str, ...]) -> Channel:
-        return Channel(id, name, "channel", ADMIN_ID, created, topic=topic, members=members)
+        return Channel(id, name, "channel", ADMIN_ID, _FOUNDED, topic=topic, members=members)
 
     return (
         channel("C0GENERAL01", "general", "Company-wide news and work", everyone),

@@ -1,164 +1,116 @@
-"""What is said and shown in the workspace: the only code that writes it.
+"""Everything that is said and shown in the workspace, in one place: the only way to read or write it.
 
-(Signatures first; bodies follow.)
+Every method raises `Refused` with Slack's error name when the workspace will not do it.
 """
 
-from collections.abc import Sequence
-from typing import Literal
-
 from bot.local.workspace.changes import Changes
+from bot.local.workspace.channels import Channels
 from bot.local.workspace.clock import Clock
 from bot.local.workspace.database import Database
-from bot.local.workspace.records import AppIdentity, Channel, Json, User
-
-StreamState = Literal["streaming", "stopped", "stopped_by_user", "expired"]
-Page = tuple[list[Json], str | None]
+from bot.local.workspace.ephemerals import Ephemerals
+from bot.local.workspace.files import Files
+from bot.local.workspace.history import History
+from bot.local.workspace.messages import Messages
+from bot.local.workspace.records import AppIdentity, Channel
+from bot.local.workspace.streams import Streams
+from bot.local.workspace.threads import Threads
+from bot.local.workspace.views import Views
 
 
 class Timeline:
-    """Every method raises `refusals.Refused` with Slack's error name when it will not do it
-    (channel_not_found, not_in_channel, message_not_found, thread_not_found, is_archived, invalid_cursor …)."""
+    """Joins the parts. Each attribute below is a method of the part that it is taken from."""
 
     def __init__(self, database: Database, changes: Changes, clock: Clock, identity: AppIdentity) -> None:
-        raise NotImplementedError
+        channels = Channels(database, changes, clock, identity)
+        history = History(database, clock)
+        messages = Messages(database, changes, clock, identity, channels, history)
+        ephemerals = Ephemerals(database, changes, clock, identity, channels, messages)
+        streams = Streams(database, changes, clock, identity, history, messages)
+        threads = Threads(database, changes, clock)
+        views = Views(database, changes, clock, identity)
+        files = Files(database, clock, identity)
+        self._channels, self._messages, self._streams, self._threads = channels, messages, streams, threads
 
-    # People and channels
-    def users(self) -> list[User]: ...
-    def user(self, user_id: str) -> User | None: ...
-    def channels(self) -> list[Channel]: ...
-    def channel(self, channel_id: str) -> Channel | None: ...
-    def direct_channel(self, user_id: str) -> Channel: ...  # the DM of that person with Dolly, made at need
-    def create_channel(self, name: str, creator: str) -> Channel: ...
-    def join(self, channel_id: str, user_id: str) -> Channel: ...
-    def leave(self, channel_id: str, user_id: str) -> Channel: ...
-    def archive(self, channel_id: str) -> Channel: ...
+        self.users = channels.users
+        self.user = channels.user
+        self.channels = channels.channels
+        self.channel = channels.channel
+        self.direct_channel = channels.direct_channel
+        self.group_channel = channels.group_channel
+        self.create_channel = channels.create_channel
+        self.archive = channels.archive
 
-    # Messages. `text` is escaped as on the wire (&amp; &lt; &gt;, <@U…>).
-    def post(
-        self,
-        channel_id: str,
-        user_id: str,
-        text: str,
-        *,
-        thread_ts: str | None = None,
-        blocks: list[Json] | None = None,
-        metadata: Json | None = None,
-        as_app: bool = False,
-        subtype: str | None = None,
-        reply_broadcast: bool = False,
-        markdown: bool = False,
-        **extra: object,
-    ) -> Json: ...
-    def post_ephemeral(
-        self,
-        channel_id: str,
-        to_user_id: str,
-        text: str,
-        *,
-        thread_ts: str | None = None,
-        blocks: list[Json] | None = None,
-        response_url_id: str | None = None,
-    ) -> Json: ...
-    def ephemerals(self, channel_id: str, user_id: str) -> list[Json]: ...
-    def ephemeral(self, channel_id: str, user_id: str, ts: str) -> Json | None: ...
-    def replace_ephemeral(
-        self, channel_id: str, user_id: str, ts: str, *, text: str, blocks: list[Json] | None = None
-    ) -> Json: ...
-    def delete_ephemeral(self, channel_id: str, user_id: str, ts: str) -> None: ...
-    def update(
-        self,
-        channel_id: str,
-        ts: str,
-        *,
-        text: str | None = None,
-        blocks: list[Json] | None = None,
-        metadata: Json | None = None,
-        edited_by: str | None = None,
-    ) -> Json: ...
-    def delete(self, channel_id: str, ts: str) -> None: ...
-    def message(self, channel_id: str, ts: str) -> Json | None: ...
-    def text_format(self, channel_id: str, ts: str) -> Literal["markdown", "mrkdwn"]: ...
-    def history(
-        self,
-        channel_id: str,
-        *,
-        oldest: str | None = None,
-        latest: str | None = None,
-        inclusive: bool = False,
-        limit: int = 100,
-        cursor: str | None = None,
-    ) -> Page: ...
-    def replies(
-        self,
-        channel_id: str,
-        thread_ts: str,
-        *,
-        oldest: str | None = None,
-        latest: str | None = None,
-        inclusive: bool = False,
-        limit: int = 1000,
-        cursor: str | None = None,
-    ) -> Page: ...
-    def add_reaction(self, channel_id: str, ts: str, user_id: str, name: str) -> bool: ...  # False: was there
-    def remove_reaction(self, channel_id: str, ts: str, user_id: str, name: str) -> bool: ...
+        self.message = history.message
+        self.text_format = history.text_format
+        self.history = history.history
+        self.replies = history.replies
 
-    # Streams: raise refusals.StreamError
-    def start_stream(
-        self,
-        channel_id: str,
-        thread_ts: str,
-        *,
-        markdown_text: str | None = None,
-        chunks: Sequence[Json] | None = None,
-        task_display_mode: str = "timeline",
-    ) -> Json: ...
-    def append_stream(
-        self,
-        channel_id: str,
-        ts: str,
-        *,
-        markdown_text: str | None = None,
-        chunks: Sequence[Json] | None = None,
-    ) -> Json: ...
-    def stop_stream(
-        self,
-        channel_id: str,
-        ts: str,
-        *,
-        markdown_text: str | None = None,
-        chunks: Sequence[Json] | None = None,
-        blocks: list[Json] | None = None,
-        metadata: Json | None = None,
-        session_status: str = "active",
-    ) -> Json: ...
-    def stop_by_user(self, channel_id: str, ts: str) -> None: ...
-    def stream_state(self, channel_id: str, ts: str) -> StreamState | None: ...
-    def open_streams(self, channel_id: str, thread_ts: str) -> list[str]: ...
-    def expire(self) -> None: ...  # ends what time has ended: streams after 5, statuses after 2 minutes
+        self.post = messages.post
+        self.update = messages.update
+        self.delete = messages.delete
+        self.add_reaction = messages.add_reaction
+        self.remove_reaction = messages.remove_reaction
 
-    # Threads with the app
-    def set_status(
-        self, channel_id: str, thread_ts: str, status: str, loading_messages: Sequence[str] = ()
-    ) -> None: ...
-    def status(self, channel_id: str, thread_ts: str) -> Json | None: ...  # {"status", "loading_messages"}
-    def set_prompts(
-        self, channel_id: str, thread_ts: str | None, prompts: list[Json], title: str | None = None
-    ) -> None: ...
-    def prompts(self, channel_id: str, thread_ts: str | None) -> Json | None: ...  # {"title", "prompts"}
-    def set_title(self, channel_id: str, thread_ts: str, title: str) -> None: ...
-    def title(self, channel_id: str, thread_ts: str) -> str | None: ...
-    def set_session(self, channel_id: str, thread_ts: str, status: str) -> None: ...
-    def session(
-        self, channel_id: str, thread_ts: str
-    ) -> str | None: ...  # processing | active | suspended | closed
+        self.post_ephemeral = ephemerals.post_ephemeral
+        self.ephemerals = ephemerals.ephemerals
+        self.ephemeral = ephemerals.ephemeral
+        self.replace_ephemeral = ephemerals.replace_ephemeral
+        self.delete_ephemeral = ephemerals.delete_ephemeral
 
-    # Views. A stored view has Slack's answer shape: id, hash, root_view_id, previous_view_id, state, app_id …
-    def open_view(self, trigger_user: str, view: Json) -> Json: ...
-    def push_view(self, trigger_user: str, view: Json) -> Json: ...
-    def update_view(self, view_id: str, view: Json, *, hash: str | None = None) -> Json: ...
-    def close_view(self, view_id: str, *, all: bool = False) -> None: ...
-    def view(self, view_id: str) -> Json | None: ...
-    def view_owner(self, view_id: str) -> str | None: ...
-    def top_view(self, user_id: str) -> Json | None: ...
-    def home(self, user_id: str) -> Json | None: ...
-    def publish_home(self, user_id: str, view: Json, *, hash: str | None = None) -> Json: ...
+        self.start_stream = streams.start_stream
+        self.append_stream = streams.append_stream
+        self.stop_stream = streams.stop_stream
+        self.stop_by_user = streams.stop_by_user
+        self.stream_state = streams.stream_state
+        self.open_streams = streams.open_streams
+
+        self.set_status = threads.set_status
+        self.status = threads.status
+        self.set_prompts = threads.set_prompts
+        self.prompts = threads.prompts
+        self.set_title = threads.set_title
+        self.title = threads.title
+        self.set_session = threads.set_session
+        self.session = threads.session
+
+        self.open_view = views.open_view
+        self.push_view = views.push_view
+        self.update_view = views.update_view
+        self.close_view = views.close_view
+        self.view = views.view
+        self.view_by_external_id = views.view_by_external_id
+        self.view_owner = views.view_owner
+        self.top_view = views.top_view
+        self.home = views.home
+        self.publish_home = views.publish_home
+
+        self.announce_file = files.announce
+        self.store_file = files.store
+        self.complete_file = files.complete
+        self.file = files.file
+        self.file_content = files.content
+
+    def join(self, channel_id: str, user_id: str) -> Channel:
+        """Make the user a member and say so in the channel; nothing if already one."""
+        channel = self._channels.existing(channel_id)
+        if user_id in channel.members:
+            return channel
+        channel = self._channels.add_member(channel, user_id)
+        self._say_membership(channel, user_id, "channel_join", "has joined the channel")
+        return channel
+
+    def leave(self, channel_id: str, user_id: str) -> Channel:
+        """Take the user out of the channel, saying so in it first; nothing if not a member."""
+        channel = self._channels.existing(channel_id)
+        if user_id not in channel.members:
+            return channel
+        self._say_membership(channel, user_id, "channel_leave", "has left the channel")
+        return self._channels.remove_member(channel, user_id)
+
+    def _say_membership(self, channel: Channel, user_id: str, subtype: str, words: str) -> None:
+        self._messages.post(channel.id, user_id, f"<@{user_id}> {words}", subtype=subtype)
+
+    def expire(self) -> None:
+        """End what time has ended: streams after five minutes, statuses after two."""
+        self._streams.expire()
+        self._threads.expire()
