@@ -95,7 +95,7 @@ class Delivery:
 
     async def _attempt(self, envelope: Envelope) -> Json:
         self.delivered.append(envelope)
-        by_http = self._http.request_url is not None
+        by_http = self._http.request_url() is not None
         send = self._http.send(envelope) if by_http else self._sockets.send(envelope)
         try:
             answer = await within(self._clock, ACK_SECONDS, send)

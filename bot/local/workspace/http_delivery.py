@@ -5,12 +5,13 @@ import hmac
 import json
 import secrets
 import time
+from collections.abc import Callable
 from urllib.parse import urlencode
 
 import aiohttp
 
 from bot.local.workspace.envelopes import Envelope, NotAcknowledged
-from bot.local.workspace.records import Json
+from bot.local.workspace.records import AppIdentity, Json
 
 JSON_TYPE = "application/json"
 FORM_TYPE = "application/x-www-form-urlencoded"
@@ -20,17 +21,17 @@ RETRY_REASONS = {"timeout": "http_timeout"}
 class HttpDelivery:
     """The way to the app's request URL. It must pass url_verification before anything else goes there."""
 
-    def __init__(self, signing_secret: str, verification_token: str) -> None:
-        self.request_url: str | None = None
+    def __init__(self, request_url: Callable[[], str | None], identity: AppIdentity) -> None:
+        self.request_url = request_url
         self._verified_url: str | None = None
-        self._signing_secret = signing_secret.encode()
-        self._verification_token = verification_token
+        self._signing_secret = identity.signing_secret.encode()
+        self._verification_token = identity.verification_token
         # No limit of its own: the delivery's three seconds run on the workspace's clock.
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None))
 
     async def send(self, envelope: Envelope) -> Json:
         """POST it, and return the answer's JSON object; a plain text answer is {"text": …}."""
-        url = self.request_url
+        url = self.request_url()
         if url is None:
             raise NotAcknowledged("connection_failed")
         try:

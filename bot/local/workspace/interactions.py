@@ -1,4 +1,4 @@
-"""The payloads of slash commands and interactions, in Slack's shapes (docs.slack.dev/reference/interaction-payloads)."""
+"""The payloads of slash commands and interactions, in the shapes of docs.slack.dev."""
 
 from dataclasses import dataclass
 

@@ -15,6 +15,7 @@ from bot.local.workspace.delivery import Delivery
 from bot.local.workspace.events import Events
 from bot.local.workspace.http_delivery import HttpDelivery
 from bot.local.workspace.interactions import Interactions
+from bot.local.workspace.page import Page
 from bot.local.workspace.people import People
 from bot.local.workspace.rate_limits import RateLimits
 from bot.local.workspace.records import AppIdentity
@@ -69,20 +70,9 @@ class Workspace:
         self._port = port
         self._clock = clock or SystemClock()
         self._has_rate_limits = rate_limits
-        self._request_url = request_url
         self._seed = seed
-        self._http: HttpDelivery | None = None
-
-    @property
-    def request_url(self) -> str | None:
+        self.request_url = request_url
         """Where the app takes events, commands and interactions by HTTP; None: it uses Socket Mode."""
-        return self._request_url
-
-    @request_url.setter
-    def request_url(self, request_url: str | None) -> None:
-        self._request_url = request_url
-        if self._http is not None:
-            self._http.request_url = request_url
 
     async def start(self) -> None:
         """Open the port and the database. Raises LocalPartError when either cannot be had."""
@@ -107,6 +97,7 @@ class Workspace:
         self._unsubscribe()
         await self.delivery.stop()
         await self._sockets.stop()
+        await self._page.close()
         await self._runner.cleanup()
         await self._http.stop()
         self._database.close()
@@ -118,8 +109,7 @@ class Workspace:
         self.changes = Changes()
         self.timeline = Timeline(database, self.changes, clock, identity)
         self._sockets = SocketMode(clock, identity.app_id, host, seed=self._seed)
-        self._http = HttpDelivery(identity.signing_secret, identity.verification_token)
-        self._http.request_url = self._request_url
+        self._http = HttpDelivery(lambda: self.request_url, identity)
         self.delivery = Delivery(clock, self._sockets, self._http)
         triggers = Triggers(clock)
         response_urls = ResponseUrls(self.timeline, identity, clock, self.url)
@@ -130,9 +120,11 @@ class Workspace:
         rate_limits = RateLimits(clock) if self._has_rate_limits else None
         web_api = WebApi(self.timeline, clock, identity, rate_limits, self._sockets.open_socket, triggers)
         application = web.Application(middlewares=[_refuse_foreign_hosts], client_max_size=50 * 2**20)
+        self._page = Page(self.timeline, self.people, self.changes, identity)
         application.add_routes(web_api.routes())
         application.add_routes(self._sockets.routes())
         application.add_routes(response_urls.routes())
+        application.add_routes(self._page.routes())
         return application
 
     async def _expire(self) -> None:
@@ -158,6 +150,6 @@ def _listen(port: int) -> socket.socket:
 @web.middleware
 async def _refuse_foreign_hosts(request: web.Request, handler: Handler) -> web.StreamResponse:
     """A web page elsewhere may point its own name at 127.0.0.1 (DNS rebinding); its requests show that name."""
-    if request.url.host not in HOST_NAMES:
+    if request.host.partition(":")[0] not in HOST_NAMES:
         return web.Response(status=403, text="This workspace answers to 127.0.0.1 and localhost only.\n")
     return await handler(request)
