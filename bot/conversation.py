@@ -52,3 +52,14 @@ class Turn:
 
     response_url: str | None = None
     """Where a slash command's answer goes; such a turn has no thread in Slack."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A question and its answer: remembered, kept in a prompt and dropped from it as a whole."""
+
+    messages: tuple[Message, ...]
+    """The user's message and the assistant's, so that roles keep alternating."""
+
+    tokens: int
+    """What these messages add to a prompt, template included: an upper bound."""

@@ -32,7 +32,9 @@ def configure_logging(level: str, stream: TextIO = sys.stderr) -> None:
             foreign_pre_chain=processors,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
+                structlog.processors.ExceptionRenderer(
+                    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+                ),
                 mask_secrets,
                 structlog.processors.JSONRenderer(ensure_ascii=False),
             ],

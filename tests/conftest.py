@@ -24,7 +24,9 @@ T = TypeVar("T")
 
 def pytest_configure() -> None:
     for name in list(os.environ):
-        if name.upper().startswith(("SLACK_", "DOLLY_", "ENGINE_", "REDIS_URL", "HF_")) or name.lower().endswith("_proxy"):
+        if name.upper().startswith(
+            ("SLACK_", "DOLLY_", "ENGINE_", "REDIS_URL", "HF_")
+        ) or name.lower().endswith("_proxy"):
             del os.environ[name]
     sys.addaudithook(_refuse_network)
 

@@ -1,0 +1,193 @@
+"""The `dolly` command: local | serve | check."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from bot.errors import DollyError, SettingsError
+from bot.local.parts import Addresses, running_parts
+from bot.model_client import ModelClient
+from bot.preflight import Finding, check_engine, check_slack, check_store
+from bot.responder import AnswerStyle
+from bot.service import Service, SlackAccess, running_service
+from bot.settings import Settings, forget_proxies
+from bot.telemetry import configure_logging
+
+app = typer.Typer(
+    help="Dolly, a team's own assistant inside Slack.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+MARKS = {"good": "[green]✓[/]", "unsafe": "[yellow]![/]", "wrong": "[red]✗[/]"}
+
+
+@app.command()
+def local() -> None:
+    """Run everything on this machine: workspace page, store, engine and a small model."""
+    settings = _settings()
+    forget_proxies()
+    _run(_local(settings))
+
+
+@app.command()
+def serve() -> None:
+    """Answer in the Slack workspace that the settings name."""
+    settings = _settings(Settings.require_slack)
+    configure_logging(settings.log_level)
+    _run(_serve(settings))
+
+
+@app.command()
+def check() -> None:
+    """Test every setting and part; say what is wrong and what to do."""
+    settings = _settings(Settings.require_slack)
+    findings = asyncio.run(_check(settings))
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for finding in findings:
+        table.add_row(MARKS[finding.verdict], finding.part, finding.sentence)
+    console.print(table)
+    raise typer.Exit(1 if any(finding.verdict == "wrong" for finding in findings) else 0)
+
+
+def _settings(*requirements: Callable[[Settings], None]) -> Settings:
+    """The settings, or every fault of them on the terminal and exit code 2."""
+    faults: list[str] = []
+    try:
+        settings = Settings.read()
+        for requirement in requirements:
+            requirement(settings)
+        return settings
+    except SettingsError as error:
+        faults = error.faults
+    errors.print("Dolly cannot start; these settings are missing or wrong (see .env.example):")
+    for fault in faults:
+        errors.print(f"  • {fault}", markup=False)
+    raise typer.Exit(2)
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """Run until SIGINT or SIGTERM; an expected error is one sentence and exit code 1."""
+    try:
+        asyncio.run(_until_signal(work))
+    except DollyError as error:
+        errors.print(str(error), style="red", markup=False)
+        raise typer.Exit(1) from None
+
+
+async def _until_signal(work: Coroutine[Any, Any, None]) -> None:
+    working = asyncio.create_task(work)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, working.cancel)
+    await asyncio.wait({working})
+    if not working.cancelled():
+        working.result()
+
+
+async def _local(settings: Settings) -> None:
+    from bot.local.workspace import Workspace  # not needed, nor its database, where Slack is the real one
+
+    data = settings.dolly_data
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (data / "dolly.log").open("a", encoding="utf-8") as log_file:
+        configure_logging(settings.log_level, log_file)
+        async with _parts(settings, console.print) as addresses:
+            workspace = Workspace(data / "workspace.sqlite3", port=settings.dolly_port)
+            await workspace.start()
+            try:
+                identity = workspace.identity
+                slack = SlackAccess(identity.bot_token, workspace.api_url, app_token=identity.app_token)
+                async with _service(settings, slack, addresses) as service:
+                    console.print(f"Dolly is here: [bold]{workspace.url}[/]   (Ctrl-C stops it)")
+                    await service.answering
+            finally:
+                await workspace.stop()
+
+
+async def _serve(settings: Settings) -> None:
+    async with _parts(settings, errors.print) as addresses:
+        async with _service(settings, _slack_access(settings), addresses) as service:
+            errors.print(f"Dolly answers in {service.identity.team} as {service.identity.user}. Ctrl-C stops it.")
+            await service.answering
+
+
+async def _check(settings: Settings) -> list[Finding]:
+    slack = _slack_access(settings)
+    findings = await check_slack(slack.bot_token, slack.app_token, slack.api_url)
+    try:
+        async with _parts(settings) as addresses, _model(settings, addresses) as model:
+            findings += await check_store(addresses.redis_url)
+            findings += await check_engine(model, settings.max_tokens)
+    except DollyError as error:
+        findings.append(Finding("This machine", "wrong", str(error)))
+    return findings
+
+
+def _parts(settings: Settings, tell: Callable[[str], None] = lambda _: None) -> AbstractAsyncContextManager[Addresses]:
+    return running_parts(
+        settings.dolly_data,
+        redis_url=settings.redis_url,
+        engine_url=settings.engine_url,
+        model_path=settings.model_path,
+        tell=tell,
+    )
+
+
+@asynccontextmanager
+async def _model(settings: Settings, addresses: Addresses) -> AsyncIterator[ModelClient]:
+    model = ModelClient(
+        addresses.engine_url,
+        model=settings.engine_model,
+        api_key=settings.engine_api_key.get_secret_value() if settings.engine_api_key else None,
+        first_token_seconds=settings.first_token_seconds,
+        between_tokens_seconds=settings.between_tokens_seconds,
+        temperature=settings.temperature,
+        stop=settings.stop_sequences,
+    )
+    try:
+        yield model
+    finally:
+        await model.close()
+
+
+@asynccontextmanager
+async def _service(settings: Settings, slack: SlackAccess, addresses: Addresses) -> AsyncIterator[Service]:
+    style = AnswerStyle(settings.system_prompt, settings.max_tokens, settings.concurrent_answers)
+    async with (
+        _model(settings, addresses) as model,
+        running_service(slack, addresses.redis_url, model, style, memory_days=settings.memory_days) as service,
+    ):
+        yield service
+
+
+def _slack_access(settings: Settings) -> SlackAccess:
+    """How the settings reach Slack; `require_slack` has been called."""
+    assert settings.slack_bot_token is not None
+    app_token, secret = settings.slack_app_token, settings.slack_signing_secret
+    return SlackAccess(
+        bot_token=settings.slack_bot_token.get_secret_value(),
+        api_url=settings.slack_api_url,
+        app_token=app_token.get_secret_value() if app_token else None,
+        signing_secret=secret.get_secret_value() if secret else None,
+        http_host=settings.http_host,
+        http_port=settings.http_port,
+    )
+
+
+def main() -> None:
+    """The entry point of the command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

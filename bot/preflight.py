@@ -1,0 +1,108 @@
+"""`dolly check`: is each part that Dolly stands on there, and fit for it?"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.errors import EngineError, SlackError, StoreUnavailable
+from bot.model_client import ModelClient
+from bot.slack.client import authenticate, error_name, web_client
+from bot.store.connection import connect, inspect
+
+Verdict = Literal["good", "unsafe", "wrong"]
+
+SCOPES = {
+    "app_mentions:read": "to hear mentions",
+    "chat:write": "to answer",
+    "commands": "to offer /dolly",
+    "im:history": "to hear direct messages",
+    "channels:history": "to read the thread that it is mentioned in",
+    "assistant:write": 'to show "is thinking…"',
+    "users:read": "to know who said what in a thread",
+}
+"""The scopes that Dolly uses, and what for; deploy/slack-manifest.json asks for them."""
+
+REMEDIES = {
+    "invalid_auth": "Slack does not know this token; copy it again from your Slack app's settings.",
+    "not_authed": "Slack does not know this token; copy it again from your Slack app's settings.",
+    "account_inactive": "The app was removed from the workspace; install it again.",
+    "token_revoked": "The token was revoked; install the app again and copy the new one.",
+    "token_expired": "The token has expired; copy the current one from your Slack app's settings.",
+    "missing_scope": "The app-level token lacks connections:write; make a new one with it.",
+    "not_allowed_token_type": "This is the wrong kind of token for this setting.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found of one part."""
+
+    part: str
+    verdict: Verdict
+    sentence: str
+
+
+async def check_slack(bot_token: str, app_token: str | None, api_url: str) -> list[Finding]:
+    """Whether both tokens are taken, and what the bot's may do."""
+    client = web_client(bot_token, api_url)
+    try:
+        identity = await authenticate(client, patient=False)
+    except SlackError as error:
+        return [Finding("Slack", "wrong", f"SLACK_BOT_TOKEN: {_remedy(error.reason, api_url)}")]
+    findings = [Finding("Slack", "good", f"Dolly is {identity.user} in {identity.team} ({identity.url}).")]
+    missing = [f"{scope} ({purpose})" for scope, purpose in SCOPES.items() if scope not in identity.scopes]
+    if missing and identity.scopes:
+        sentence = f"The bot token lacks {', '.join(missing)}; add it under OAuth & Permissions and install again."
+        findings.append(Finding("Slack scopes", "wrong", sentence))
+    if app_token is None:
+        findings.append(Finding("Slack events", "good", "They come by signed HTTP; no app token is set."))
+    else:
+        findings.append(await _check_socket(client, app_token, api_url))
+    return findings
+
+
+async def _check_socket(client: AsyncWebClient, app_token: str, api_url: str) -> Finding:
+    try:
+        await client.apps_connections_open(app_token=app_token)
+    except SlackApiError as error:
+        return Finding("Slack events", "wrong", f"SLACK_APP_TOKEN: {_remedy(error_name(error), api_url)}")
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        return Finding("Slack events", "wrong", _remedy(type(error).__name__, api_url))
+    return Finding("Slack events", "good", "Socket Mode connections can be opened.")
+
+
+def _remedy(reason: str, api_url: str) -> str:
+    return REMEDIES.get(reason, f"{api_url} did not answer as Slack does ({reason}); is it reachable from here?")
+
+
+async def check_store(redis_url: str) -> list[Finding]:
+    """Whether the store answers, and keeps what it acknowledged."""
+    redis = connect(redis_url)
+    try:
+        report = await inspect(redis)
+    except StoreUnavailable as error:
+        return [Finding("Store", "wrong", str(error))]
+    finally:
+        await redis.aclose()
+    if report.safe:
+        return [Finding("Store", "good", f"Version {report.version}; what it acknowledges is on disk.")]
+    return [Finding("Store", "unsafe", sentence) for sentence in (*report.unsafe, *report.unknown)]
+
+
+async def check_engine(model: ModelClient, max_tokens: int) -> list[Finding]:
+    """Whether the engine answers, and what it serves."""
+    try:
+        report = await model.describe()
+    except EngineError as error:
+        return [Finding("Engine", "wrong", str(error))]
+    if report.window_tokens <= max_tokens:
+        sentence = f"MAX_TOKENS is {max_tokens}, and the engine's window is {report.window_tokens}; set it lower."
+        return [Finding("Engine", "wrong", sentence)]
+    counting = "exactly" if report.counts_exactly else "by an upper bound"
+    sentence = (
+        f"{report.served_model} on {report.dialect}: a window of {report.window_tokens} tokens, counted {counting}."
+    )
+    return [Finding("Engine", "good", sentence)]

@@ -1,0 +1,277 @@
+"""An answer: one claimed turn → window → stream → reply → commit."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from bot.context_window import after_earlier, fit
+from bot.conversation import Exchange, Message, Turn
+from bot.errors import DollyError, EngineError, LeaseLost, QuestionTooLong, SlackError, StoreUnavailable
+from bot.store.mailbox import Claim, Mailbox
+from bot.store.memory import Memory
+from bot.words import Words
+
+log = structlog.get_logger(__name__)
+
+ATTEMPTS = 3
+RETRY_SECONDS = 2.0
+IDLE_SECONDS = 0.25
+STORE_RETRY_SECONDS = 0.5
+COMMIT_RETRY_SECONDS = 0.1
+RENEW_SECONDS = 1.0
+TEMPLATE_BYTES = 64
+
+
+class Stopped(Exception):
+    """The person who asked wants no more of this answer."""
+
+
+class Reply(Protocol):
+    """One answer on its way to where it was asked for."""
+
+    async def thinking(self) -> None:
+        """Show that an answer is being prepared, until the first text arrives."""
+
+    async def write(self, delta: str) -> None:
+        """Add a piece of the model's text. Raises Stopped when the reader pressed Stop, SlackError when refused."""
+
+    async def finish(self, sentence: str | None = None) -> None:
+        """Bring out all that was written, then `sentence`, one of Dolly's own; nothing can be written after it."""
+
+
+class Slack(Protocol):
+    """Where questions come from and answers go."""
+
+    def reply(self, turn: Turn) -> Reply:
+        """The answer to `turn`, not yet begun."""
+
+    async def earlier_messages(self, turn: Turn) -> list[str]:
+        """What was said in the turn's thread before it, oldest first, a line per message with its author."""
+
+
+class Model(Protocol):
+    """What writes the answers (bot.model_client.ModelClient)."""
+
+    def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncIterator[str]: ...
+    async def count_tokens(self, messages: Sequence[Message]) -> int: ...
+    async def count_content(self, text: str) -> int: ...
+    async def prompt_budget(self, max_tokens: int) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerStyle:
+    """How answers are written."""
+
+    system_prompt: str
+    max_tokens: int
+    concurrent_answers: int = 8
+
+
+class Responder:
+    """Answers what waits in the mailbox, several conversations at a time, each in its own order."""
+
+    def __init__(
+        self, mailbox: Mailbox, memory: Memory, model: Model, slack: Slack, words: Words, style: AnswerStyle
+    ) -> None:
+        self._mailbox = mailbox
+        self._memory = memory
+        self._model = model
+        self._slack = slack
+        self._words = words
+        self._style = style
+        self._places = asyncio.Semaphore(style.concurrent_answers)
+        self._answering: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Answer until cancelled; answers under way are handed back then, and another start takes them up."""
+        try:
+            while True:
+                await self._places.acquire()
+                claim = await self._next_claim()
+                task = asyncio.create_task(self._handle(claim))
+                self._answering.add(task)
+                task.add_done_callback(self._answered)
+        finally:
+            for task in self._answering:
+                task.cancel()
+            await asyncio.gather(*self._answering, return_exceptions=True)
+
+    def _answered(self, task: asyncio.Task[None]) -> None:
+        self._answering.discard(task)
+        self._places.release()
+
+    async def _next_claim(self) -> Claim:
+        while True:
+            try:
+                if claim := await self._mailbox.claim():
+                    return claim
+                await self._mailbox.wait(IDLE_SECONDS)
+            except StoreUnavailable as error:
+                log.warning("store_unavailable", reason=str(error))
+                await asyncio.sleep(STORE_RETRY_SECONDS)
+
+    async def _handle(self, claim: Claim) -> None:
+        """Answer one turn; whatever happens, the turn ends committed, handed back, or in another worker's hands."""
+        job = log.bind(job=claim.job_id, attempt=claim.attempt)
+        try:
+            await self._answer(claim)
+            job.info("answered")
+        except LeaseLost:
+            job.warning("lease_lost")
+        except StoreUnavailable as error:
+            job.warning(
+                "store_unavailable", reason=str(error)
+            )  # the lease ends by itself and the turn is claimed again
+        except asyncio.CancelledError:
+            with contextlib.suppress(DollyError):
+                await self._mailbox.fail(claim, delay_seconds=0)
+            raise
+        except Exception as error:
+            job.exception("answer_failed", error=type(error).__name__)
+            with contextlib.suppress(DollyError):
+                await self._retry_or_apologise(claim)
+
+    async def _retry_or_apologise(self, claim: Claim) -> None:
+        if claim.attempt < ATTEMPTS:
+            await self._mailbox.fail(claim, delay_seconds=RETRY_SECONDS * claim.attempt)
+            return
+        try:
+            await self._slack.reply(claim.turn).finish(self._words.say("apology"))
+        finally:
+            await self._mailbox.commit(claim, None)
+
+    async def _answer(self, claim: Claim) -> None:
+        """Write the answer and commit it, once, even where the store is away for a while in between."""
+        turn = claim.turn
+        stop = asyncio.Event()
+        async with self._lease_kept(claim, stop):
+            exchange = await self._write(turn, self._slack.reply(turn), stop)
+            while True:
+                try:
+                    return await self._mailbox.commit(claim, exchange)
+                except StoreUnavailable:
+                    await asyncio.sleep(COMMIT_RETRY_SECONDS)
+
+    @contextlib.asynccontextmanager
+    async def _lease_kept(self, claim: Claim, stop: asyncio.Event) -> AsyncIterator[None]:
+        """Renew the lease while the body runs; set `stop` when the user asks for it.
+
+        Raises LeaseLost out of the body as soon as another worker has the turn.
+        """
+        body = asyncio.current_task()
+        assert body is not None
+        lost: LeaseLost | None = None
+
+        async def keep() -> None:
+            nonlocal lost
+            try:
+                while True:
+                    await asyncio.sleep(min(RENEW_SECONDS, self._mailbox.lease_seconds / 3))
+                    with contextlib.suppress(StoreUnavailable):
+                        if await self._mailbox.renew(claim):
+                            stop.set()
+            except LeaseLost as error:
+                lost = error
+                body.cancel()
+
+        keeping = asyncio.create_task(keep())
+        try:
+            yield
+        except asyncio.CancelledError:
+            if lost is None:
+                raise
+            body.uncancel()
+            raise lost from None
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+
+    async def _write(self, turn: Turn, reply: Reply, stop: asyncio.Event) -> Exchange | None:
+        """Bring the answer to its reader; the exchange to remember, or None when there is none."""
+        if not turn.text:
+            await reply.finish(self._words.say("empty_question"))
+            return None
+        written: list[str] = []
+        question = Message("user", turn.text)
+        sentence = None
+        try:
+            prompt, _ = await asyncio.gather(self._prompt(turn), reply.thinking())
+            question = prompt[-1]
+            await self._generate(prompt, reply, written, stop)
+            sentence = await self._closing(turn) if written else self._words.say("engine_silent")
+        except Stopped:
+            sentence = self._words.say("stopped")
+        except (EngineError, QuestionTooLong) as error:
+            log.warning("no_answer", error=type(error).__name__, reason=str(error))
+            sentence = self._words.say(error.words_key)
+        try:
+            await reply.finish(sentence)
+        except SlackError as error:
+            log.error("answer_refused_by_slack", method=error.method, reason=error.reason)
+        if not written or turn.response_url:
+            return None
+        answer = Message("assistant", "".join(written).strip())
+        return Exchange((question, answer), await self._cost(question, answer))
+
+    async def _prompt(self, turn: Turn) -> list[Message]:
+        """System prompt, what the conversation remembers, the question; within the engine's window."""
+        system = Message("system", self._style.system_prompt)
+        budget = await self._model.prompt_budget(self._style.max_tokens)
+        exchanges = await self._memory.read(turn.conversation)
+        question = Message("user", turn.text)
+        required = await self._model.count_tokens([system, question])
+        if not exchanges and required <= budget and turn.ts != turn.conversation.root_ts and not turn.response_url:
+            earlier = await self._slack.earlier_messages(turn)
+            question = await self._with_earlier(system, earlier, turn.text, budget)
+            required = await self._model.count_tokens([system, question])
+        return fit(system, exchanges, question, required_tokens=required, token_budget=budget)
+
+    async def _with_earlier(self, system: Message, earlier: list[str], text: str, budget: int) -> Message:
+        """The question, after as many of the newest `earlier` lines as fit `budget`; found by halving."""
+        fits, too_many = 0, len(earlier) + 1
+        while too_many - fits > 1:
+            lines = (fits + too_many) // 2
+            tokens = await self._model.count_tokens([system, after_earlier(earlier[-lines:], text)])
+            fits, too_many = (lines, too_many) if tokens <= budget else (fits, lines)
+        return after_earlier(earlier[len(earlier) - fits :], text)
+
+    async def _generate(self, prompt: Sequence[Message], reply: Reply, written: list[str], stop: asyncio.Event) -> None:
+        """Pass the model's text to `reply` and to `written`. Raises Stopped as soon as the user wants no more."""
+
+        async def pass_on() -> None:
+            async for delta in self._model.stream(prompt, max_tokens=self._style.max_tokens):
+                written.append(delta)
+                await reply.write(delta)
+
+        passing = asyncio.create_task(pass_on())
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({passing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not passing.done():
+                raise Stopped
+            passing.result()
+        finally:
+            # Cancelling the reader closes the connection, and that frees the engine's slot.
+            passing.cancel()
+            stopping.cancel()
+            await asyncio.gather(passing, stopping, return_exceptions=True)
+
+    async def _closing(self, turn: Turn) -> str | None:
+        """What Dolly says once after its first answer in a direct message: how conversations work there."""
+        if not turn.is_direct:
+            return None
+        with contextlib.suppress(StoreUnavailable):
+            if await self._memory.first_time(f"{turn.conversation.team_id}/{turn.conversation.channel_id}"):
+                return self._words.say("thread_hint")
+        return None
+
+    async def _cost(self, *messages: Message) -> int:
+        """What `messages` add to later prompts; their bytes, an upper bound, when the engine cannot be asked now."""
+        try:
+            return sum([await self._model.count_content(message.content) for message in messages])
+        except EngineError:
+            return sum(len(message.content.encode()) + TEMPLATE_BYTES for message in messages)

@@ -1,0 +1,105 @@
+"""Slack's Web API client, and who Dolly is there."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import structlog
+from slack_sdk.errors import SlackApiError
+from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetryHandler
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.errors import SlackError
+
+log = structlog.get_logger(__name__)
+
+TIMEOUT_SECONDS = 10
+FIRST_RETRY_SECONDS = 0.5
+LONGEST_RETRY_SECONDS = 30.0
+PASSING = frozenset({"internal_error", "fatal_error", "service_unavailable", "request_timeout", "ratelimited"})
+"""Slack's error names that a later call may not meet again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What auth.test says of Dolly, and the scopes that its token has."""
+
+    team_id: str
+    team: str
+    enterprise_id: str | None
+    bot_user_id: str
+    bot_id: str
+    user: str
+    url: str
+    scopes: frozenset[str]
+
+    @property
+    def home_id(self) -> str:
+        """The team, or the organisation where one installed the app for all its teams."""
+        return self.team_id or self.enterprise_id or ""
+
+
+def web_client(token: str, api_url: str, session: aiohttp.ClientSession | None = None) -> AsyncWebClient:
+    """A client that waits out rate limits, and repeats nothing else: a repeated post could be a second post."""
+    return AsyncWebClient(
+        token=token,
+        base_url=api_url,
+        timeout=TIMEOUT_SECONDS,
+        session=session,
+        retry_handlers=[AsyncRateLimitErrorRetryHandler(max_retry_count=3)],
+    )
+
+
+async def authenticate(client: AsyncWebClient, *, patient: bool = True) -> Identity:
+    """Ask Slack who this token is, before any event may come.
+
+    Bolt would ask with the first event, and drop that event if Slack could not answer just then. While
+    `patient`, an unreachable or failing Slack is asked again until it answers. Raises SlackError when the
+    token is refused, or when Slack cannot be reached and `patient` is off.
+    """
+    wait_seconds = FIRST_RETRY_SECONDS
+    while True:
+        try:
+            answer = await client.auth_test()
+            return _identity(answer.data, answer.headers)
+        except SlackApiError as error:
+            reason = error_name(error)
+            if not patient or not is_passing(error):
+                raise SlackError("auth.test", reason) from None
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            reason = type(error).__name__
+            if not patient:
+                raise SlackError("auth.test", reason) from None
+        log.warning("slack_unreachable", reason=reason, retry_seconds=wait_seconds)
+        await asyncio.sleep(wait_seconds)
+        wait_seconds = min(wait_seconds * 2, LONGEST_RETRY_SECONDS)
+
+
+def _identity(answer: Any, headers: Any) -> Identity:
+    scopes = next((value for name, value in headers.items() if name.lower() == "x-oauth-scopes"), "")
+    return Identity(
+        team_id=answer.get("team_id") or "",
+        team=answer.get("team") or "",
+        enterprise_id=answer.get("enterprise_id"),
+        bot_user_id=answer["user_id"],
+        bot_id=answer.get("bot_id") or "",
+        user=answer.get("user") or "",
+        url=answer.get("url") or "",
+        scopes=frozenset(scope.strip() for scope in scopes.split(",") if scope.strip()),
+    )
+
+
+def error_name(error: SlackApiError) -> str:
+    """Slack's own name for what went wrong; `no_slack_answer` where the body was not Slack's."""
+    data = getattr(error.response, "data", None)
+    name = data.get("error") if isinstance(data, dict) else None
+    return str(name or "no_slack_answer")
+
+
+def is_passing(error: SlackApiError) -> bool:
+    """Whether the same call may be answered well a little later."""
+    response: Any = error.response
+    # The client keeps the status under another name where the body was no JSON.
+    status = response.status_code if hasattr(response, "status_code") else response.status
+    return error_name(error) in PASSING or status >= 500

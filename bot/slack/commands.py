@@ -1,0 +1,39 @@
+"""/dolly: help, or a question whose answer only its asker sees."""
+
+from typing import Any
+
+from slack_bolt.context.ack.async_ack import AsyncAck
+
+from bot.errors import StoreUnavailable
+from bot.slack.client import Identity
+from bot.slack.mrkdwn import to_plain
+from bot.slack.questions import Questions
+from bot.words import Words
+
+
+class Commands:
+    """Listeners of slash commands. Slack never repeats a command, so each ends with a sentence at once."""
+
+    def __init__(self, questions: Questions, identity: Identity, words: Words) -> None:
+        self._questions = questions
+        self._identity = identity
+        self._words = words
+
+    async def dolly(self, ack: AsyncAck, command: dict[str, Any]) -> None:
+        """`/dolly`, `/dolly help`, `/dolly <question>`, `/dolly ask <question>`."""
+        text = to_plain(command.get("text") or "", self._identity.bot_user_id)
+        verb, _, rest = text.partition(" ")
+        question = rest.strip() if verb == "ask" else text
+        if question in ("", "help"):
+            await ack(self._words.say("command_help", mention=f"<@{self._identity.bot_user_id}>"))
+            return
+        try:
+            await self._questions.commanded(command, question)
+        except StoreUnavailable as error:
+            await ack(self._words.say(error.words_key))
+        else:
+            await ack(self._words.say("command_taken"))
+
+    async def unknown(self, ack: AsyncAck) -> None:
+        """A command that Slack sends here and that Dolly does not have."""
+        await ack(self._words.say("command_unknown"))

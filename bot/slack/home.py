@@ -1,0 +1,48 @@
+"""Dolly's App Home: who it is, how to ask, what happens to what is written."""
+
+import asyncio
+from typing import Any
+
+import structlog
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.slack import blocks
+from bot.slack.client import error_name
+from bot.words import Words
+
+log = structlog.get_logger(__name__)
+
+
+class Home:
+    """Draws the home tab when somebody opens it."""
+
+    def __init__(self, client: AsyncWebClient, words: Words, *, memory_days: float) -> None:
+        self._client = client
+        self._words = words
+        self._memory_days = memory_days
+        self._publishing: set[asyncio.Task[None]] = set()
+
+    async def opened(self, event: dict[str, Any]) -> None:
+        """Listener of `app_home_opened`. Drawing is not worth a redelivery, so it goes on after the acknowledgement."""
+        if event.get("tab") == "home":
+            task = asyncio.create_task(self._publish(event["user"]))
+            self._publishing.add(task)
+            task.add_done_callback(self._publishing.discard)
+
+    async def _publish(self, user_id: str) -> None:
+        try:
+            await self._client.views_publish(user_id=user_id, view=self._view())
+        except SlackApiError as error:
+            log.warning("home_refused", reason=error_name(error))
+        except Exception as error:
+            log.warning("home_failed", error=type(error).__name__)
+
+    def _view(self) -> dict[str, Any]:
+        return blocks.home(
+            [
+                blocks.header(self._words.say("home_title")),
+                blocks.section(self._words.say("home_text")),
+                blocks.context(self._words.say("home_footer", days=f"{self._memory_days:g}")),
+            ]
+        )

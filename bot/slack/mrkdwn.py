@@ -1,0 +1,36 @@
+"""Slack's text format: what people write becomes plain text, what models write becomes harmless. Pure."""
+
+import re
+
+REFERENCE = re.compile(r"<([^<>\s][^<>]*)>")
+
+
+def to_plain(text: str, bot_user_id: str) -> str:
+    """What a person wrote, for the model: without the mention of Dolly, references readable, escapes undone."""
+
+    def readable(match: re.Match[str]) -> str:
+        target, _, label = match[1].partition("|")
+        if target.startswith("@"):
+            return "" if target == f"@{bot_user_id}" else f"@{label or target[1:]}"
+        if target.startswith("#"):
+            return f"#{label or target[1:]}"
+        if target.startswith("!"):
+            return label or f"@{target[1:].partition('^')[0]}"
+        return f"{label} ({target})" if label and label not in target else target
+
+    return unescape(REFERENCE.sub(readable, text)).strip()
+
+
+def mentions(text: str, user_id: str) -> bool:
+    """Whether `text` mentions `user_id`."""
+    return f"<@{user_id}>" in text or f"<@{user_id}|" in text
+
+
+def escape(text: str) -> str:
+    """Text in which Slack sees no reference, no ping and no link of its own: & < > as Slack wants them."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def unescape(text: str) -> str:
+    """The inverse of `escape`."""
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")

@@ -1,0 +1,88 @@
+"""Slack's threads as the responder sees them: what was said there, and a reply to what was asked."""
+
+import structlog
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.conversation import Turn
+from bot.responder import Reply
+from bot.slack.client import Identity, error_name
+from bot.slack.mrkdwn import to_plain
+from bot.slack.pacing import Cadence
+from bot.slack.reply_stream import ReplyStream
+from bot.slack.slash_reply import SlashReply
+from bot.words import Words
+
+log = structlog.get_logger(__name__)
+
+PAGE_MESSAGES = 200
+PAGES = 5
+NAMES_KEPT = 5_000
+
+
+class Threads:
+    """Reads threads and opens replies, for one workspace."""
+
+    def __init__(self, client: AsyncWebClient, identity: Identity, words: Words) -> None:
+        self._client = client
+        self._identity = identity
+        self._words = words
+        self._cadence = Cadence()
+        self._names: dict[str, str] = {identity.bot_user_id: "Dolly"}
+
+    def reply(self, turn: Turn) -> Reply:
+        """The answer to `turn`, not yet begun."""
+        if turn.response_url:
+            return SlashReply(turn)
+        return ReplyStream(self._client, self._identity, turn, self._cadence, self._words)
+
+    async def earlier_messages(self, turn: Turn) -> list[str]:
+        """What was said in the turn's thread before it, oldest first, "name: text" a line.
+
+        Empty where Slack does not let Dolly read the thread: the question is answered without it.
+        """
+        try:
+            messages = await self._replies(turn)
+            return [
+                f"{await self._name(message)}: {text}"
+                for message in messages
+                if (text := to_plain(message.get("text", ""), self._identity.bot_user_id))
+            ]
+        except SlackApiError as error:
+            log.warning("thread_unreadable", reason=error_name(error))
+            return []
+
+    async def _replies(self, turn: Turn) -> list[dict[str, str]]:
+        messages: list[dict[str, str]] = []
+        cursor = None
+        for _ in range(PAGES):
+            answer = await self._client.conversations_replies(
+                channel=turn.conversation.channel_id,
+                ts=turn.conversation.root_ts,
+                latest=turn.ts,
+                limit=PAGE_MESSAGES,
+                cursor=cursor,
+            )
+            messages += answer["messages"]
+            cursor = (answer.get("response_metadata") or {}).get("next_cursor")
+            if not cursor:
+                break
+        return [message for message in messages if message["ts"] < turn.ts]
+
+    async def _name(self, message: dict[str, str]) -> str:
+        user_id = message.get("user")
+        if user_id is None:
+            return message.get("username", "app")
+        if user_id not in self._names:
+            if len(self._names) >= NAMES_KEPT:
+                self._names = {self._identity.bot_user_id: "Dolly"}
+            self._names[user_id] = await self._look_up(user_id)
+        return self._names[user_id]
+
+    async def _look_up(self, user_id: str) -> str:
+        try:
+            user = (await self._client.users_info(user=user_id))["user"]
+        except SlackApiError:
+            return user_id
+        profile = user.get("profile") or {}
+        return str(profile.get("display_name") or user.get("real_name") or user.get("name") or user_id)

@@ -1,0 +1,95 @@
+"""The connection to Redis or Valkey, and whether that server keeps what it is given."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
+
+from bot.errors import StoreUnavailable
+
+PREFIX = "dolly:{dolly}:"
+"""What every key starts with; the hash tag keeps them in one slot, so that a script may touch several."""
+
+
+def connect(url: str) -> Redis:
+    """A client of the server at `url` that gives up quickly: whoever asks decides whether to ask again.
+
+    Retrying inside the client would outlast Slack's three seconds. Raises nothing until it is used.
+    """
+    return Redis.from_url(
+        url,
+        decode_responses=True,
+        socket_connect_timeout=2,
+        socket_timeout=5,
+        retry=Retry(NoBackoff(), 1),
+        health_check_interval=15,
+        client_name="dolly",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class StoreReport:
+    """What can be known of a server's promise to keep what it acknowledged."""
+
+    version: str
+    unsafe: tuple[str, ...]
+    """What may lose a question, a sentence each, with what to do."""
+    unknown: tuple[str, ...]
+    """What the server did not tell, a sentence each."""
+
+    @property
+    def safe(self) -> bool:
+        return not self.unsafe and not self.unknown
+
+
+PROMISES = {
+    "appendonly": (
+        "yes",
+        "its append-only file is off, so a restart loses what it was given; set appendonly yes",
+    ),
+    "appendfsync": (
+        "always",
+        "it acknowledges before it has written to disk, so a power cut loses up to a second; set appendfsync always",
+    ),
+    "maxmemory-policy": (
+        "noeviction",
+        "it deletes data when its memory is full; set maxmemory-policy noeviction",
+    ),
+}
+
+
+async def inspect(redis: Redis) -> StoreReport:
+    """Ask the server what it promises. Raises StoreUnavailable, with a sentence, when it does not answer."""
+    try:
+        info: dict[str, Any] = await redis.info("server")
+    except AuthenticationError:
+        raise StoreUnavailable("The store refuses the password or user in REDIS_URL; correct it.") from None
+    except NoPermissionError:
+        info = {}
+    except (RedisError, OSError) as error:
+        raise StoreUnavailable(f"The store does not answer ({type(error).__name__}); is REDIS_URL right?") from None
+    unsafe, unknown = [], []
+    for name, (wanted, risk) in PROMISES.items():
+        try:
+            found = (await redis.config_get(name)).get(name)
+        except (NoPermissionError, ResponseError):
+            found = None  # managed services and tight ACLs keep their configuration to themselves
+        except (RedisError, OSError) as error:
+            raise StoreUnavailable(f"The store stopped answering ({type(error).__name__}).") from None
+        if found is None:
+            unknown.append(f"The store does not say what its {name} is; it should be {wanted}.")
+        elif found != wanted:
+            unsafe.append(f"The store is unsafe: {risk}.")
+    version = info.get("valkey_version") or info.get("redis_version") or "unknown"
+    return StoreReport(str(version), tuple(unsafe), tuple(unknown))
+
+
+async def ping(redis: Redis) -> None:
+    """Raise StoreUnavailable unless the server answers."""
+    try:
+        await redis.ping()
+    except (RedisError, OSError) as error:
+        raise StoreUnavailable(f"The store does not answer ({type(error).__name__}).") from None

@@ -1,0 +1,12 @@
+-- Hand a claimed turn back, to be claimed again after a while.
+-- KEYS: claim, ready, lease   ARGV: fence, job id, conversation, delay ms
+-- Returns 1 when handed back, 0 when another worker has taken over.
+local held = redis.call('HMGET', KEYS[1], 'fence', 'job')
+if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] or not redis.call('ZSCORE', KEYS[3], ARGV[3]) then
+  return 0
+end
+redis.call('HDEL', KEYS[1], 'job')
+redis.call('ZREM', KEYS[3], ARGV[3])
+local time = redis.call('TIME')
+redis.call('ZADD', KEYS[2], time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[4], ARGV[3])
+return 1

@@ -1,0 +1,172 @@
+"""The mailbox: turns wait here from the moment Slack is told "received" until their answer is committed.
+
+Each conversation has its own queue, ordered by Slack's ts, and at most one worker at a time. Each method
+is one Lua script, so it happens whole or not at all; times come from the server's clock. All keys carry
+the hash tag `{dolly}`, so that they live in one slot:
+
+    seen:<job>        dedupe mark, kept 26 hours: Slack may deliver a message again for a day
+    job:<job>         hash: the turn as JSON, attempts so far
+    mailbox:<conv>    sorted set: job ids by Slack ts in microseconds
+    ready             sorted set: conversation → time in ms from which it may be claimed
+    lease             sorted set: conversation → time in ms at which its worker counts as dead
+    claim:<conv>      hash: fence (grows with each claim), job claimed, stop flag
+    memory:<conv>     list: committed exchanges (bot/store/memory.py)
+"""
+
+import asyncio
+import json
+from dataclasses import asdict, dataclass
+from importlib import resources
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.commands.core import AsyncScript
+from redis.exceptions import RedisError
+
+from bot.conversation import ConversationId, Exchange, Turn
+from bot.errors import LeaseLost, StoreUnavailable
+from bot.store import memory
+from bot.store.connection import PREFIX
+
+DEDUPE_SECONDS = 26 * 3600
+FENCE_SECONDS = 7 * 24 * 3600
+EXCHANGES_KEPT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A turn that this worker holds, until its lease ends."""
+
+    turn: Turn
+    job_id: str
+    fence: int
+    attempt: int
+    """1 for the first worker that holds the turn."""
+
+
+class Mailbox:
+    """The queue of turns, in Redis. Every method raises StoreUnavailable when the store does not answer."""
+
+    def __init__(self, redis: Redis, *, lease_seconds: float = 15, memory_seconds: float = 30 * 86_400) -> None:
+        self.lease_seconds = lease_seconds
+        self._memory_seconds = round(memory_seconds)
+        self._redis = redis
+        self._enqueue, self._claim, self._renew, self._commit, self._fail = (
+            _script(redis, name) for name in ("enqueue", "claim", "renew", "commit", "fail")
+        )
+        self._arrived = asyncio.Event()
+
+    async def enqueue(self, turn: Turn) -> bool:
+        """Store `turn`; when this returns, it will be answered. False when it was stored before."""
+        conversation = str(turn.conversation)
+        job_id = f"{conversation}/{turn.ts}"
+        stored = await self._run(
+            self._enqueue,
+            keys=["seen:" + job_id, "job:" + job_id, "mailbox:" + conversation, "ready", "lease"],
+            args=[job_id, _dump(turn), DEDUPE_SECONDS, conversation, _microseconds(turn.ts)],
+        )
+        self._arrived.set()
+        return bool(stored)
+
+    async def claim(self) -> Claim | None:
+        """The earliest turn of some conversation that is free, with a lease on it; None when there is none."""
+        claimed = await self._run(
+            self._claim,
+            keys=["ready", "lease"],
+            args=[round(self.lease_seconds * 1000), PREFIX, FENCE_SECONDS],
+        )
+        if claimed is None:
+            return None
+        _conversation, job_id, fence, attempt, turn = claimed
+        return Claim(_load(turn), job_id, int(fence), int(attempt))
+
+    async def wait(self, seconds: float) -> None:
+        """Return when a turn was stored by this process, or after `seconds`."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._arrived.wait()
+        except TimeoutError:
+            pass
+        self._arrived.clear()
+
+    async def renew(self, claim: Claim) -> bool:
+        """Extend the lease; True when the answer shall stop. Raises LeaseLost when another worker has the turn."""
+        conversation = str(claim.turn.conversation)
+        held = await self._run(
+            self._renew,
+            keys=["claim:" + conversation, "lease"],
+            args=[claim.fence, claim.job_id, conversation, round(self.lease_seconds * 1000)],
+        )
+        if held == 0:
+            raise LeaseLost(f"{claim.job_id} was taken over by another worker")
+        return bool(held == 2)
+
+    async def commit(self, claim: Claim, exchange: Exchange | None) -> None:
+        """Finish the turn and remember `exchange`. Raises LeaseLost when another worker has the turn."""
+        conversation = str(claim.turn.conversation)
+        committed = await self._run(
+            self._commit,
+            keys=[
+                "claim:" + conversation,
+                "mailbox:" + conversation,
+                "job:" + claim.job_id,
+                "ready",
+                "lease",
+                memory.memory_key(claim.turn.conversation),
+            ],
+            args=[
+                claim.fence,
+                claim.job_id,
+                conversation,
+                memory.dump(exchange) if exchange else "",
+                self._memory_seconds,
+                EXCHANGES_KEPT,
+            ],
+        )
+        if not committed:
+            raise LeaseLost(f"{claim.job_id} was taken over by another worker")
+        self._arrived.set()
+
+    async def fail(self, claim: Claim, *, delay_seconds: float) -> None:
+        """Hand the turn back, to be claimed again after `delay_seconds`. Raises LeaseLost as commit does."""
+        conversation = str(claim.turn.conversation)
+        returned = await self._run(
+            self._fail,
+            keys=["claim:" + conversation, "ready", "lease"],
+            args=[claim.fence, claim.job_id, conversation, round(delay_seconds * 1000)],
+        )
+        if not returned:
+            raise LeaseLost(f"{claim.job_id} was taken over by another worker")
+
+    async def request_stop(self, conversation: ConversationId) -> None:
+        """Ask whoever is answering in `conversation` to stop; without such a worker, nothing happens."""
+        try:
+            await self._redis.hset(PREFIX + f"claim:{conversation}", "stop", "1")
+        except (RedisError, OSError) as error:
+            raise StoreUnavailable(f"The store does not answer ({type(error).__name__}).") from None
+
+    async def _run(self, script: AsyncScript, keys: list[str], args: list[Any]) -> Any:
+        try:
+            return await script(keys=[PREFIX + key for key in keys], args=args)
+        except (RedisError, OSError) as error:
+            raise StoreUnavailable(f"The store does not answer ({type(error).__name__}).") from None
+
+
+def _script(redis: Redis, name: str) -> AsyncScript:
+    text = resources.files("bot.store").joinpath(f"{name}.lua").read_text(encoding="utf-8")
+    return redis.register_script(text)
+
+
+def _microseconds(ts: str) -> int:
+    """Slack's ts as a whole number, exact in a sorted set's score (< 2^53)."""
+    seconds, _, fraction = ts.partition(".")
+    return int(seconds) * 1_000_000 + int(fraction.ljust(6, "0")[:6] or 0)
+
+
+def _dump(turn: Turn) -> str:
+    return json.dumps(asdict(turn), ensure_ascii=False)
+
+
+def _load(text: str) -> Turn:
+    fields = json.loads(text)
+    return Turn(conversation=ConversationId(**fields.pop("conversation")), **fields)

@@ -1,0 +1,51 @@
+"""What a conversation remembers: a list of committed exchanges, written only by the mailbox's commit."""
+
+import json
+from collections.abc import Awaitable
+from typing import cast
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from bot.conversation import ConversationId, Exchange, Message
+from bot.errors import StoreUnavailable
+from bot.store.connection import PREFIX
+
+
+def memory_key(conversation: ConversationId) -> str:
+    """The key of a conversation's memory, without the store's prefix."""
+    return f"memory:{conversation}"
+
+
+def dump(exchange: Exchange) -> str:
+    """An exchange as it is stored."""
+    messages = [[message.role, message.content] for message in exchange.messages]
+    return json.dumps({"tokens": exchange.tokens, "messages": messages}, ensure_ascii=False)
+
+
+def load(stored: str) -> Exchange:
+    """The inverse of `dump`."""
+    fields = json.loads(stored)
+    return Exchange(tuple(Message(role, content) for role, content in fields["messages"]), fields["tokens"])
+
+
+class Memory:
+    """Reads what conversations remember. Methods raise StoreUnavailable when the store does not answer."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def read(self, conversation: ConversationId) -> list[Exchange]:
+        """The exchanges of `conversation`, oldest first; empty for one that Dolly has not seen."""
+        try:
+            stored = await cast(Awaitable[list[str]], self._redis.lrange(PREFIX + memory_key(conversation), 0, -1))
+        except (RedisError, OSError) as error:
+            raise StoreUnavailable(f"The store does not answer ({type(error).__name__}).") from None
+        return [load(exchange) for exchange in stored]
+
+    async def first_time(self, topic: str) -> bool:
+        """True the first time that `topic` is asked about, and for no one else afterwards."""
+        try:
+            return bool(await self._redis.set(f"{PREFIX}told:{topic}", "1", nx=True))
+        except (RedisError, OSError) as error:
+            raise StoreUnavailable(f"The store does not answer ({type(error).__name__}).") from None
