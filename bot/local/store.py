@@ -78,6 +78,9 @@ class LocalStore:
             await self._child.stop()
             self._child = None
         self._let_go()
+        if self._socket_path.parent != self._directory:
+            with suppress(OSError):
+                self._socket_path.parent.rmdir()
 
     def _options(self) -> list[str]:
         options = {

@@ -144,6 +144,16 @@ async def test_a_long_path_has_its_socket_elsewhere_but_always_at_the_same_place
     assert len(LocalStore(long).url) < 100
 
 
+async def test_a_socket_that_is_elsewhere_is_private_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / ("x" * 120))
+    place = Path(store.url.removeprefix("unix://")).parent
+
+    await store.start()
+    assert mode(place) == "0o700"
+    await store.stop()
+    assert not place.exists()
+
+
 async def test_a_file_in_the_directorys_place_gets_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "data"
     path.touch()
