@@ -115,10 +115,12 @@ async def _local(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    async with _parts(settings, errors.print) as addresses:
-        async with _service(settings, _slack_access(settings), addresses) as service:
-            errors.print(f"Dolly answers in {service.identity.team} as {service.identity.user}. Ctrl-C stops it.")
-            await service.answering
+    async with (
+        _parts(settings, errors.print) as addresses,
+        _service(settings, _slack_access(settings), addresses) as service,
+    ):
+        errors.print(f"Dolly answers in {service.identity.team} as {service.identity.user}. Ctrl-C stops it.")
+        await service.answering
 
 
 async def _check(settings: Settings) -> list[Finding]:

@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from bot.local.engine import LocalEngine
 from bot.local.model import default_model_path
 from bot.local.store import LocalStore
+from bot.store.connection import connect
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
@@ -24,9 +25,9 @@ T = TypeVar("T")
 
 def pytest_configure() -> None:
     for name in list(os.environ):
-        if name.upper().startswith(
-            ("SLACK_", "DOLLY_", "ENGINE_", "REDIS_URL", "HF_")
-        ) or name.lower().endswith("_proxy"):
+        if name.upper().startswith(("SLACK_", "DOLLY_", "ENGINE_", "REDIS_URL", "HF_")) or name.lower().endswith(
+            "_proxy"
+        ):
             del os.environ[name]
     sys.addaudithook(_refuse_network)
 
@@ -80,7 +81,7 @@ def local_store(background: Background, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture
 async def redis(local_store: LocalStore) -> AsyncIterator[Redis]:
     """A client of the session's Valkey, emptied for this test."""
-    client = Redis.from_url(local_store.url)
+    client = connect(local_store.url)
     await client.flushall()
     yield client
     await client.aclose()

@@ -16,7 +16,8 @@ def to_plain(text: str, bot_user_id: str) -> str:
             return f"#{label or target[1:]}"
         if target.startswith("!"):
             return label or f"@{target[1:].partition('^')[0]}"
-        return f"{label} ({target})" if label and label not in target else target
+        address = target.removeprefix("mailto:")
+        return f"{label} ({address})" if label and label not in address else address
 
     return unescape(REFERENCE.sub(readable, text)).strip()
 

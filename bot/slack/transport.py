@@ -26,7 +26,7 @@ async def socket_mode(app: AsyncApp, app_token: str) -> AsyncIterator[None]:
         await _connect(handler)
         yield
     finally:
-        await handler.close_async()
+        await handler.close_async()  # type: ignore[no-untyped-call]
 
 
 async def _connect(handler: AsyncSocketModeHandler) -> None:
@@ -34,7 +34,8 @@ async def _connect(handler: AsyncSocketModeHandler) -> None:
     wait_seconds = FIRST_RETRY_SECONDS
     while True:
         try:
-            return await handler.connect_async()
+            await handler.connect_async()  # type: ignore[no-untyped-call]
+            return
         except SlackApiError as error:
             if not is_passing(error):
                 raise SlackError("apps.connections.open", error_name(error)) from None

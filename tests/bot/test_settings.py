@@ -1,0 +1,91 @@
+"""Settings: every fault at once, in sentences, no secret shown, .env.example true."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bot.errors import SettingsError
+from bot.settings import Settings, forget_proxies
+
+ROOT = Path(__file__).resolve().parents[2]
+GOOD = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1"}
+
+
+def read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str = "", **environment: str) -> Settings:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    env_file = tmp_path / ".env"
+    env_file.write_text(text, encoding="utf-8")
+    return Settings.read(env_file)
+
+
+def test_nothing_needs_to_be_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    settings = read(monkeypatch, tmp_path)
+    assert settings.redis_url is None
+    assert settings.dolly_port == 8765
+
+
+def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert read(monkeypatch, tmp_path, "MAX_TOKENS=1\nTEMPERATURE=0.1", MAX_TOKENS="2").max_tokens == 2
+
+
+def test_an_empty_setting_is_an_unset_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert read(monkeypatch, tmp_path, "SLACK_APP_TOKEN=\nREDIS_URL=").slack_app_token is None
+
+
+def test_all_faults_come_at_once_and_name_the_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as raised:
+        read(
+            monkeypatch,
+            tmp_path,
+            "SLACK_BOT_TOKEN=xoxp-wrong-kind-of-token\nREDIS_URL=localhost:6379\nMAX_TOKENS=many\nDOLLY_PORT=99999",
+        )
+    faults = raised.value.faults
+    assert [fault.split()[0] for fault in faults] == ["SLACK_BOT_TOKEN", "REDIS_URL", "MAX_TOKENS", "DOLLY_PORT"]
+    assert "xoxp" not in str(raised.value), "a token is never shown"
+
+
+def test_a_malformed_list_is_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="STOP_SEQUENCES must be a JSON list"):
+        read(monkeypatch, tmp_path, "STOP_SEQUENCES=###")
+
+
+def test_a_file_that_is_no_text_is_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"MAX_TOKENS=\xff\xfe1")
+    with pytest.raises(SettingsError, match="UTF-8"):
+        Settings.read(tmp_path / ".env")
+
+
+def test_a_misspelt_setting_is_named_with_what_was_meant(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"SLACK_BOT_TOKN .* did you mean SLACK_BOT_TOKEN\?"):
+        read(monkeypatch, tmp_path, "SLACK_BOT_TOKN=xoxb-1\nPATH_OF_SOMETHING_ELSE=1")
+
+
+def test_slack_needs_a_way_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as raised:
+        read(monkeypatch, tmp_path).require_slack()
+    assert len(raised.value.faults) == 2
+    read(monkeypatch, tmp_path, "SLACK_BOT_TOKEN=xoxb-1\nSLACK_SIGNING_SECRET=s").require_slack()
+    read(monkeypatch, tmp_path, **GOOD).require_slack()
+
+
+def test_secrets_do_not_print(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert "xoxb-1" not in repr(read(monkeypatch, tmp_path, **GOOD))
+
+
+def test_proxies_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    forget_proxies()
+    assert not [name for name in os.environ if name.lower() in ("http_proxy", "https_proxy", "all_proxy")]
+
+
+def test_the_example_shows_every_setting_and_its_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    shown = dict(re.findall(r"^# ([A-Z_]+)=(.*)$", example, re.MULTILINE))
+    assert set(shown) == {name.upper() for name in Settings.model_fields}
+    filled = "\n".join(f"{name}={value}" for name, value in shown.items() if not value.endswith("-"))
+    assert read(monkeypatch, tmp_path, filled) == read(monkeypatch, tmp_path), "each value shown is the default"
