@@ -48,14 +48,16 @@ class Messages:
         subtype: str | None = None,
         reply_broadcast: bool = False,
         markdown: bool = False,
+        as_response: bool = False,
         **extra: object,
     ) -> Json:
         """Say `text`, escaped as on the wire (`&amp;`, `<@U…>`); `markdown` says that it is Markdown, not mrkdwn.
 
         A message of the app gets its bot_id, app_id and bot_profile, a person's gets its rich_text block.
+        `as_response`: by a response_url, which the app may use where it is no member.
         `extra` are further keys of the message (files, attachments, username …); None leaves one out.
         """
-        message = self.draft(channel_id, user_id, text, thread_ts, as_app=as_app)
+        message = self.draft(channel_id, user_id, text, thread_ts, as_app=as_app, as_response=as_response)
         if blocks:
             message["blocks"] = with_ids(blocks)
         elif not as_app and subtype is None and text:
@@ -71,12 +73,21 @@ class Messages:
         self.add(channel_id, message, text_format="markdown" if markdown else "mrkdwn")
         return message
 
-    def draft(self, channel_id: str, user_id: str, text: str, thread_ts: str | None, *, as_app: bool) -> Json:
+    def draft(
+        self,
+        channel_id: str,
+        user_id: str,
+        text: str,
+        thread_ts: str | None,
+        *,
+        as_app: bool,
+        as_response: bool = False,
+    ) -> Json:
         """A message that this user may say here, not yet said."""
         channel = self._channels.existing(channel_id)
         if channel.is_archived:
             raise Refused("is_archived")
-        if user_id not in channel.members:
+        if user_id not in channel.members and not as_response:
             raise Refused("not_in_channel")
         root = None if thread_ts is None else self._root(channel_id, thread_ts)
         message: Json = {

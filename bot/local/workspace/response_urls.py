@@ -70,6 +70,7 @@ class ResponseUrls:
                 blocks=blocks,
                 metadata=answer.get("metadata"),
                 as_app=True,
+                as_response=True,
             )
         else:
             self._timeline.post_ephemeral(origin.channel_id, origin.user_id, text, thread_ts=thread_ts, blocks=blocks)
