@@ -10,7 +10,7 @@ from bot.local.workspace.database import Database
 from bot.local.workspace.records import AppIdentity, Json
 from bot.local.workspace.refusals import Refused
 
-FILE_SIZE_LIMIT_BYTES = 100 * 1024 * 1024
+FILE_SIZE_LIMIT_BYTES = 50 * 1024 * 1024
 
 
 class Files:

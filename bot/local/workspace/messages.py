@@ -143,6 +143,7 @@ class Messages:
         *,
         text: str | None = None,
         blocks: list[Json] | None = None,
+        attachments: list[Json] | None = None,
         metadata: Json | None = None,
         edited_by: str | None = None,
         markdown: bool = False,
@@ -161,6 +162,8 @@ class Messages:
                 message["blocks"] = [rich_text_block(text, new_block_id())]
         if blocks is not None:
             message["blocks"] = with_ids(blocks)
+        if attachments is not None:
+            message["attachments"] = attachments
         if metadata is not None:
             message["metadata"] = metadata
         if edited_by is not None:

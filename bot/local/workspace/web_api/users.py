@@ -1,0 +1,70 @@
+"""users.info, users.list."""
+
+from bot.local.workspace.records import Json, User
+from bot.local.workspace.web_api.call import Call, Handler, page
+
+
+def shape(call: Call, user: User, *, locale: bool = False) -> Json:
+    """The person as Slack's answers describe them."""
+    first_name, _, last_name = user.real_name.partition(" ")
+    profile: Json = {
+        "title": "",
+        "phone": "",
+        "skype": "",
+        "real_name": user.real_name,
+        "real_name_normalized": user.real_name,
+        "display_name": user.name,
+        "display_name_normalized": user.name,
+        "first_name": first_name,
+        "last_name": last_name,
+        "status_text": "",
+        "status_text_canonical": "",
+        "status_emoji": "",
+        "status_emoji_display_info": [],
+        "status_expiration": 0,
+        "avatar_hash": "",
+        "team": call.identity.team_id,
+    }
+    if user.is_bot:
+        profile |= {
+            "api_app_id": call.identity.app_id,
+            "bot_id": call.identity.bot_id,
+            "always_active": True,
+        }
+    shown: Json = {
+        "id": user.id,
+        "team_id": call.identity.team_id,
+        "name": user.name,
+        "deleted": False,
+        "color": user.color,
+        "real_name": user.real_name,
+        "tz": "Etc/UTC",
+        "tz_label": "Coordinated Universal Time",
+        "tz_offset": 0,
+        "profile": profile,
+        "is_admin": user.is_admin,
+        "is_owner": user.is_admin,
+        "is_primary_owner": user.is_admin,
+        "is_restricted": False,
+        "is_ultra_restricted": False,
+        "is_bot": user.is_bot,
+        "is_app_user": False,
+        "updated": 0,
+        "is_email_confirmed": True,
+        "who_can_share_contact_card": "EVERYONE",
+    }
+    return shown | ({"locale": user.locale} if locale else {})
+
+
+def info(call: Call) -> Json:
+    return {"user": shape(call, call.user(), locale=call.arguments.flag("include_locale"))}
+
+
+def list_all(call: Call) -> Json:
+    users, more = page(call.timeline.users(), call.arguments)
+    locale = call.arguments.flag("include_locale")
+    members = [shape(call, user, locale=locale) for user in users]
+    return {"members": members, "cache_ts": int(call.clock.now()), **more}
+
+
+METHODS: dict[str, Handler] = {"users.info": info, "users.list": list_all}
