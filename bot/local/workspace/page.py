@@ -70,7 +70,11 @@ class Page:
         return _file(request.match_info["name"])
 
     async def _state(self, request: web.Request) -> web.StreamResponse:
-        return web.json_response(self._reader(request).state())
+        """For whom the address names, or for the first of the team: how a page begins."""
+        asked = self._timeline.user(request.query.get("user_id", ""))
+        people = [user for user in self._timeline.users() if not user.is_bot]
+        viewer = asked if asked in people else people[0]
+        return web.json_response(Reader(self._timeline, self._identity, viewer).state())
 
     async def _channel(self, request: web.Request) -> web.StreamResponse:
         before = request.query.get("before")

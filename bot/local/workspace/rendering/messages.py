@@ -117,7 +117,10 @@ def _reactions(message: Json, names: Names) -> str:
         )
     if not html:
         return ""
-    add = '<button type="button" class="reaction add" data-tool="react" aria-label="Add a reaction">☺+</button>'
+    add = (
+        '<button type="button" class="reaction add" data-tool="react" aria-label="Add a reaction">'
+        f"{icon('react')}</button>"
+    )
     return f'<div class="reactions">{html}{add}</div>'
 
 
@@ -137,11 +140,17 @@ def _thread(message: Json, told: Told, users: Mapping[str, User]) -> str:
 def _toolbar(message: Json, told: Told, names: Names) -> str:
     if told.ephemeral:
         return ""
-    tools = [("react", "Add a reaction", "☺"), ("thread", "Reply in thread", "💬")]
+    tools = [("react", "Add a reaction"), ("thread", "Reply in thread")]
     if message.get("user") == names.viewer_id and not message.get("bot_id"):
-        tools += [("edit", "Edit message", "✎"), ("delete", "Delete message", "🗑")]
+        tools += [("edit", "Edit message"), ("delete", "Delete message")]
     buttons = "".join(
-        f'<button type="button" tabindex="-1" data-tool="{tool}" aria-label="{words}" title="{words}">{icon}</button>'
-        for tool, words, icon in tools
+        f'<button type="button" tabindex="-1" data-tool="{tool}" aria-label="{words}" title="{words}">'
+        f"{icon(tool)}</button>"
+        for tool, words in tools
     )
     return f'<div class="toolbar" role="toolbar" aria-label="Message actions">{buttons}</div>'
+
+
+def icon(name: str) -> str:
+    """One of the icons that the page defines."""
+    return f'<svg aria-hidden="true"><use href="#i-{name}"/></svg>'

@@ -3,7 +3,7 @@
 from html import escape
 
 from bot.local.workspace.records import Json
-from bot.local.workspace.rendering import blocks, elements
+from bot.local.workspace.rendering import blocks, elements, messages
 from bot.local.workspace.rendering.names import Names
 
 
@@ -17,7 +17,8 @@ def modal(view: Json, names: Names, *, is_pushed: bool) -> str:
         f'<form class="modal" data-view="{escape(str(view["id"]))}" novalidate aria-labelledby="modal-title">'
         f'<header><img class="avatar" src="/static/dolly.svg" alt="" width="28" height="28">'
         f'<h2 id="modal-title">{title}</h2>'
-        '<button type="button" class="icon-button" data-close aria-label="Close">✕</button></header>'
+        '<button type="button" class="icon-button" data-close aria-label="Close">'
+        f"{messages.icon('close')}</button></header>"
         f'<div class="modal-blocks">{blocks.to_html(view.get("blocks"), names)}</div>'
         '<p class="fault modal-fault" role="alert"></p>'
         f'<footer><button type="button" class="button" data-close>{close}</button>{send}</footer></form>'
