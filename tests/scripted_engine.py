@@ -49,8 +49,9 @@ class Script:
     """Status and body of an answer that is no stream; str is sent as plain text."""
     overloaded: bool = False
     """TGI's overload: an error event in a 200 stream, its status said to be 422."""
-    lines: Sequence[bytes] | None = None
-    """The stream's bytes as they are, instead of all above: a recorded stream, or a broken one."""
+    lines: Sequence[bytes | float] | None = None
+    """The stream's bytes as they are, instead of all above: a recorded stream, or a broken one. Numbers are
+    pauses in seconds."""
 
 
 @dataclass
@@ -90,10 +91,18 @@ class ScriptedEngine:
         self.window_tokens = window_tokens
         self.max_input_tokens = max_input_tokens or window_tokens - 1
         self.api_key = api_key
+        self.hidden: set[str] = set()
+        """Paths that a proxy before the engine does not let through."""
+        self.counting_seconds: float = 0
+        """How long it takes for all that is no chat request."""
+        self.asked = asyncio.Event()
+        """Set when the first chat request has come in."""
         self.requests: list[Request] = []
         """The chat requests, in the order in which they came."""
         self.calls: list[str] = []
         """Every call, as "GET /info"."""
+        self.keys: set[str | None] = set()
+        """The Authorization headers that came with any of them."""
         self._queued: deque[Script] = deque()
         self._runner: web.AppRunner | None = None
         self.url = ""
@@ -113,7 +122,7 @@ class ScriptedEngine:
         app = web.Application(client_max_size=2_000_000, middlewares=[self._record_call])
         app.add_routes([web.post("/v1/chat/completions", self._chat), web.get("/health", self._health)])
         app.add_routes([web.get("/v1/models", self._models), *self._counting_routes()])
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0, handler_cancellation=True)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.01, handler_cancellation=True)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", port)
         await site.start()
@@ -135,8 +144,10 @@ class ScriptedEngine:
             return web.Response(status=401)
         request = Request(await http.json(), dict(http.headers))
         self.requests.append(request)
+        self.asked.set()
         script = self._queued.popleft() if self._queued else self.script
         if script.refusal is not None:
+            await asyncio.sleep(script.first_token_seconds)
             return refuse(*script.refusal)
         unknown = self.dialect == "vllm" and request.body["model"] != self.model
         if unknown:
@@ -162,7 +173,7 @@ class ScriptedEngine:
         await response.prepare(http)
         if script.lines is not None:
             for line in script.lines:
-                await response.write(line)
+                await (response.write(line) if isinstance(line, bytes) else asyncio.sleep(line))
         elif script.overloaded:
             await response.write(error_event("Model is overloaded") + DONE)
         else:
@@ -239,6 +250,11 @@ class ScriptedEngine:
     @web.middleware
     async def _record_call(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         self.calls.append(f"{request.method} {request.path}")
+        self.keys.add(request.headers.get("Authorization"))
+        if request.path in self.hidden:
+            return refuse(403, "Forbidden")
+        if not request.path.endswith("/completions"):
+            await asyncio.sleep(self.counting_seconds)
         return await handler(request)
 
     async def _health(self, _: web.Request) -> web.Response:

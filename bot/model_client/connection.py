@@ -14,6 +14,7 @@ from bot.model_client import refusals
 _SMALL_CALL_SECONDS = 10
 """For everything but a chat completion: a look at the model, a count of tokens."""
 
+_NOT_OFFERED = (403, 404, 405, 501)
 
 _SEPARATORS = {b"\xc2\x85": rb"\u0085", b"\xe2\x80\xa8": rb"\u2028", b"\xe2\x80\xa9": rb"\u2029"}
 _BEGINNINGS = (b"\xe2\x80", b"\xe2", b"\xc2")
@@ -59,12 +60,10 @@ class EngineConnection:
         """
         try:
             answer = await self._http.request(method, path, json=body)
-            if answer.status_code in (403, 404, 405, 501):
-                return None
-            if answer.is_error:
-                raise refusals.of_status(answer.status_code, answer.text, self.where)
             return answer.json()
         except (httpx.HTTPError, ValueError) as error:
+            if isinstance(error, httpx.HTTPStatusError) and error.response.status_code in _NOT_OFFERED:
+                return None
             raise refusals.of_exception(error, self.where, began=False) from None
 
     async def close(self) -> None:
@@ -73,15 +72,21 @@ class EngineConnection:
 
 def _open_http(**options: Any) -> httpx.AsyncClient:
     """An HTTP client that asks no proxy of the environment, and works under HF_HUB_OFFLINE=1 too."""
-    return httpx.AsyncClient(
-        transport=_LineSafeTransport(), trust_env=False, event_hooks={"response": [_read_refusal]}, **options
+    client = httpx.AsyncClient(
+        transport=_LineSafeTransport(), trust_env=False, event_hooks={"response": [_refuse]}, **options
     )
+    client.headers["Accept-Encoding"] = "identity"  # compression would hold text back
+    return client
 
 
-async def _read_refusal(response: httpx.Response) -> None:
-    """Reads an error's body, which is not at hand in a stream otherwise."""
-    if response.is_error:
+async def _refuse(response: httpx.Response) -> None:
+    """Raises httpx.HTTPStatusError for all but success, with the body read, which it is not in a stream otherwise.
+
+    A redirect is a refusal too: the conversation goes to the address that was given, and nowhere else.
+    """
+    if not response.is_success:
         await response.aread()
+        response.raise_for_status()
 
 
 @functools.cache
@@ -98,7 +103,9 @@ class _LineSafeTransport(httpx.AsyncBaseTransport):
     """
 
     def __init__(self) -> None:
-        self._http = httpx.AsyncHTTPTransport(verify=_tls(), trust_env=False)
+        # Engines close an idle connection after 5 s; one that is taken up at that very moment fails.
+        limits = httpx.Limits(keepalive_expiry=2)
+        self._http = httpx.AsyncHTTPTransport(verify=_tls(), trust_env=False, limits=limits)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         response = await self._http.handle_async_request(request)
@@ -123,7 +130,8 @@ class _LineSafeStream(httpx.AsyncByteStream):
             part = part[: len(part) - len(held)]
             for separator, escape in _SEPARATORS.items():
                 part = part.replace(separator, escape)
-            yield part
+            if part:
+                yield part
         if held:
             yield held
 

@@ -43,7 +43,7 @@ async def measure_template(engine: EngineConnection, dialect: Dialect, model: st
     question, answer = Message("user", "a"), Message("assistant", "a")
     try:
         shortest = await count(engine, dialect, model, [question])
-        longer = await count(engine, dialect, model, [question, answer, question])
+        longer = shortest and await count(engine, dialect, model, [question, answer, question])
     except EngineRefused:
         return None
     if shortest is None or longer is None:

@@ -7,7 +7,7 @@ sentences say what to look at, and the engine's log has its own words.
 import json
 import re
 
-from huggingface_hub.errors import HfHubHTTPError, InferenceTimeoutError, TextGenerationError
+from huggingface_hub.errors import InferenceTimeoutError, TextGenerationError
 from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # the httpx it uses: httpx2 in 2.x
 
 from bot.errors import (
@@ -19,8 +19,16 @@ from bot.errors import (
     EngineUnreachable,
 )
 
-HTTP_FAILURES = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ValueError, AttributeError, TypeError)
-"""What huggingface_hub's client raises: its own errors are httpx.HTTPError, the last three come of odd JSON."""
+HTTP_FAILURES = (
+    httpx.HTTPError,
+    httpx.InvalidURL,
+    httpx.StreamError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    TypeError,
+)
+"""What huggingface_hub's client raises: its own errors are httpx.HTTPError, the last four come of odd JSON."""
 
 _TOO_LONG = re.compile(
     r"exceed_context_size|context (length|size|window)|must have less than \d+ tokens|"
@@ -39,7 +47,7 @@ class ModelUnknown(EngineRefused):
 
 def of_exception(error: Exception, where: str, *, began: bool) -> EngineError:
     """What an exception of the HTTP client or of huggingface_hub means. `began`: whether text had come."""
-    if isinstance(error, HfHubHTTPError):
+    if isinstance(error, httpx.HTTPStatusError):
         return of_status(error.response.status_code, error.response.text, where)
     if isinstance(error, TextGenerationError):
         return _of_event(error.args[0] if error.args else "", where, began=began)
