@@ -12,8 +12,10 @@ from bot.local.workspace.events import Events
 from bot.local.workspace.interactions import Interactions
 from bot.local.workspace.records import AppIdentity, Json
 from bot.local.workspace.refusals import PeopleError as PeopleError
+from bot.local.workspace.refusals import Refused
 from bot.local.workspace.response_urls import Origin, ResponseUrls
 from bot.local.workspace.timeline import Timeline
+from bot.local.workspace.view_answers import apply_answer
 
 
 class People:
@@ -138,9 +140,12 @@ class People:
         text = wire_text(text, self._timeline.users(), self._timeline.channels(), named=True)
         payload = self._interactions.slash_command(user, channel, command, text)
         answer = await self._ask("slash_commands", payload, user_id, channel_id, command)
-        if answer:
-            with said_plainly():
-                self._response_urls.respond(Origin(user_id, channel_id), answer)
+        if not answer:
+            return
+        try:
+            self._response_urls.respond(Origin(user_id, channel_id), answer)
+        except Refused as refused:
+            self._tell(user_id, channel_id, f"Dolly's answer to {command} cannot be shown ({refused.error}).")
 
     async def click(
         self,
@@ -198,17 +203,11 @@ class People:
         answer = await self._ask("interactive", payload, user_id, None, "the form")
         if answer is None:
             return {}
-        with said_plainly():
-            match answer.get("response_action"):
-                case "errors":
-                    return {block_id: str(fault) for block_id, fault in answer.get("errors", {}).items()}
-                case "update":
-                    self._timeline.update_view(view_id, answer.get("view", {}))
-                case "push":
-                    self._timeline.push_view(user_id, answer.get("view", {}))
-                case action:
-                    self._timeline.close_view(view_id, all=action == "clear")
-        return {}
+        try:
+            return apply_answer(self._timeline, user_id, view_id, answer)
+        except Refused as refused:
+            self._tell(user_id, None, f"Dolly's answer to the form cannot be shown ({refused.error}).")
+            return {}
 
     async def close_view(self, user_id: str, view_id: str) -> None:
         """Close a modal (its x, Cancel or Escape)."""
@@ -240,9 +239,11 @@ class People:
             return await self._delivery.ask(kind, payload)
         except NotAcknowledged as failure:
             error = "operation_timeout" if failure.reason == "timeout" else "dispatch_failed"
-            text = f"Dolly did not respond to {act} ({error}). Please try again."
-            self._changes.publish(Change("error", channel_id, user_id=user_id, detail={"text": text}))
+            self._tell(user_id, channel_id, f"Dolly did not respond to {act} ({error}). Please try again.")
             return None
+
+    def _tell(self, user_id: str, channel_id: str | None, text: str) -> None:
+        self._changes.publish(Change("error", channel_id, user_id=user_id, detail={"text": text}))
 
     def _wire(self, typed: str) -> str:
         return wire_text(typed, self._timeline.users(), self._timeline.channels())

@@ -10,6 +10,7 @@ from bot.local.workspace.clock import Clock
 from bot.local.workspace.records import AppIdentity, Json
 from bot.local.workspace.refusals import Refused
 from bot.local.workspace.timeline import Timeline
+from bot.local.workspace.web_api.block_rules import check_message_blocks
 
 MAX_USES = 5
 LIFETIME_SECONDS = 30 * 60
@@ -54,7 +55,9 @@ class ResponseUrls:
 
     def respond(self, origin: Origin, answer: Json) -> None:
         """Say, replace or delete what `answer` asks for. Raises Refused."""
-        text, blocks, thread_ts = answer.get("text") or "", answer.get("blocks"), answer.get("thread_ts")
+        text, blocks, thread_ts = str(answer.get("text") or ""), answer.get("blocks"), answer.get("thread_ts")
+        if blocks:
+            check_message_blocks(blocks)
         if answer.get("delete_original"):
             self._delete_source(origin)
         elif not text and not blocks:
@@ -113,7 +116,9 @@ class ResponseUrls:
         if origin.source_ts is None:
             raise Refused("message_not_found")
         if not origin.is_ephemeral:
-            message = self._timeline.message(origin.channel_id, origin.source_ts) or {}
+            message = self._timeline.message(origin.channel_id, origin.source_ts)
+            if message is None:
+                raise Refused("message_not_found")
             if message.get("bot_id") != self._identity.bot_id:
                 raise Refused("cant_update_message")
         return origin.source_ts

@@ -10,7 +10,13 @@ from bot.local.workspace.records import Json
 from bot.local.workspace.workspace import Workspace
 from tests.bot.local.workspace.bare_app import ASHA, BEN, GENERAL, RANDOM, BareApp, BareSocket, bare_app, running
 
-BUTTON = [{"type": "actions", "block_id": "b", "elements": [{"type": "button", "action_id": "a", "value": "1"}]}]
+BUTTON = [
+    {
+        "type": "actions",
+        "block_id": "b",
+        "elements": [{"type": "button", "action_id": "a", "text": {"type": "plain_text", "text": "Go"}}],
+    }
+]
 
 
 @pytest.fixture
@@ -90,9 +96,13 @@ async def test_bad_bodies_use_nothing_up(app: BareApp, workspace: Workspace, soc
     assert (await use(app, url, {"text": "fine"}))[0] == 200
 
 
-async def test_an_empty_answer_is_refused(app: BareApp, workspace: Workspace, socket: BareSocket) -> None:
-    status, body = await use(app, await command_url(workspace, socket), {})
-    assert (status, json.loads(body)["error"]) == (400, "no_text")
+async def test_an_answer_that_cannot_be_shown_is_refused(
+    app: BareApp, workspace: Workspace, socket: BareSocket
+) -> None:
+    url = await command_url(workspace, socket)
+    for answer, error in (({}, "no_text"), ({"blocks": [{"type": "nonsense"}]}, "invalid_blocks")):
+        status, body = await use(app, url, answer)
+        assert (status, json.loads(body)["error"]) == (400, error)
 
 
 async def test_in_channel_is_for_all_and_is_the_app_s_own(
