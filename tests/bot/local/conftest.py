@@ -46,7 +46,7 @@ def until() -> Callable[[Callable[[], bool]], "asyncio.Future[None]"]:
 
     async def wait(condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(10):
-            while not condition():  # noqa: ASYNC110 (what it waits for is another process)
+            while not condition():
                 await asyncio.sleep(0.02)
 
     return lambda condition: asyncio.ensure_future(wait(condition))
