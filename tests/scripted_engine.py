@@ -10,7 +10,6 @@ counting endpoints only.
 
 import asyncio
 import json
-import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -21,10 +20,8 @@ from typing import Any, Literal, Self
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-Dialect = Literal["tgi", "vllm", "sglang", "llama.cpp"]
-Messages = list[dict[str, str]]
+from tests.engine_dialects import VERSION, Dialect, Messages, dialect_routes, render, tokenize
 
-VERSION = "3.3.7"
 KEEP_ALIVE = b":\n\n"  # axum's default comment, every 15 s in TGI
 DONE = b"data: [DONE]\n\n"
 
@@ -121,7 +118,7 @@ class ScriptedEngine:
     async def start(self, port: int = 0) -> None:
         app = web.Application(client_max_size=2_000_000, middlewares=[self._record_call])
         app.add_routes([web.post("/v1/chat/completions", self._chat), web.get("/health", self._health)])
-        app.add_routes([web.get("/v1/models", self._models), *self._counting_routes()])
+        app.add_routes([*dialect_routes(self)])
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.01, handler_cancellation=True)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", port)
@@ -145,17 +142,8 @@ class ScriptedEngine:
         request = Request(await http.json(), dict(http.headers))
         self.requests.append(request)
         self.asked.set()
-        script = self._queued.popleft() if self._queued else self.script
-        if script.refusal is not None:
-            await asyncio.sleep(script.first_token_seconds)
-            return refuse(*script.refusal)
-        unknown = self.dialect == "vllm" and request.body["model"] != self.model
-        if unknown:
-            message = f"The model `{request.body['model']}` does not exist."
-            error = {"message": message, "type": "NotFoundError", "param": "model", "code": 404}
-            return refuse(404, {"error": error})
         try:
-            return await self._stream(http, request, script)
+            return await self._answer(http, request, self._queued.popleft() if self._queued else self.script)
         except ConnectionError:
             request.disconnected_at = time.monotonic()
             return web.Response()  # to nobody
@@ -164,6 +152,16 @@ class ScriptedEngine:
             raise
         finally:
             request.ended.set()
+
+    async def _answer(self, http: web.Request, request: Request, script: Script) -> web.StreamResponse:
+        if script.refusal is not None:
+            await asyncio.sleep(script.first_token_seconds)
+            return refuse(*script.refusal)
+        if self.dialect == "vllm" and request.body["model"] != self.model:
+            message = f"The model `{request.body['model']}` does not exist."
+            error = {"message": message, "type": "NotFoundError", "param": "model", "code": 404}
+            return refuse(404, {"error": error})
+        return await self._stream(http, request, script)
 
     async def _stream(self, http: web.Request, request: Request, script: Script) -> web.StreamResponse:
         response = web.StreamResponse(headers={"x-compute-type": "gpu+optimized", "X-Accel-Buffering": "no"})
@@ -176,12 +174,26 @@ class ScriptedEngine:
                 await (response.write(line) if isinstance(line, bytes) else asyncio.sleep(line))
         elif script.overloaded:
             await response.write(error_event("Model is overloaded") + DONE)
+        elif fault := self._fault(request):
+            await response.write(error_event(f"Input validation error: {fault}") + DONE)
         else:
             await self._play(http, response, request, script)
         request.finished = True
         with suppress(ConnectionError):  # the answer is whole: a client may leave before the end of the body
             await response.write_eof()
         return response
+
+    def _fault(self, request: Request) -> str | None:
+        """TGI's sentence for a request that does not fit the window."""
+        prompt, answer = len(tokenize(render(request.messages))), request.body.get("max_tokens") or 0
+        if prompt + answer > self.window_tokens:
+            return (
+                f"`inputs` tokens + `max_new_tokens` must be <= {self.window_tokens}. "
+                f"Given: {prompt} `inputs` tokens and {answer} `max_new_tokens`"
+            )
+        if prompt > self.max_input_tokens:
+            return f"`inputs` must have less than {self.max_input_tokens} tokens. Given: {prompt}"
+        return None
 
     async def _play(self, http: web.Request, response: web.StreamResponse, request: Request, script: Script) -> None:
         text = script.text(request.messages) if callable(script.text) else script.text
@@ -259,81 +271,6 @@ class ScriptedEngine:
 
     async def _health(self, _: web.Request) -> web.Response:
         return web.Response()
-
-    async def _models(self, _: web.Request) -> web.Response:
-        entry: dict[str, Any] = {"id": self.model, "object": "model", "created": 0, "owned_by": self.model}
-        if self.dialect != "tgi":
-            entry["owned_by"] = self.dialect.replace(".", "")
-        if self.dialect in ("vllm", "sglang"):
-            entry["max_model_len"] = self.window_tokens
-        return web.json_response({"object": "list", "data": [entry]})
-
-    def _counting_routes(self) -> list[web.RouteDef]:
-        return {
-            "tgi": [web.get("/info", self._info), web.post("/chat_tokenize", self._chat_tokenize)],
-            "vllm": [web.post("/tokenize", self._vllm_tokenize)],
-            "sglang": [],
-            "llama.cpp": [
-                web.get("/props", self._props),
-                web.post("/apply-template", self._apply_template),
-                web.post("/tokenize", self._llama_tokenize),
-            ],
-        }[self.dialect]
-
-    async def _info(self, _: web.Request) -> web.Response:
-        return web.json_response(
-            {
-                "model_id": self.model,
-                "model_sha": None,
-                "model_pipeline_tag": None,
-                "max_concurrent_requests": 128,
-                "max_best_of": 2,
-                "max_stop_sequences": 4,
-                "max_input_tokens": self.max_input_tokens,
-                "max_total_tokens": self.window_tokens,
-                "validation_workers": 2,
-                "max_client_batch_size": 4,
-                "router": "text-generation-router",
-                "version": VERSION,
-                "sha": None,
-                "docker_label": None,
-            }
-        )
-
-    async def _chat_tokenize(self, http: web.Request) -> web.Response:
-        prompt = render((await http.json())["messages"])
-        starts, tokens = 0, []
-        for number, text in enumerate(tokenize(prompt)):
-            tokens.append({"id": number, "text": text, "start": starts, "stop": starts + len(text)})
-            starts += len(text)
-        return web.json_response({"tokenize_response": tokens, "templated_text": prompt})
-
-    async def _vllm_tokenize(self, http: web.Request) -> web.Response:
-        count = len(tokenize(render((await http.json())["messages"])))
-        return web.json_response({"count": count, "max_model_len": self.window_tokens, "tokens": list(range(count))})
-
-    async def _props(self, _: web.Request) -> web.Response:
-        settings = {"n_ctx": self.window_tokens}
-        return web.json_response({"default_generation_settings": settings, "total_slots": 4})
-
-    async def _apply_template(self, http: web.Request) -> web.Response:
-        return web.json_response({"prompt": render((await http.json())["messages"])})
-
-    async def _llama_tokenize(self, http: web.Request) -> web.Response:
-        return web.json_response({"tokens": list(range(len(tokenize((await http.json())["content"]))))})
-
-
-def tokenize(text: str) -> list[str]:
-    """Words with the space before them, signs and runs of white space: joined they are `text` again."""
-    return re.findall(r"<\|\w+\|>|[ ]?\w+|[ ]?[^\w\s]|\s+", text)
-
-
-def render(messages: Iterable[dict[str, str]]) -> str:
-    """ChatML, with the default system prompt that some templates add."""
-    parts = [f"<|im_start|>{one['role']}\n{one['content']}<|im_end|>\n" for one in messages]
-    if not parts or not parts[0].startswith("<|im_start|>system"):
-        parts.insert(0, "<|im_start|>system\nYou are a helpful assistant<|im_end|>\n")
-    return "".join(parts) + "<|im_start|>assistant\n"
 
 
 def event(payload: object) -> bytes:

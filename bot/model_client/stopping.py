@@ -18,11 +18,12 @@ class StopCut:
     def feed(self, delta: str) -> str:
         """What of the text so far may be shown: nothing that a stop string could have begun in."""
         text = self._held + delta
-        starts = [start for stop in self._stop if (start := text.find(stop)) >= 0]
-        if starts:
+        found = [(start + len(stop), start) for stop in self._stop if (start := text.find(stop)) >= 0]
+        if found:
             self.found = True
             self._held = ""
-            return text[: min(starts)]
+            _, start = min(found)  # the one that ends first, so that deltas make no difference
+            return text[:start]
         held = max((_overlap(text, stop) for stop in self._stop), default=0)
         self._held = text[len(text) - held :]
         return text[: len(text) - held]

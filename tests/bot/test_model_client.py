@@ -16,10 +16,11 @@ from bot.conversation import Message
 from bot.errors import EngineRefused
 from bot.model_client import ModelClient
 from bot.model_client.stopping import StopCut
-from tests.scripted_engine import DONE, Dialect, Script, ScriptedEngine, event
+from tests.engine_dialects import Dialect
+from tests.scripted_engine import DONE, Script, ScriptedEngine, event
 
 ASKED = [Message("system", "You are Dolly."), Message("user", "Who are you?")]
-ENDLESS = Script(text="and so on " * 20_000, tokens_per_second=20)
+ENDLESS = Script(text="and so on " * 1000, tokens_per_second=20)
 
 
 @pytest.fixture
@@ -234,8 +235,8 @@ async def test_the_engine_stops_at_a_stop_string(engine: ScriptedEngine) -> None
     stop=st.lists(st.text("ab#", min_size=1, max_size=4), max_size=3),
 )
 def test_the_cut_does_not_depend_on_the_deltas(text: str, cuts: list[int], stop: list[str]) -> None:
-    found = [at for one in stop if (at := text.find(one)) >= 0]
-    expected = text[: min(found)] if found else text
+    found = [(at + len(one), at) for one in stop if (at := text.find(one)) >= 0]
+    expected = text[: min(found)[1]] if found else text
     borders = [0, *sorted(cuts), len(text)]
     cut, shown = StopCut(stop), ""
     for start, end in itertools.pairwise(borders):
@@ -261,7 +262,7 @@ async def seen_to_leave(engine: ScriptedEngine, left: float) -> None:
 
 async def test_leaving_the_loop_reaches_the_engine(engine: ScriptedEngine, client: ModelClient) -> None:
     engine.script = ENDLESS
-    async with aclosing(client.stream(ASKED, max_tokens=10_000)) as deltas:
+    async with aclosing(client.stream(ASKED, max_tokens=1000)) as deltas:
         async for _ in deltas:
             break
     await seen_to_leave(engine, time.monotonic())
@@ -269,7 +270,7 @@ async def test_leaving_the_loop_reaches_the_engine(engine: ScriptedEngine, clien
 
 async def test_leaving_the_loop_without_closing_does_too(engine: ScriptedEngine, client: ModelClient) -> None:
     engine.script = ENDLESS
-    async for _ in client.stream(ASKED, max_tokens=10_000):
+    async for _ in client.stream(ASKED, max_tokens=1000):
         break
     await seen_to_leave(engine, time.monotonic())
 
@@ -279,7 +280,7 @@ async def test_cancelling_the_task_reaches_the_engine(
     engine: ScriptedEngine, client: ModelClient, script: Script
 ) -> None:
     engine.script = script
-    task = asyncio.create_task(answer(client, max_tokens=10_000))
+    task = asyncio.create_task(answer(client, max_tokens=1000))
     await engine.asked.wait()
     await asyncio.sleep(0.1)
     task.cancel()

@@ -12,7 +12,8 @@ from bot.errors import EngineRefused, EngineSlow, EngineUnreachable
 from bot.local.engine import LocalEngine
 from bot.model_client import EngineReport, ModelClient
 from bot.model_client.dialects import UNREPORTED_WINDOW_TOKENS
-from tests.scripted_engine import Dialect, Script, ScriptedEngine, render, tokenize
+from tests.engine_dialects import Dialect, render, tokenize
+from tests.scripted_engine import Script, ScriptedEngine
 
 SYSTEM = Message("system", "You are Dolly.")
 ASKED = [SYSTEM, Message("user", "What is a lighthouse for, and who keeps it?")]
@@ -95,6 +96,19 @@ async def test_tgi_may_take_less_for_a_prompt_than_its_window() -> None:
         assert await client.prompt_budget(512) == 1024
         assert await client.prompt_budget(1500) == 548
         assert await client.prompt_budget(3000) < 0
+        await client.close()
+
+
+async def test_a_prompt_as_long_as_the_budget_is_taken_and_no_longer_one() -> None:
+    async with ScriptedEngine(window_tokens=100, max_input_tokens=70) as engine:
+        client = ModelClient(engine.url)
+        for max_tokens in (10, 50):
+            budget = await client.prompt_budget(max_tokens)
+            fits = Message("user", "word" + " word" * (budget - await client.count_tokens([Message("user", "word")])))
+            assert await client.count_tokens([fits]) == budget
+            assert [delta async for delta in client.stream([fits], max_tokens=max_tokens)]
+            with pytest.raises(EngineRefused, match="do not fit its window"):
+                await anext(client.stream([Message("user", fits.content + " word")], max_tokens=max_tokens))
         await client.close()
 
 
