@@ -50,6 +50,7 @@ class Workspace:
     timeline: Timeline
     delivery: Delivery
     people: People
+    web_api: WebApi
 
     def __init__(
         self,
@@ -118,10 +119,10 @@ class Workspace:
         interactions = Interactions(identity, triggers, response_urls, clock)
         self.people = People(self.timeline, self.changes, identity, self.delivery, events, interactions, response_urls)
         rate_limits = RateLimits(clock) if self._has_rate_limits else None
-        web_api = WebApi(self.timeline, clock, identity, rate_limits, self._sockets.open_socket, triggers)
+        self.web_api = WebApi(self.timeline, clock, identity, rate_limits, self._sockets.open_socket, triggers)
         application = web.Application(middlewares=[_refuse_foreign_hosts], client_max_size=50 * 2**20)
         self._page = Page(self.timeline, self.people, self.changes, identity)
-        application.add_routes(web_api.routes())
+        application.add_routes(self.web_api.routes())
         application.add_routes(self._sockets.routes())
         application.add_routes(response_urls.routes())
         application.add_routes(self._page.routes())

@@ -1,10 +1,12 @@
 """A call's arguments: from the query string, a form or a JSON body, read as what the method takes them for."""
 
 import json
+from base64 import b64decode
+from binascii import Error as Base64Error
 from typing import Any
 from urllib.parse import parse_qsl
 
-from aiohttp import BasicAuth, web
+from aiohttp import web
 
 from bot.local.workspace.records import Json
 from bot.local.workspace.refusals import Refused
@@ -24,11 +26,14 @@ async def read_arguments(request: web.Request) -> "Arguments":
 
 def _basic_credentials(request: web.Request) -> Json:
     """client_id and client_secret, which Slack's clients send as HTTP Basic authorization."""
-    try:
-        credentials = BasicAuth.decode(request.headers.get("Authorization", ""))
-    except ValueError:
+    scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "basic":
         return {}
-    return {"client_id": credentials.login, "client_secret": credentials.password}
+    try:
+        client_id, _, client_secret = b64decode(encoded).decode().partition(":")
+    except (Base64Error, UnicodeError):
+        return {}
+    return {"client_id": client_id, "client_secret": client_secret}
 
 
 def _body_values(content_type: str, body: bytes) -> Json:

@@ -26,7 +26,7 @@ def shape(call: Call, channel: Channel, *, locale: bool = False, count: bool = F
     }
     if channel.kind == "im":
         other = next(member for member in channel.members if member != call.identity.bot_user_id)
-        return common | {"user": other, "is_user_deleted": False, "priority": 0}
+        return common | {"user": other, "priority": 0}
     wording = {"creator": channel.creator, "last_set": channel.created}
     named = common | {
         "name": channel.name,

@@ -62,7 +62,7 @@ def info(call: Call) -> Json:
     file = call.timeline.file(call.arguments.needed("file"))
     if file is None:
         raise Refused("file_not_found")
-    return {"file": file, "comments": [], "response_metadata": {"next_cursor": ""}}
+    return {"file": file, "comments": []}
 
 
 METHODS: dict[str, Handler] = {
