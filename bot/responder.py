@@ -199,7 +199,7 @@ class Responder:
         question = Message("user", turn.text)
         sentence = None
         try:
-            prompt, _ = await asyncio.gather(self._prompt(turn), reply.thinking())
+            prompt = await self._prompt_while_thinking(turn, reply)
             question = prompt[-1]
             await self._generate(prompt, reply, written, stop)
             sentence = await self._closing(turn) if written else self._words.say("engine_silent")
@@ -216,6 +216,13 @@ class Responder:
             return None
         answer = Message("assistant", "".join(written).strip())
         return Exchange((question, answer), await self._cost(question, answer))
+
+    async def _prompt_while_thinking(self, turn: Turn, reply: Reply) -> list[Message]:
+        showing = asyncio.create_task(reply.thinking())
+        try:
+            return await self._prompt(turn)
+        finally:
+            await showing
 
     async def _prompt(self, turn: Turn) -> list[Message]:
         """System prompt, what the conversation remembers, the question; within the engine's window."""

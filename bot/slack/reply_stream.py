@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import aiohttp
 import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
@@ -45,8 +46,8 @@ class ReplyStream:
                 status=self._words.say("thinking"),
                 loading_messages=self._words.choices("thinking_steps"),
             )
-        except SlackApiError as error:
-            log.info("status_refused", reason=error_name(error))  # an answer without it is still an answer
+        except (SlackApiError, aiohttp.ClientError, OSError, TimeoutError) as error:
+            log.info("status_not_shown", error=type(error).__name__)  # an answer without it is still an answer
 
     async def write(self, delta: str) -> None:
         """Add a piece of the model's text. Raises Stopped when the reader pressed Stop."""

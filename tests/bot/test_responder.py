@@ -1,0 +1,312 @@
+"""The responder between a real mailbox and a scripted engine; Slack's side is a notebook."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from redis.asyncio import Redis
+
+from bot.conversation import ConversationId, Turn
+from bot.errors import SlackError
+from bot.model_client import ModelClient
+from bot.responder import AnswerStyle, Responder, Stopped
+from bot.store.mailbox import Mailbox
+from bot.store.memory import Memory
+from bot.words import Words
+from tests.scripted_engine import Script, ScriptedEngine
+
+WORDS = Words()
+THREAD = ConversationId("T1", "C1", "100.000100")
+
+
+@dataclass
+class Note:
+    """What came to one reply."""
+
+    turn: Turn
+    thinking_shown: bool = False
+    text: str = ""
+    sentence: str | None = None
+    finished: bool = False
+    stop_after: int | None = None
+    refusal: Exception | None = None
+
+    async def thinking(self) -> None:
+        self.thinking_shown = True
+
+    async def write(self, delta: str) -> None:
+        self.text += delta
+        if self.stop_after is not None and len(self.text) >= self.stop_after:
+            raise Stopped
+
+    async def finish(self, sentence: str | None = None) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        self.sentence, self.finished = sentence, True
+
+
+@dataclass
+class Notebook:
+    """Slack's side: remembers the replies, knows what was said in a thread before."""
+
+    earlier: list[str] = field(default_factory=list)
+    prepare: Callable[[Note], None] = lambda _: None
+    notes: list[Note] = field(default_factory=list)
+
+    def reply(self, turn: Turn) -> Note:
+        note = Note(turn)
+        self.prepare(note)
+        self.notes.append(note)
+        return note
+
+    async def earlier_messages(self, turn: Turn) -> list[str]:
+        return self.earlier
+
+
+@dataclass
+class Desk:
+    """A running responder and what stands around it."""
+
+    mailbox: Mailbox
+    memory: Memory
+    slack: Notebook
+    engine: ScriptedEngine
+
+    async def ask(self, text: str, ts: str = "100.000100", **fields: object) -> Note:
+        """Ask, and wait until the turn is over."""
+        before = len(self.slack.notes)
+        conversation = fields.pop("conversation", THREAD)
+        assert isinstance(conversation, ConversationId)
+        await self.mailbox.enqueue(Turn(conversation, ts, "U1", text, **fields))  # type: ignore[arg-type]
+        await self.until(lambda: len(self.slack.notes) > before and self.slack.notes[-1].finished)
+        return self.slack.notes[-1]
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not condition():
+                await asyncio.sleep(0.005)
+
+    async def until_committed(self) -> None:
+        async with asyncio.timeout(10):
+            while await self.mailbox._redis.exists("dolly:{dolly}:mailbox:" + str(THREAD)):
+                await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def desk(
+    redis: Redis, script: Script | None = None, *, lease_seconds: float = 5, window_tokens: int = 2048, **limits: float
+) -> AsyncIterator[Desk]:
+    async with ScriptedEngine(script, window_tokens=window_tokens) as engine:
+        model = ModelClient(engine.url, **limits)  # type: ignore[arg-type]
+        mailbox, memory, slack = Mailbox(redis, lease_seconds=lease_seconds), Memory(redis), Notebook()
+        style = AnswerStyle("You are Dolly.", max_tokens=100, concurrent_answers=4)
+        running = asyncio.create_task(Responder(mailbox, memory, model, slack, WORDS, style).run())
+        try:
+            yield Desk(mailbox, memory, slack, engine)
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            await model.close()
+
+
+async def test_a_question_is_answered_and_remembered(redis: Redis) -> None:
+    async with desk(redis, Script(text="Paris.")) as at:
+        note = await at.ask("Capital of France?")
+        assert (note.text, note.sentence, note.thinking_shown) == ("Paris.", None, True)
+        await at.until_committed()
+        (exchange,) = await at.memory.read(THREAD)
+        assert [message.content for message in exchange.messages] == ["Capital of France?", "Paris."]
+        assert exchange.tokens > 0
+
+
+async def test_a_follow_up_carries_the_earlier_turn(redis: Redis) -> None:
+    async with desk(redis, Script(text=lambda messages: f"{len(messages)} messages")) as at:
+        await at.ask("one")
+        note = await at.ask("two", "100.000200")
+        assert note.text == "4 messages"
+        sent = at.engine.requests[-1].messages
+        assert [message["role"] for message in sent] == ["system", "user", "assistant", "user"]
+        assert [message["content"] for message in sent] == ["You are Dolly.", "one", "2 messages", "two"]
+
+
+async def test_what_was_said_before_dolly_came_is_read_once(redis: Redis) -> None:
+    async with desk(redis) as at:
+        at.slack.earlier = ["Asha: The launch is on Friday.", "Ben: At noon."]
+        await at.ask("When is the launch?", "100.000300")
+        content = at.engine.requests[-1].messages[-1]["content"]
+        assert content.index("Asha: The launch") < content.index("Ben: At noon") < content.index("When is the launch?")
+        at.slack.earlier = ["Asha: not again"]
+        await at.ask("Sure?", "100.000400")
+        assert at.engine.requests[-1].messages[-1]["content"] == "Sure?"
+        assert "Friday" in at.engine.requests[-1].messages[1]["content"], "it stays in the memory"
+
+
+async def test_a_long_thread_is_cut_to_its_newest_lines(redis: Redis) -> None:
+    async with desk(redis, window_tokens=400) as at:
+        at.slack.earlier = [f"Ben: line number {number} of many" for number in range(300)]
+        note = await at.ask("What was last?", "100.000300")
+        assert note.text
+        content = at.engine.requests[-1].messages[-1]["content"]
+        assert "line number 299" in content
+        assert "line number 0 " not in content
+        assert content.endswith("What was last?")
+
+
+async def test_old_turns_make_room(redis: Redis) -> None:
+    async with desk(redis, Script(text="word " * 60), window_tokens=400) as at:
+        for number in range(6):
+            await at.ask(f"question {number}", f"100.00{number:04d}")
+        contents = [message["content"] for message in at.engine.requests[-1].messages]
+        assert contents[0] == "You are Dolly."
+        assert contents[-1] == "question 5"
+        assert "question 0" not in contents
+        assert "question 4" in contents
+
+
+async def test_a_question_that_is_too_long_gets_a_sentence(redis: Redis) -> None:
+    async with desk(redis) as at:
+        note = await at.ask("word " * 10_000)
+        assert (note.text, note.sentence) == ("", WORDS.say("question_too_long"))
+        assert at.engine.requests == []
+
+
+async def test_an_empty_question_gets_a_greeting_without_the_model(redis: Redis) -> None:
+    async with desk(redis) as at:
+        assert (await at.ask("")).sentence == WORDS.say("empty_question")
+        assert at.engine.requests == []
+
+
+@pytest.mark.parametrize(
+    ("script", "limits", "key", "kept"),
+    [
+        (Script(overloaded=True), {}, "engine_overloaded", ""),
+        (
+            Script(refusal=(429, {"error": "Model is overloaded", "error_type": "overloaded"})),
+            {},
+            "engine_overloaded",
+            "",
+        ),
+        (Script(refusal=(422, {"error": "template", "error_type": "template_error"})), {}, "engine_refused", ""),
+        (Script(text="one two three four", end="error", after=2), {}, "engine_broke", "one two"),
+        (Script(text="one two three four", end="cut", after=2), {}, "engine_broke", "one two"),
+        (Script(text="one two", end="hang", after=2), {"between_tokens_seconds": 0.2}, "engine_slow", "one two"),
+        (Script(first_token_seconds=5), {"first_token_seconds": 0.2}, "engine_slow", ""),
+        (Script(text=""), {}, "engine_silent", ""),
+    ],
+)
+async def test_an_engine_in_trouble_is_one_plain_sentence_and_what_was_written_stays(
+    redis: Redis, script: Script, limits: dict[str, float], key: str, kept: str
+) -> None:
+    async with desk(redis, script, **limits) as at:
+        note = await at.ask("hello")
+        assert note.sentence == WORDS.say(key)
+        assert note.text.strip() == kept
+
+
+async def test_an_engine_that_is_not_there_is_said(redis: Redis) -> None:
+    async with desk(redis) as at:
+        await at.engine.stop()
+        assert (await at.ask("hello")).sentence == WORDS.say("engine_unreachable")
+
+
+async def test_stop_pressed_while_writing_keeps_what_was_written(redis: Redis) -> None:
+    async with desk(redis, Script(text="one two three four five", tokens_per_second=100)) as at:
+        at.slack.prepare = lambda note: setattr(note, "stop_after", 6)
+        note = await at.ask("hello")
+        assert note.sentence == WORDS.say("stopped")
+        assert "five" not in note.text
+        await at.engine.requests[0].ended.wait()
+        assert not at.engine.requests[0].finished, "the engine's slot is free again"
+
+
+async def test_stop_asked_for_before_the_first_word(redis: Redis) -> None:
+    async with desk(redis, Script(first_token_seconds=30)) as at:
+        asking = asyncio.create_task(at.ask("hello"))
+        await at.engine.asked.wait()
+        await at.mailbox.request_stop(THREAD)
+        note = await asking
+        assert (note.text, note.sentence) == ("", WORDS.say("stopped"))
+        await asyncio.wait_for(at.engine.requests[0].ended.wait(), 5)
+
+
+async def test_the_first_answer_in_a_direct_message_says_how_it_works_once(redis: Redis) -> None:
+    async with desk(redis) as at:
+        sentences = [
+            (
+                await at.ask(
+                    "hi",
+                    f"10{number}.000100",
+                    conversation=ConversationId("T1", "D1", f"10{number}.000100"),
+                    is_direct=True,
+                )
+            ).sentence
+            for number in range(2)
+        ]
+        assert sentences == [WORDS.say("thread_hint"), None]
+
+
+async def test_a_slash_question_is_answered_and_not_remembered(redis: Redis) -> None:
+    async with desk(redis) as at:
+        at.slack.earlier = ["Ben: not for a command"]
+        note = await at.ask("hi", "100.000300", response_url="http://127.0.0.1:9/r")
+        assert note.text
+        assert at.engine.requests[-1].messages[-1]["content"] == "hi"
+        await at.until_committed()
+        assert await at.memory.read(THREAD) == []
+
+
+async def test_an_answer_that_slack_refuses_ends_the_turn(redis: Redis) -> None:
+    async with desk(redis) as at:
+        at.slack.prepare = lambda note: setattr(note, "refusal", SlackError("chat.postMessage", "is_archived"))
+        await at.mailbox.enqueue(Turn(THREAD, "100.000100", "U1", "hi"))
+        await at.until(lambda: bool(at.slack.notes))
+        await at.until_committed()
+        assert len(at.slack.notes) == 1
+
+
+async def test_a_mistake_in_dolly_is_tried_again_and_then_apologised_for(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.responder.RETRY_SECONDS", 0.01)
+    async with desk(redis) as at:
+
+        async def mistake() -> None:
+            raise ZeroDivisionError
+
+        at.slack.prepare = lambda note: setattr(note, "thinking", mistake)
+        note = await at.ask("hello")
+        assert note.sentence == WORDS.say("apology")
+        await at.until_committed()
+        assert len(at.slack.notes) == 4, "three attempts and the apology"
+
+
+async def test_a_worker_that_lost_its_lease_writes_no_more(redis: Redis) -> None:
+    async with desk(redis, Script(text="slow " * 500, tokens_per_second=50), lease_seconds=0.6) as at:
+        await at.mailbox.enqueue(Turn(THREAD, "100.000100", "U1", "hi"))
+        await at.until(lambda: bool(at.slack.notes) and bool(at.slack.notes[0].text))
+        await redis.hincrby("dolly:{dolly}:claim:" + str(THREAD), "fence", 1)  # somebody else has claimed it
+        await at.until(lambda: at.engine.requests[0].ended.is_set())
+        assert not at.slack.notes[0].finished
+        assert not at.engine.requests[0].finished
+
+
+async def test_answers_under_way_are_handed_back_at_the_end(redis: Redis) -> None:
+    async with desk(redis, Script(first_token_seconds=30)) as at:
+        await at.mailbox.enqueue(Turn(THREAD, "100.000100", "U1", "hi"))
+        await at.engine.asked.wait()
+    claim = await at.mailbox.claim()
+    assert claim is not None, "at once, without waiting for the lease to end"
+    assert claim.attempt == 2
+
+
+async def test_four_conversations_are_answered_side_by_side(redis: Redis) -> None:
+    async with desk(redis, Script(first_token_seconds=0.3)) as at:
+        threads = [ConversationId("T1", "C1", f"10{number}.000100") for number in range(4)]
+        started = asyncio.get_running_loop().time()
+        for thread in threads:
+            await at.mailbox.enqueue(Turn(thread, thread.root_ts, "U1", "hi"))
+        await at.until(lambda: len(at.slack.notes) == 4 and all(note.finished for note in at.slack.notes))
+        assert len(at.engine.requests) == 4
+        assert asyncio.get_running_loop().time() - started < 4 * 0.3
