@@ -25,6 +25,25 @@ GATHERED_LATER = {
     "subscribed",
     "last_read",
 }
+# What a reply that is shown in its channel too tells of the message above it.
+ROOT_KEYS = {
+    "bot_id",
+    "bot_profile",
+    "edited",
+    "latest_reply",
+    "parent_user_id",
+    "reply_count",
+    "reply_users_count",
+    "subscribed",
+    "subtype",
+    "team",
+    "text",
+    "thread_ts",
+    "ts",
+    "type",
+    "user",
+    "username",
+}
 NOT_IN_MENTIONS = {"channel_type", "metadata", "parent_user_id"}
 CHANNEL_LETTERS = {"channel": "C", "group": "G", "im": "D", "mpim": "G"}
 
@@ -117,6 +136,8 @@ class Events:
     def _said(self, message: Json, channel: Channel) -> list[Json]:
         """One message event; a mention in a channel makes an app_mention as well."""
         said = {key: value for key, value in message.items() if key not in GATHERED_LATER}
+        if "root" in said:
+            said["root"] = {key: value for key, value in said["root"].items() if key in ROOT_KEYS}
         event = {**said, "channel": channel.id, "event_ts": message["ts"], "channel_type": channel.kind}
         bot_user_id = self._identity.bot_user_id
         mentions_app = f"<@{bot_user_id}>" in message.get("text", "")
@@ -126,27 +147,20 @@ class Events:
         return [event, {**mention, "type": "app_mention"}]
 
     def _message_changed(self, change: Change, channel: Channel) -> Json:
-        now = self._now()
-        return {
-            "type": "message",
-            "subtype": "message_changed",
-            "hidden": True,
-            "message": change.message,
-            "previous_message": change.previous,
-            "channel": channel.id,
-            "ts": now,
-            "event_ts": now,
-            "channel_type": channel.kind,
-        }
+        changed = {"message": _without_root(change.message), "previous_message": _without_root(change.previous)}
+        return {**self._hidden("message_changed", channel), **changed}
 
     def _message_deleted(self, previous: Json, channel: Channel) -> Json:
+        deleted = {"deleted_ts": previous["ts"], "previous_message": _without_root(previous)}
+        return {**self._hidden("message_deleted", channel), **deleted}
+
+    def _hidden(self, subtype: str, channel: Channel) -> Json:
+        """A message event that shows nothing new itself: it tells of another message."""
         now = self._now()
         return {
             "type": "message",
-            "subtype": "message_deleted",
+            "subtype": subtype,
             "hidden": True,
-            "deleted_ts": previous["ts"],
-            "previous_message": previous,
             "channel": channel.id,
             "ts": now,
             "event_ts": now,
@@ -199,3 +213,7 @@ class Events:
 
     def _now(self) -> str:
         return f"{self._clock.now():.6f}"
+
+
+def _without_root(message: Json | None) -> Json:
+    return {key: value for key, value in (message or {}).items() if key != "root"}

@@ -125,8 +125,10 @@ class Interactions:
         return self._shortcut("shortcut", user, callback_id)
 
     def _shortcut(self, type: str, user: User, callback_id: str) -> Json:
+        common = self._common(type, user)
+        del common["api_app_id"]  # the one kind of payload without it
         return {
-            **self._common(type, user),
+            **common,
             "user": {"id": user.id, "name": user.name, "team_id": self._identity.team_id},
             "callback_id": callback_id,
             "trigger_id": self._triggers.issue(user.id),

@@ -64,6 +64,7 @@ class Messages:
             message["blocks"] = [rich_text_block(text, new_block_id())]
         if subtype is not None:
             message["subtype"] = subtype
+            message.pop("client_msg_id", None)  # nobody typed it
         elif reply_broadcast and "thread_ts" in message:
             message["subtype"] = "thread_broadcast"
             message["root"] = self._history.existing(channel_id, message["thread_ts"])
