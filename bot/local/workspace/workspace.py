@@ -152,6 +152,6 @@ def _listen(port: int) -> socket.socket:
 @web.middleware
 async def _refuse_foreign_hosts(request: web.Request, handler: Handler) -> web.StreamResponse:
     """A web page elsewhere may point its own name at 127.0.0.1 (DNS rebinding); its requests show that name."""
-    if request.host.partition(":")[0] not in HOST_NAMES:
+    if request.host.partition(":")[0].lower() not in HOST_NAMES:
         return web.Response(status=403, text="This workspace answers to 127.0.0.1 and localhost only.\n")
     return await handler(request)
