@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from huggingface_hub import AsyncInferenceClient
 
@@ -15,6 +15,8 @@ from bot.model_client import counting, refusals
 from bot.model_client.connection import EngineConnection
 from bot.model_client.dialects import EngineReport, recognise
 from bot.model_client.stopping import StopCut
+
+T = TypeVar("T")
 
 _KNOWN_FOR_SECONDS = 300
 """How long an engine is taken to be what it was; a failure ends it sooner."""
@@ -96,79 +98,74 @@ class ModelClient:
         began = False
         try:
             async with self._connection.chat_client() as client:
-                deadline = _now() + self._first_token_seconds
-                async with aclosing(await self._ask(client, messages, max_tokens, deadline)) as chunks:
+                patience = self._first_token_seconds
+                deadline = _now() + patience
+                asked = self._ask(client, messages, max_tokens)
+                async with aclosing(await self._within(patience, deadline, asked)) as chunks:
                     while True:
-                        delta = await self._next(chunks, deadline, began=began)
+                        delta = await self._within(patience, deadline, self._next(chunks, began=began))
                         if delta.text:
                             began = True
                             yield delta.text
                         if delta.finish_reason is not None:
                             return
                         if delta.is_progress:
-                            deadline = _now() + self._between_tokens_seconds
+                            patience = self._between_tokens_seconds
+                            deadline = _now() + patience
         except EngineError:
             self._known = None  # the next answer looks anew at what stands there
             raise
 
-    async def _ask(
-        self, client: AsyncInferenceClient, messages: Sequence[Message], max_tokens: int, deadline: float
-    ) -> Any:
+    async def _ask(self, client: AsyncInferenceClient, messages: Sequence[Message], max_tokens: int) -> Any:
         """The chunks of an answer. An engine that serves another model than before is asked once more."""
         model = await self._model_name()
         try:
-            return await self._request(client, model, messages, max_tokens, deadline)
+            return await self._request(client, model, messages, max_tokens)
         except refusals.ModelUnknown:
             self._known = None
             renewed = await self._model_name()
             if renewed == model:
                 raise
-            return await self._request(client, renewed, messages, max_tokens, deadline)
+            return await self._request(client, renewed, messages, max_tokens)
 
     async def _request(
-        self,
-        client: AsyncInferenceClient,
-        model: str,
-        messages: Sequence[Message],
-        max_tokens: int,
-        deadline: float,
+        self, client: AsyncInferenceClient, model: str, messages: Sequence[Message], max_tokens: int
     ) -> Any:
         # Nothing else is sent. TGI makes a repetition penalty of presence_penalty, even of 0, and refuses a top_p
         # of 1; stop strings are cut here.
         try:
-            async with asyncio.timeout_at(deadline):
-                return await client.chat_completion(
-                    counting.as_json(messages),
-                    model=model,
-                    stream=True,
-                    max_tokens=max_tokens,
-                    temperature=self._temperature,
-                )
-        except TimeoutError:
-            raise self._slow(began=False) from None
+            return await client.chat_completion(
+                counting.as_json(messages),
+                model=model,
+                stream=True,
+                max_tokens=max_tokens,
+                temperature=self._temperature,
+            )
         except refusals.HTTP_FAILURES as error:
             raise refusals.of_exception(error, self._connection.where, began=False) from None
 
-    async def _next(self, chunks: AsyncIterable[Any], deadline: float, *, began: bool) -> _Delta:
+    async def _next(self, chunks: AsyncIterable[Any], *, began: bool) -> _Delta:
         where = self._connection.where
         try:
-            async with asyncio.timeout_at(deadline):
-                delta = _read(await anext(aiter(chunks)))
+            delta = _read(await anext(aiter(chunks)))
         except StopAsyncIteration:
             raise EngineBroke(f"The engine at {where} ended its answer without saying why; see its log.") from None
-        except TimeoutError:
-            raise self._slow(began=began) from None
         except refusals.HTTP_FAILURES as error:
             raise refusals.of_exception(error, where, began=began) from None
         if delta.finish_reason in _FAILED:
             raise EngineBroke(f"The engine at {where} broke its answer off ({delta.finish_reason}); see its log.")
         return delta
 
-    def _slow(self, *, began: bool) -> EngineSlow:
-        which = f"no further token for {self._between_tokens_seconds:g} s"
-        if not began:
-            which = f"no token within {self._first_token_seconds:g} s"
-        return EngineSlow(f"The engine at {self._connection.where} sent {which}: is it overloaded, or hung?")
+    async def _within(self, seconds: float, deadline: float, work: Coroutine[Any, Any, T]) -> T:
+        """Waits until `deadline` (the event loop's time), which was `seconds` away at the last token."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await work
+        except TimeoutError:
+            where = self._connection.where
+            raise EngineSlow(
+                f"The engine at {where} sent no token for {seconds:g} s: is it overloaded, or hung?"
+            ) from None
 
     # --- tokens -------------------------------------------------------------------------------------------
 

@@ -39,7 +39,7 @@ async def engine() -> AsyncIterator[ScriptedEngine]:
 
 @pytest.fixture
 async def client(engine: ScriptedEngine) -> AsyncIterator[ModelClient]:
-    client = ModelClient(engine.url, api_key=KEY, first_token_seconds=0.4, between_tokens_seconds=0.2)
+    client = ModelClient(engine.url, api_key=KEY, first_token_seconds=1, between_tokens_seconds=0.4)
     yield client
     await client.close()
 
@@ -202,8 +202,8 @@ async def test_keep_alives_do_not_put_the_first_token_off(engine: ScriptedEngine
     began = time.monotonic()
     shown, raised = await fail(client)
     assert (shown, type(raised)) == ("", EngineSlow)
-    assert "no token within 0.4 s" in str(raised)
-    assert 0.4 <= time.monotonic() - began < 1.5
+    assert "no token for 1 s" in str(raised)
+    assert 1 <= time.monotonic() - began < 3
     await asyncio.wait_for(engine.requests[0].ended.wait(), 1)  # the engine has been told too
 
 
@@ -211,19 +211,19 @@ async def test_keep_alives_do_not_put_the_next_token_off(engine: ScriptedEngine,
     engine.script = Script(text="One two three.", end="hang", after=2)
     shown, raised = await fail(client)
     assert (shown, type(raised)) == ("One two", EngineSlow)
-    assert "no further token for 0.2 s" in str(raised)
+    assert "no token for 0.4 s" in str(raised)
 
 
 async def test_nor_does_a_role_without_text(engine: ScriptedEngine, client: ModelClient) -> None:
     role = event({"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]})
-    lines: list[bytes | float] = [part for _ in range(20) for part in (role, 0.05)]
+    lines: list[bytes | float] = [part for _ in range(30) for part in (role, 0.1)]
     engine.script = Script(lines=lines)
     assert type((await fail(client))[1]) is EngineSlow
 
 
 async def test_headers_that_never_come(client: ModelClient, engine: ScriptedEngine) -> None:
     await client.window_tokens()
-    engine.script = Script(refusal=(500, ""), first_token_seconds=2)
+    engine.script = Script(refusal=(500, ""), first_token_seconds=5)
     assert type((await fail(client))[1]) is EngineSlow
 
 
@@ -232,7 +232,7 @@ async def test_hidden_reasoning_is_progress(engine: ScriptedEngine, client: Mode
     lines: list[bytes | float] = []
     for number in range(12):
         name = "reasoning" if number % 2 else "reasoning_content"
-        lines += [event({"choices": [{"index": 0, "delta": {name: "hm", "content": None}}]}), 0.05]
+        lines += [event({"choices": [{"index": 0, "delta": {name: "hm", "content": None}}]}), 0.1]
     engine.script = Script(lines=[*lines, WORD, event({"choices": [{"delta": {}, "finish_reason": "stop"}]})])
     assert [delta async for delta in client.stream(ASKED, max_tokens=100)] == ["One"]
 
@@ -242,7 +242,7 @@ async def test_a_slow_reader_is_not_a_slow_engine(engine: ScriptedEngine, client
     shown = ""
     async for delta in client.stream(ASKED, max_tokens=100):
         shown += delta
-        await asyncio.sleep(0.25)  # longer than the engine may take between tokens
+        await asyncio.sleep(0.5)  # longer than the engine may take between tokens
     assert shown == "One two three."
 
 

@@ -13,8 +13,12 @@ from bot.conversation import Message
 from bot.model_client import ModelClient
 from tests.scripted_engine import Script, ScriptedEngine, recorded
 
-ASKED = [Message("system", "You are Dolly."), Message("user", "Say OK!"), Message("assistant", "OK!")]
-ASKED.append(Message("user", "Again, with a 🎉."))
+ASKED = [
+    Message("system", "You are Dolly."),
+    Message("user", "Say OK!"),
+    Message("assistant", "OK!"),
+    Message("user", "Again, with a 🎉."),
+]
 
 
 @pytest.fixture
