@@ -10,16 +10,18 @@ from bot.local.workspace.rendering.names import Names
 Json = dict[str, Any]
 
 
-def to_html(blocks: Any, names: Names) -> str:
-    """Every block of a message or a view, in order. A block of a kind that is not known says its kind."""
-    if not isinstance(blocks, list):
-        return ""
-    return "".join(_block(block, names) for block in blocks if isinstance(block, dict))
+def to_html(blocks: Any, names: Names, *, partial: bool = False) -> str:
+    """Every block of a message or a view, in order. A block of a kind that is not known says its kind.
+
+    `partial` says that the last block, where it is Markdown, is still being written.
+    """
+    found = _objects(blocks if isinstance(blocks, list) else None)
+    return "".join(_block(block, names, partial=partial and block is found[-1]) for block in found)
 
 
-def _block(block: Json, names: Names) -> str:
+def _block(block: Json, names: Names, *, partial: bool) -> str:
     kind = str(block.get("type") or "")
-    draw = _DRAW.get(kind)
+    draw = _partial_markdown if partial and kind == "markdown" else _DRAW.get(kind)
     inner = draw(block, names) if draw else f'<span class="unknown">[{escape(kind)}]</span>'
     css = escape(kind.replace("_", "-"))
     return f'<div class="block block-{css}" data-block="{escape(_id(block))}">{inner}</div>'
@@ -88,7 +90,11 @@ def _image(block: Json, names: Names) -> str:
 
 
 def _markdown(block: Json, names: Names) -> str:
-    return markdown.to_html(str(block.get("text") or ""), names)
+    return f'<div class="text">{markdown.to_html(str(block.get("text") or ""), names)}</div>'
+
+
+def _partial_markdown(block: Json, names: Names) -> str:
+    return f'<div class="text">{markdown.to_html(str(block.get("text") or ""), names, partial=True)}</div>'
 
 
 def _task_card(block: Json, names: Names) -> str:

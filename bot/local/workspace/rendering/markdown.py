@@ -36,7 +36,7 @@ def settle(text: str) -> str:
     start = text.rfind("\n\n") + 1
     settled, last = text[:start], text[start:]
     last = re.sub(r"(?:^|\n)(?:[`~]{1,2}|#{1,6}|[-*+>]|[-=]{2,}|\d{1,3}[.)]?) *$", "", last)
-    lines = last.split("\n")
+    lines = last.rstrip().split("\n")
     if lines[-1].lstrip().startswith("|") and sum(line.lstrip().startswith("|") for line in lines) <= 2:
         last = "\n".join(line for line in lines if not line.lstrip().startswith("|"))
     last = re.sub(r"!?\[[^\[\]\n]{0,300}(?:\](?:\([^()\n]{0,2000})?)?$", _label_only, last)

@@ -86,15 +86,13 @@ def _body(message: Json, told: Told, names: Names) -> str:
 
 
 def _content(message: Json, told: Told, names: Names) -> str:
-    text = str(message.get("text") or "")
-    drawn = message.get("blocks")
-    is_stream = told.stream_state is not None
-    if told.text_format == "markdown":
-        html = markdown.to_html(text, names, partial=told.stream_state == "streaming")
-        html = f'<div class="text markdown">{html}</div>'
-        return html + (blocks.to_html(drawn, names) if is_stream or message.get("bot_id") else "")
+    """An app's blocks stand for its text, and hold a stream's; what people wrote is drawn from its text."""
+    text, drawn = str(message.get("text") or ""), message.get("blocks")
+    is_partial = told.stream_state == "streaming"
     if drawn and message.get("bot_id"):
-        return blocks.to_html(drawn, names)
+        return blocks.to_html(drawn, names, partial=is_partial)
+    if told.text_format == "markdown":
+        return f'<div class="text">{markdown.to_html(text, names, partial=is_partial)}</div>'
     return f'<div class="text">{mrkdwn.to_html(text, names)}</div>'
 
 

@@ -56,30 +56,22 @@ export function notice(text) {
 
 // Keeps one WebSocket open for the person. `heard` gets each frame, `opened` each (re)connection.
 export function follow({ heard, opened, lost }) {
-  let socket;
   let pause = 250;
-  let ended = false;
   const open = () => {
     const address = new URL(`/page/live?user_id=${encodeURIComponent(page.me)}`, location.href);
     address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-    socket = new WebSocket(address);
+    const socket = new WebSocket(address);
     socket.onmessage = (event) => {
       const frame = JSON.parse(event.data);
-      if (ended) return;
       if (frame.kind !== "hello") return heard(frame);
       pause = 250;
       opened();
     };
     socket.onclose = () => {
-      if (ended) return;
       lost();
-      setTimeout(() => ended || open(), pause);
+      setTimeout(open, pause);
       pause = Math.min(pause * 2, 4000);
     };
   };
   open();
-  return () => {
-    ended = true;
-    socket.close();
-  };
 }

@@ -8,13 +8,12 @@ import { listen } from "./elements.js";
 import { emptyPlace } from "./empty.js";
 import { MessageList } from "./messages.js";
 import { editLast, listenToTools } from "./message_tools.js";
-import { countMention, drawSidebar, forgetMentions, lastRead, markRead } from "./sidebar.js";
+import { countMention, drawSidebar, lastRead, markRead } from "./sidebar.js";
 
 const $ = (id) => document.getElementById(id);
 let route = {};
 let loads = 0; // frames that come while something loads wait in `early`
 let early = [];
-let stopFollowing = () => {};
 
 const messages = new MessageList($("messages"), { empty: () => emptyPlace(channel(route.channel), (text) => composer.fill(text)) });
 const thread = new MessageList($("thread-messages"), { empty: () => document.createElement("p") });
@@ -54,7 +53,7 @@ function closeThread() {
 
 async function arrive() {
   const next = parse();
-  if (next.me !== page.me || !page.state) return start(next.me ?? localStorage.getItem("me") ?? "");
+  if (next.me !== page.me) return location.reload(); // another person begins with nothing of this one
   if (!channel(next.channel)) {
     const usual = page.state.channels.find((place) => place.name === "general") ?? page.state.channels[0];
     return history.replaceState(null, "", `#/${page.me}/${usual.id}`), arrive();
@@ -68,19 +67,16 @@ async function arrive() {
   drawSidebar(route);
 }
 
-async function start(me) {
-  stopFollowing();
-  route = {};
-  const state = await attempt(read("state", { user_id: me }));
-  if (!state) return setTimeout(() => start(me), 2000);
+async function start() {
+  const state = await attempt(read("state", { user_id: parse().me ?? localStorage.getItem("me") ?? "" }));
+  if (!state) return setTimeout(start, 2000);
   page.me = state.me;
   page.state = state;
   localStorage.setItem("me", page.me);
-  forgetMentions();
   if (parse().me !== page.me) history.replaceState(null, "", `#/${page.me}/${parse().channel ?? ""}`);
   await arrive();
   let isFirst = true;
-  stopFollowing = follow({
+  follow({
     heard: (frame) => (loads ? early.push(frame) : hear(frame)),
     lost: () => ($("offline").hidden = false),
     opened: () => {
@@ -239,7 +235,7 @@ function hearMessage(item) {
   const here = channel(item.channel_id);
   if (!here) return reload();
   if (item.channel_id === route.channel && item.in_channel) messages.upsert(item);
-  if (item.channel_id === route.channel && [item.ts, item.thread_ts].includes(route.thread)) thread.upsert(item);
+  if (route.thread && item.channel_id === route.channel && [item.ts, item.thread_ts].includes(route.thread)) thread.upsert(item);
   if (!item.is_new) return;
   const counts = item.in_channel || here.kind === "im";
   if (counts && Number(item.ts) > Number(here.latest ?? 0)) here.latest = item.ts;
@@ -262,7 +258,7 @@ function seen(channelId, ts) {
 
 for (const pane of [$("messages"), $("thread-messages")]) listenToTools(pane, openThread);
 listen(document.body);
-addEventListener("hashchange", arrive);
+addEventListener("hashchange", () => page.state && arrive());
 addEventListener("focus", () => {
   const here = page.state && channel(route.channel);
   if (here) markRead(here.id, here.latest), drawSidebar(route);
@@ -310,4 +306,4 @@ $("theme").addEventListener("click", () => {
 });
 
 showTheme();
-arrive();
+start();

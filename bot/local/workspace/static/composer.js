@@ -88,10 +88,9 @@ export class Composer {
       event.preventDefault();
       this.#take(this.#picked);
     } else if (event.key === "Escape") {
-      if (open) {
-        event.stopPropagation();
-        this.#close();
-      } else this.leave?.();
+      event.stopPropagation();
+      if (open) this.#close();
+      else this.leave();
     } else if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();
       this.#submit();

@@ -46,13 +46,16 @@ async function remove(article) {
 export async function edit(article) {
   if (article.classList.contains("editing")) return;
   const source = await attempt(read("source", place(article)));
-  if (!source) return;
+  if (source) openEditor(article, source.text);
+}
+
+function openEditor(article, text) {
   const body = article.querySelector(".message-body");
   const form = document.createElement("form");
   form.className = "edit";
   const box = document.createElement("textarea");
-  box.value = source.text;
-  box.rows = Math.min(12, source.text.split("\n").length + 1);
+  box.value = text;
+  box.rows = Math.min(12, text.split("\n").length + 1);
   box.setAttribute("aria-label", "Edit message");
   const cancel = Object.assign(document.createElement("button"), { type: "button", className: "button", textContent: "Cancel" });
   const save = Object.assign(document.createElement("button"), { className: "button primary", textContent: "Save" });
@@ -61,13 +64,16 @@ export async function edit(article) {
     article.classList.remove("editing");
     form.remove();
     article.focus();
+    article.dispatchEvent(new Event("edited", { bubbles: true }));
   };
   cancel.onclick = end;
   form.onsubmit = async (event) => {
     event.preventDefault();
-    if (!box.value.trim()) return remove(article);
-    const done = await attempt(act("edit", { ...place(article), text: box.value.trim() }).then(() => true));
-    if (done) end();
+    const changed = box.value.trim();
+    end();
+    if (!changed) return remove(article);
+    const done = await attempt(act("edit", { ...place(article), text: changed }).then(() => true));
+    if (!done) openEditor(article, changed);
   };
   box.onkeydown = (event) => {
     event.stopPropagation();

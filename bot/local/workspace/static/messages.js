@@ -7,6 +7,8 @@ export class MessageList {
     this.container = container;
     this.empty = empty; // () => a node that says what to try here
     this.unreadAfter = Infinity;
+    this.waiting = new Map(); // ts → what came for a message while it was being edited
+    container.addEventListener("edited", (event) => this.#catchUp(event.target.dataset.ts));
     container.addEventListener("keydown", (event) => this.#move(event));
     container.addEventListener("focusin", (event) => this.#focus(event.target.closest("article")));
   }
@@ -35,7 +37,8 @@ export class MessageList {
     const drawn = draw(item);
     const shown = this.find(item.ts);
     if (shown) {
-      if (!shown.classList.contains("editing")) {
+      if (shown.classList.contains("editing")) this.waiting.set(item.ts, item);
+      else {
         const kept = ["grouped", "first-unread"].filter((name) => shown.classList.contains(name));
         drawn.classList.add(...kept);
         drawn.tabIndex = shown.tabIndex;
@@ -47,6 +50,12 @@ export class MessageList {
       this.#arrange();
     }
     if (follow) this.toEnd();
+  }
+
+  #catchUp(ts) {
+    const item = this.waiting.get(ts);
+    this.waiting.delete(ts);
+    if (item) this.upsert(item);
   }
 
   remove(ts) {

@@ -16,10 +16,6 @@ export function countMention(channelId) {
   mentions.set(channelId, (mentions.get(channelId) ?? 0) + 1);
 }
 
-export function forgetMentions() {
-  mentions.clear();
-}
-
 export function drawSidebar(route) {
   const shown = page.state.channels.filter((channel) => channel.kind !== "im");
   const direct = page.state.channels.filter((channel) => channel.kind === "im");

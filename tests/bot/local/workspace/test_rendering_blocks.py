@@ -164,11 +164,14 @@ def test_a_message_of_the_app_is_marked_and_its_blocks_replace_its_text() -> Non
     assert "fallback" not in html
 
 
-def test_a_stream_is_markdown_with_its_blocks_at_the_end() -> None:
-    message = {"user": DOLLY.id, "bot_id": "B1", "text": "**so far", "blocks": BLOCKS[1:2]}
+def test_a_stream_is_markdown_settled_while_it_is_written() -> None:
+    written = {"type": "markdown", "text": "**so far"}
+    message = {"user": DOLLY.id, "bot_id": "B1", "text": "**so far", "blocks": [written]}
     html = shown(message, Told("markdown", "streaming"))
     assert 'class="message streaming"' in html
-    assert html.index("<strong>so far</strong>") < html.index("Head")
+    assert "<strong>so far</strong>" in html
+    html = shown(message | {"blocks": [written, BLOCKS[1]]}, Told("markdown", "stopped"))
+    assert html.index("**so far") < html.index("Head")
     assert "Stopped." in shown(message, Told("markdown", "stopped_by_user"))
 
 

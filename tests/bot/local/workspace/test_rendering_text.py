@@ -171,6 +171,7 @@ def test_forty_thousand_characters_are_quick(pattern: str) -> None:
         ("see [lab](http://x", "<p>see lab</p>\n"),
         ("see [lab](http://x.y) [1]", None),
         ("| a | b", ""),
+        ("| a | b |\n", ""),
         ("| a | b |\n|--", ""),
         ("## ", ""),
         ("- a\n- ", "<ul>\n<li>a</li>\n</ul>\n"),
