@@ -9,6 +9,7 @@ import json
 import random
 import secrets
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from aiohttp import ClientConnectionResetError, WSMsgType, web
 
@@ -20,6 +21,7 @@ MAX_SOCKETS = 10
 LIFETIME_SECONDS = 3600
 DEBUG_LIFETIME_SECONDS = 360
 WARNING_SECONDS = 10
+CLOSE_SECONDS = 2.0
 
 
 @dataclass
@@ -84,7 +86,7 @@ class SocketMode:
         if ticket not in self._tickets:
             return web.json_response({"ok": False, "error": "invalid_ticket"}, status=403)
         self._tickets.remove(ticket)
-        socket = web.WebSocketResponse()
+        socket = web.WebSocketResponse(timeout=CLOSE_SECONDS)
         await socket.prepare(request)
         if len(self._sockets) >= MAX_SOCKETS:
             await self._dismiss(socket, "too_many_websockets")
@@ -111,6 +113,7 @@ class SocketMode:
             "connection_info": {"app_id": self._app_id},
             "debug_info": {
                 "host": self._host,
+                "started": datetime.fromtimestamp(self._clock.now(), UTC).isoformat(" ", "milliseconds")[:23],
                 "build_number": 1,
                 "approximate_connection_time": lifetime_seconds,
             },

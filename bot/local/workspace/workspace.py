@@ -86,7 +86,9 @@ class Workspace:
         host = f"{HOST}:{listener.getsockname()[1]}"
         self.url = f"http://{host}/"
         self.api_url = f"{self.url}api/"
-        self._runner = web.AppRunner(self._application(host), shutdown_timeout=SHUTDOWN_SECONDS)
+        # No access log: Slack's clients put message text into query strings.
+        application = self._application(host)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
         await self._runner.setup()
         await web.SockSite(self._runner, listener).start()
         self._expiry = asyncio.create_task(self._expire())

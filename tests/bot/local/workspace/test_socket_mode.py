@@ -32,7 +32,12 @@ async def test_hello_names_the_app_and_counts_sockets(app: BareApp, workspace: W
     first, second = await app.connect(), await app.connect()
     assert first.frames[0]["type"] == "hello"
     assert first.frames[0]["connection_info"] == {"app_id": workspace.identity.app_id}
-    assert first.frames[0]["debug_info"]["approximate_connection_time"] == 3600
+    assert first.frames[0]["debug_info"] == {
+        "host": workspace.url.removeprefix("http://").strip("/"),
+        "started": "2026-09-21 14:13:20.000",
+        "build_number": 1,
+        "approximate_connection_time": 3600,
+    }
     assert [first.frames[0]["num_connections"], second.frames[0]["num_connections"]] == [1, 2]
     assert workspace.delivery.connections == 2
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import sys
 from pathlib import Path
 
 import aiohttp
@@ -13,6 +14,7 @@ from bot.local.workspace.clock import ManualClock
 from tests.bot.local.workspace.bare_app import ASHA, GENERAL, bare_app, eventually, running, turn
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has 127.0.0.2 without being asked")
 async def test_it_listens_on_127_0_0_1_only() -> None:
     async with running() as workspace:
         assert workspace.url.startswith("http://127.0.0.1:")
@@ -97,3 +99,17 @@ async def test_what_time_ends_is_ended_by_the_clock() -> None:
         await turn(clock, 301)
         assert states == ["expired"]
         assert workspace.timeline.stream_state(GENERAL, stream["ts"]) == "expired"
+
+
+async def test_nothing_that_was_said_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(0)
+    async with running() as workspace, bare_app(workspace) as app:
+        await app.connect()
+        headers = {"Authorization": f"Bearer {workspace.identity.bot_token}"}
+        url = f"{workspace.api_url}chat.postMessage?channel={GENERAL}&text=confidential"
+        async with app.session.post(url, headers=headers) as response:
+            assert (await response.json())["ok"] is True
+        await workspace.people.post(ASHA, GENERAL, "confidential too")
+        await eventually(lambda: len(workspace.delivery.delivered) == 2 and not workspace.delivery.pending())
+    assert "confidential" not in caplog.text
+    assert workspace.identity.bot_token not in caplog.text
