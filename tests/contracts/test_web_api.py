@@ -52,6 +52,15 @@ READ_BY_CLIENTS: dict[str, tuple[str, ...]] = {
     },
 }
 
+WITHOUT_SAMPLE = {"agents.sessions.rename", "agents.sessions.setStatus"}
+
+NEWER_THAN_SPECIFICATION = {
+    *("agents.sessions.rename", "agents.sessions.setStatus", "apps.connections.open"),
+    *(f"assistant.threads.{verb}" for verb in ("setStatus", "setSuggestedPrompts", "setTitle")),
+    *("chat.startStream", "chat.appendStream", "chat.stopStream"),
+    *("files.getUploadURLExternal", "files.completeUploadExternal"),
+}
+
 _WITH_MESSAGES = ("chat.postMessage", "conversations.history", "conversations.replies", "reactions.get")
 
 RECORDED_ONLY_AS_REFUSED = {"chat.stopStream": {"channel": "", "ts": "", "message": {}}}
@@ -80,10 +89,8 @@ def message_sample(shared_data: Path) -> Json:
     return message | {"root": message}
 
 
-@pytest.mark.parametrize("method", sorted(CALLS))
+@pytest.mark.parametrize("method", sorted(CALLS.keys() - WITHOUT_SAMPLE))
 async def test_answer_has_slacks_shape(method: str, shared_data: Path, message_sample: Json) -> None:
-    if method.startswith("agents."):
-        pytest.skip("Slack has published no sample of the agents methods")
     sample = load_sample(shared_data / f"slack/api/{method}.json") | RECORDED_ONLY_AS_REFUSED.get(method, {})
     if "messages" in sample:
         sample["messages"] = [message_sample]
@@ -94,13 +101,10 @@ async def test_answer_has_slacks_shape(method: str, shared_data: Path, message_s
     assert compare(answer.data, sample) == []
 
 
-@pytest.mark.parametrize("method", sorted(CALLS))
+@pytest.mark.parametrize("method", sorted(CALLS.keys() - NEWER_THAN_SPECIFICATION))
 async def test_required_fields_of_the_specification_are_there(method: str, shared_data: Path) -> None:
     specification = load_sample(shared_data / "slack" / "specs" / "slack_web_openapi_v2.json")
-    operations = specification["paths"].get(f"/{method}")
-    if operations is None:
-        pytest.skip("this method is newer than the published specification")
-    [operation] = operations.values()
+    [operation] = specification["paths"][f"/{method}"].values()
     async with scene() as s:
         answer = await CALLS[method](s)
     required = operation["responses"]["200"]["schema"].get("required", ["ok"])

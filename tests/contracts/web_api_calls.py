@@ -31,6 +31,53 @@ MODAL: Json = {
 HOME: Json = {"type": "home", "blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": "*Hello*"}}]}
 
 
+BLOCKS: list[Json] = [
+    {"type": "header", "text": {"type": "plain_text", "text": "Answer"}},
+    {
+        "type": "section",
+        "text": {"type": "mrkdwn", "text": "*Forty-two*"},
+        "fields": [{"type": "mrkdwn", "text": "Sure"}],
+        "accessory": {
+            "type": "button",
+            "text": {"type": "plain_text", "text": "Why?"},
+            "value": "why",
+            "url": "https://x.org",
+        },
+    },
+    {"type": "context", "elements": [{"type": "mrkdwn", "text": "by a model"}]},
+    {
+        "type": "actions",
+        "elements": [{"type": "button", "text": {"type": "plain_text", "text": "Fix"}, "action_id": "fix"}],
+    },
+    {"type": "markdown", "text": "| a | b |"},
+    {
+        "type": "context_actions",
+        "elements": [
+            {
+                "type": "feedback_buttons",
+                "action_id": "feedback",
+                "positive_button": {"text": {"type": "plain_text", "text": "Good"}, "value": "good"},
+                "negative_button": {"text": {"type": "plain_text", "text": "Bad"}, "value": "bad"},
+            }
+        ],
+    },
+]
+CHUNKS: list[Json] = [
+    {"type": "markdown_text", "text": "-two**"},
+    {"type": "plan_update", "title": "Thinking"},
+    {
+        "type": "task_update",
+        "id": "1",
+        "title": "Reading",
+        "status": "complete",
+        "details": "three files",
+        "output": "done",
+        "sources": [{"type": "url", "url": "https://x.org", "text": "X"}],
+    },
+    {"type": "blocks", "blocks": [{"type": "divider"}]},
+]
+
+
 @dataclass
 class Scene:
     """A workspace in which Asha has asked something and Dolly is about to answer."""
@@ -89,7 +136,7 @@ async def delete(s: Scene) -> AsyncSlackResponse:
 
 async def update(s: Scene) -> AsyncSlackResponse:
     metadata = {"event_type": "answered", "event_payload": {"n": 1}}
-    ts = await s.said(blocks=[{"type": "divider"}])
+    ts = await s.said(blocks=BLOCKS)
     return await s.client.chat_update(channel=GENERAL, ts=ts, text="Forty-three.", metadata=metadata)
 
 
@@ -102,12 +149,11 @@ async def start_stream(s: Scene) -> AsyncSlackResponse:
 
 
 async def append_stream(s: Scene) -> AsyncSlackResponse:
-    chunks = [{"type": "markdown_text", "text": "-two**"}]
-    return await s.client.chat_appendStream(channel=GENERAL, ts=await s.streaming(), chunks=chunks)
+    return await s.client.chat_appendStream(channel=GENERAL, ts=await s.streaming(), chunks=CHUNKS)
 
 
 async def stop_stream(s: Scene) -> AsyncSlackResponse:
-    return await s.client.chat_stopStream(channel=GENERAL, ts=await s.streaming(), blocks=[{"type": "divider"}])
+    return await s.client.chat_stopStream(channel=GENERAL, ts=await s.streaming(), chunks=CHUNKS, blocks=BLOCKS)
 
 
 async def replies(s: Scene) -> AsyncSlackResponse:
@@ -202,7 +248,7 @@ CALLS: dict[str, Callable[[Scene], Answer]] = {
     "chat.getPermalink": lambda s: s.client.chat_getPermalink(channel=GENERAL, message_ts=s.ts),
     "chat.postEphemeral": lambda s: s.client.chat_postEphemeral(channel=GENERAL, user=ASHA, text="Only you"),
     "chat.postMessage": lambda s: s.client.chat_postMessage(
-        channel=GENERAL, text="Forty-two.", thread_ts=s.ts, blocks=[{"type": "divider"}], reply_broadcast=True
+        channel=GENERAL, text="Forty-two.", thread_ts=s.ts, blocks=BLOCKS, reply_broadcast=True
     ),
     "chat.startStream": start_stream,
     "chat.stopStream": stop_stream,

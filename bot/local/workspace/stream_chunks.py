@@ -16,7 +16,7 @@ CHUNK_TEXT_LIMIT = 12_000
 """Characters of Markdown in one call or chunk."""
 
 CHUNK_BLOCKS_LIMIT = 50
-TASK_STATUSES = frozenset(("pending", "in_progress", "complete", "error"))
+TASK_STATUSES = ("pending", "in_progress", "complete", "error")
 
 
 def apply_chunks(message: Json, chunks: Sequence[Json], display_mode: str) -> Json:
@@ -51,7 +51,7 @@ def _update_task(message: Json, blocks: list[Json], chunk: Json, display_mode: s
     """Details and output are added to, the rest takes the place of what was there."""
     task_id, title = _string(chunk, "id"), _string(chunk, "title")
     if chunk.get("status") not in TASK_STATUSES:
-        raise StreamError("invalid_chunks", f"task status must be one of {', '.join(sorted(TASK_STATUSES))}")
+        raise StreamError("invalid_chunks", f"task status must be one of {', '.join(TASK_STATUSES)}")
     tasks = _plan(blocks)["tasks"] if display_mode == "plan" else blocks
     task = next((card for card in tasks if card.get("task_id") == task_id), None)
     if task is None:

@@ -91,8 +91,8 @@ def _faults_of_blocks(blocks: list[Any], limit: int, place: str = "/blocks") -> 
     seen: set[str] = set()
     for index, block in enumerate(blocks):
         where = f"{place}/{index}"
-        if not isinstance(block, dict) or block.get("type") not in BLOCK_TYPES:
-            kind = block.get("type") if isinstance(block, dict) else type(block).__name__
+        kind = block.get("type") if isinstance(block, dict) else None
+        if not isinstance(kind, str) or kind not in BLOCK_TYPES:
             yield _fault(f"unsupported type: {kind}", f"{where}/type")
             continue
         yield from _faults_of_block(block, where)
