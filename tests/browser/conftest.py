@@ -88,8 +88,8 @@ def watched() -> Iterator[Watched]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def context(browser: Browser, watched: Watched) -> AsyncIterator[BrowserContext]:
-    """A browser profile of its own, at desktop size."""
+async def context(browser: Browser, watched: Watched, parrot: Parrot) -> AsyncIterator[BrowserContext]:
+    """A browser profile of its own, at desktop size; closed before the servers are."""
     context = await browser.new_context(viewport={"width": 1280, "height": 800}, permissions=["clipboard-write"])
     context.set_default_timeout(10_000)
     context.on("page", watched.watch)
@@ -98,7 +98,7 @@ async def context(browser: Browser, watched: Watched) -> AsyncIterator[BrowserCo
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def page(context: BrowserContext, workspace: Workspace, parrot: Parrot) -> Page:
+async def page(context: BrowserContext, workspace: Workspace) -> Page:
     """The page, open on #general as Asha."""
     page = await context.new_page()
     await page.goto(workspace.url)
