@@ -77,7 +77,7 @@ def state_of(blocks: list[Json], given: Json) -> Json:
         if field is None:
             continue
         block_id, action_id = block.get("block_id", ""), element.get("action_id", "")
-        held = given.get(block_id, {}).get(action_id, {})
+        held = _held(given, block_id, action_id)
         value = held[field] if field in held else element.get(initial(field))
         value = _own_choice(element, value) if value else ([] if field in LISTS else None)
         state.setdefault(block_id, {})[action_id] = {"type": element["type"], field: value}
@@ -94,9 +94,16 @@ def faults(blocks: list[Json], state: Json) -> dict[str, str]:
         value = state[block["block_id"]][element["action_id"]][field]
         if not value and not block.get("optional"):
             found[block["block_id"]] = REQUIRED
-        elif value and field == "value" and (fault := _length_fault(element, value)):
+        elif isinstance(value, str) and field == "value" and (fault := _length_fault(element, value)):
             found[block["block_id"]] = fault
     return found
+
+
+def _held(given: Any, *path: str) -> Json:
+    """The object at `path`, {} where the page sent none or something else."""
+    for name in path:
+        given = given.get(name) if isinstance(given, dict) else None
+    return given if isinstance(given, dict) else {}
 
 
 def initial(field: str) -> str:

@@ -74,7 +74,7 @@ def test_an_option_is_told_in_the_element_s_own_words() -> None:
 
 
 def test_elements_are_found_in_actions_sections_and_inputs() -> None:
-    blocks = [
+    blocks: list[Json] = [
         {"type": "section", "block_id": "s", "accessory": element("button", action_id="one")},
         {"type": "actions", "block_id": "a", "elements": [element("button", action_id="two")]},
         {"type": "input", "block_id": "i", "element": element("plain_text_input", action_id="three")},
@@ -86,7 +86,7 @@ def test_elements_are_found_in_actions_sections_and_inputs() -> None:
 
 
 def test_the_state_holds_every_input_given_or_initial_or_empty() -> None:
-    blocks = [
+    blocks: list[Json] = [
         {"type": "input", "block_id": "t", "element": element("plain_text_input", initial_value="first")},
         {"type": "input", "block_id": "u", "element": element("plain_text_input", initial_value="first")},
         {"type": "input", "block_id": "c", "element": element("checkboxes", options=[option("x")])},
@@ -102,7 +102,7 @@ def test_the_state_holds_every_input_given_or_initial_or_empty() -> None:
 
 
 def test_required_and_length_faults() -> None:
-    blocks = [
+    blocks: list[Json] = [
         {"type": "input", "block_id": "need", "element": element("plain_text_input")},
         {"type": "input", "block_id": "may", "optional": True, "element": element("plain_text_input")},
         {"type": "input", "block_id": "short", "element": element("plain_text_input", min_length=3)},
@@ -115,3 +115,12 @@ def test_required_and_length_faults() -> None:
     assert found["need"] == found["pick"] == REQUIRED
     assert "at least 3" in found["short"]
     assert "at most 3" in found["long"]
+
+
+@pytest.mark.parametrize(
+    "given", [{"t": None}, {"t": []}, {"t": {"a": "words"}}, {"t": {"a": {"value": 7}}}, {"x": {}}]
+)
+def test_a_state_that_is_none_breaks_nothing(given: Json) -> None:
+    blocks: list[Json] = [{"type": "input", "block_id": "t", "element": element("plain_text_input")}]
+    assert set(state_of(blocks, given)) == {"t"}
+    assert set(faults(blocks, state_of(blocks, given))) <= {"t"}
