@@ -36,7 +36,7 @@ _METHODS_OF_TIERS = {
         chat.postEphemeral conversations.members files.completeUploadExternal files.getUploadURLExternal
         files.info users.info views.open views.publish views.push views.update""",
 }
-_RATES = {method: rate for rate, methods in _METHODS_OF_TIERS.items() for method in methods.split()}
+RATES = {method: rate for rate, methods in _METHODS_OF_TIERS.items() for method in methods.split()}
 
 
 class RateLimits:
@@ -52,7 +52,7 @@ class RateLimits:
         if method == "chat.postMessage":
             rate, key = POST_MESSAGE, (method, channel_id)
         else:
-            rate, key = _RATES.get(method, SPECIAL), (method, "")
+            rate, key = RATES.get(method, SPECIAL), (method, "")
         now = self._clock.now()
         left, since = self._buckets.get(key, (float(rate.burst), now))
         left = min(rate.burst, left + (now - since) * rate.per_minute / 60)

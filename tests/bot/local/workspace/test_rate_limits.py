@@ -3,7 +3,7 @@
 import pytest
 
 from bot.local.workspace.clock import ManualClock
-from bot.local.workspace.rate_limits import _RATES, RateLimits
+from bot.local.workspace.rate_limits import RATES, RateLimits
 from bot.local.workspace.web_api.server import METHODS
 
 
@@ -44,4 +44,4 @@ def test_methods_do_not_share_a_limit() -> None:
 
 
 def test_only_methods_that_exist_have_a_tier() -> None:
-    assert _RATES.keys() <= METHODS.keys()
+    assert RATES.keys() <= METHODS.keys()
