@@ -47,13 +47,17 @@ class Channels:
             raise Refused("channel_not_found")
         return channel
 
-    def direct_channel(self, user_id: str) -> Channel:
-        """The direct message of this person with Dolly, opened if need be."""
+    def direct_channel(self, user_id: str, other_id: str | None = None) -> Channel:
+        """The direct message of this person with Dolly, or with another person, opened if need be."""
+        members = (user_id, other_id or self._bot_user_id)
         user = self.user(user_id)
-        if user is None or user.is_bot:
+        if user is None or user.is_bot or self.user(members[1]) is None or user_id == other_id:
             raise Refused("user_not_found")
-        channel_id = "D" + user_id[1:]
-        return self.channel(channel_id) or self._create(channel_id, "", "im", user_id, (user_id, self._bot_user_id))
+        for channel in self.channels():
+            if channel.kind == "im" and set(channel.members) == set(members):
+                return channel
+        channel_id = new_id("D") if other_id else "D" + user_id[1:]
+        return self._create(channel_id, "", "im", user_id, members)
 
     def group_channel(self, user_ids: Iterable[str]) -> Channel:
         """The direct message of these people together with Dolly, opened if need be."""

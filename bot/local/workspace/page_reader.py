@@ -21,6 +21,9 @@ class Reader:
     def state(self) -> Json:
         """Who and what there is: everything but messages."""
         self._timeline.direct_channel(self.viewer.id)
+        for user in self._timeline.users():
+            if not user.is_bot and user.id != self.viewer.id:
+                self._timeline.direct_channel(self.viewer.id, user.id)
         identity = self._identity
         return {
             "team": identity.team_name,

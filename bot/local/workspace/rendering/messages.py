@@ -13,7 +13,15 @@ _ENDINGS = {
     "stopped_by_user": "Stopped.",
     "expired": "This answer was cut off: Slack ends a stream after five minutes.",
 }
-_SYSTEM = ("channel_join", "channel_leave", "channel_topic", "channel_purpose", "channel_name", "group_join")
+_SYSTEM = (
+    "tombstone",
+    "channel_join",
+    "channel_leave",
+    "channel_topic",
+    "channel_purpose",
+    "channel_name",
+    "group_join",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +42,7 @@ def to_html(message: Json, told: Told, users: Mapping[str, User], names: Names) 
     user_id = str(message.get("user") or "")
     user = users.get(user_id)
     author = str(message.get("username") or (user.real_name if user else "") or user_id or "Someone")
+    author = "Deleted" if message.get("subtype") == "tombstone" else author
     ts = str(message["ts"])
     css = "message"
     css += " streaming" if told.stream_state == "streaming" else ""

@@ -79,6 +79,24 @@ async def test_state_names_people_channels_and_the_command(browser: ClientSessio
         assert (await response.json())["me"] == ASHA
 
 
+async def test_people_have_direct_messages_that_the_app_never_hears(
+    browser: ClientSession, workspace: Workspace
+) -> None:
+    state = await read(browser, "state")
+    assert state == await read(browser, "state")
+    partners = {channel["partner"]: channel["id"] for channel in state["channels"] if channel["kind"] == "im"}
+    assert set(partners) == {"U0DOLLYBOT1", BEN, "U0CHEN00001"}
+    await act(browser, "post", channel_id=partners[BEN], text="between us")
+    for_ben = await read(browser, "channel", channel_id=partners[BEN], user_id=BEN)
+    assert "between us" in for_ben["messages"][0]["html"]
+    assert not workspace.delivery.delivered
+    headers = {"Authorization": f"Bearer {workspace.identity.bot_token}"}
+    async with browser.get("/api/conversations.list", params={"types": "im"}, headers=headers) as response:
+        listed = {channel["id"] for channel in (await response.json())["channels"]}
+    assert partners["U0DOLLYBOT1"] in listed
+    assert partners[BEN] not in listed
+
+
 async def test_what_is_said_is_read_and_paged(browser: ClientSession, workspace: Workspace) -> None:
     for number in range(60):
         workspace.timeline.post(GENERAL, ASHA, f"message {number}")
