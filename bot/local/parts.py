@@ -1,6 +1,5 @@
 """The parts that Dolly runs for itself where the company has none of its own: a store and an engine."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -33,24 +32,17 @@ async def running_parts(
     `tell` hears a phrase as each is ready. Raises LocalPartError with a sentence when one cannot start.
     """
     async with AsyncExitStack() as parts:
-
-        async def store() -> str:
-            if redis_url is not None:
-                return redis_url
-            own = LocalStore(data / "store")
-            parts.push_async_callback(own.stop)
-            await own.start()
+        if redis_url is None:
+            store = LocalStore(data / "store")
+            parts.push_async_callback(store.stop)
+            await store.start()
+            redis_url = store.url
             tell("The store is ready.")
-            return own.url
-
-        async def engine() -> str:
-            if engine_url is not None:
-                return engine_url
+        if engine_url is None:
             path = model_path or default_model_path()
-            own = LocalEngine(path, data / "logs")
-            parts.push_async_callback(own.stop)
-            await own.start()
+            engine = LocalEngine(path, data / "logs")
+            parts.push_async_callback(engine.stop)
+            await engine.start()
+            engine_url = engine.url
             tell(f"The engine is ready, with the model {path.stem}.")
-            return own.url
-
-        yield Addresses(*await asyncio.gather(store(), engine()))
+        yield Addresses(redis_url, engine_url)

@@ -1,21 +1,17 @@
 """Whatever asks Dolly something (mention, direct message, follow-up, slash question) becomes one turn: one path."""
 
-import asyncio
 import time
-from collections.abc import Awaitable
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 
 from bot.conversation import ConversationId, Turn
-from bot.errors import StoreUnavailable
 from bot.slack.client import Identity
 from bot.slack.mrkdwn import mentions, to_plain
+from bot.store.connection import store_errors
 from bot.store.mailbox import Mailbox
 
 log = structlog.get_logger(__name__)
-
-T = TypeVar("T")
 
 STORE_SECONDS = 1.5
 """Slack waits three seconds for an acknowledgement; half of it is the store's."""
@@ -64,9 +60,8 @@ class Questions:
         """Listener of `agent_session_stopped`: whoever answers in that thread stops."""
         root_ts = event.get("thread_ts")
         if root_ts:
-            await self._in_time(
-                self._mailbox.request_stop(ConversationId(self._identity.home_id, event["channel"], root_ts))
-            )
+            async with store_errors(STORE_SECONDS):
+                await self._mailbox.request_stop(ConversationId(self._identity.home_id, event["channel"], root_ts))
 
     def _turn(self, event: dict[str, Any], *, is_direct: bool = False) -> Turn:
         root_ts = event.get("thread_ts") or event["ts"]
@@ -79,16 +74,9 @@ class Questions:
         )
 
     async def _store(self, turn: Turn) -> None:
-        new = await self._in_time(self._mailbox.enqueue(turn))
+        async with store_errors(STORE_SECONDS):
+            new = await self._mailbox.enqueue(turn)
         log.info("stored" if new else "duplicate", conversation=str(turn.conversation), ts=turn.ts)
-
-    @staticmethod
-    async def _in_time(work: Awaitable[T]) -> T:
-        try:
-            async with asyncio.timeout(STORE_SECONDS):
-                return await work
-        except TimeoutError:
-            raise StoreUnavailable(f"The store did not answer within {STORE_SECONDS} s.") from None
 
 
 def _from_a_person(event: dict[str, Any]) -> bool:

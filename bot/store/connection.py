@@ -1,5 +1,8 @@
 """The connection to Redis or Valkey, and whether that server keeps what it is given."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,17 +20,33 @@ PREFIX = "dolly:{dolly}:"
 def connect(url: str) -> Redis:
     """A client of the server at `url` that gives up quickly: whoever asks decides whether to ask again.
 
-    Retrying inside the client would outlast Slack's three seconds. Raises nothing until it is used.
+    Retrying inside the client would outlast Slack's three seconds. The client's own socket timeout is off:
+    it waits with asyncio.wait_for, which before Python 3.12 swallows a cancellation now and then, so that a
+    cancelled task would run on. Use it within `store_errors`, which has the deadline.
     """
     return Redis.from_url(
         url,
         decode_responses=True,
         socket_connect_timeout=2,
-        socket_timeout=5,
+        socket_timeout=None,
         retry=Retry(NoBackoff(), 1),
         health_check_interval=15,
         client_name="dolly",
     )
+
+
+@asynccontextmanager
+async def store_errors(seconds: float = 5) -> AsyncIterator[None]:
+    """Turn whatever goes wrong with the store in the body, or takes too long, into StoreUnavailable."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise StoreUnavailable(f"The store did not answer within {seconds:g} s.") from None
+    except (RedisError, OSError) as error:
+        if isinstance(error.__cause__ or error, AuthenticationError):
+            raise StoreUnavailable("The store refuses the user or password in REDIS_URL; correct it.") from None
+        raise StoreUnavailable(f"The store does not answer ({type(error).__name__}); is it up?") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,33 +82,20 @@ PROMISES = {
 
 async def inspect(redis: Redis) -> StoreReport:
     """Ask the server what it promises. Raises StoreUnavailable, with a sentence, when it does not answer."""
-    try:
-        info: dict[str, Any] = await redis.info("server")
-    except NoPermissionError:
-        info = {}
-    except (RedisError, OSError) as error:
-        if isinstance(error.__cause__ or error, AuthenticationError):
-            raise StoreUnavailable("The store refuses the user or password in REDIS_URL; correct it.") from None
-        raise StoreUnavailable(f"The store does not answer ({type(error).__name__}); is REDIS_URL right?") from None
-    unsafe, unknown = [], []
-    for name, (wanted, risk) in PROMISES.items():
+    async with store_errors():
         try:
-            found = (await redis.config_get(name)).get(name)
-        except (NoPermissionError, ResponseError):
-            found = None  # managed services and tight ACLs keep their configuration to themselves
-        except (RedisError, OSError) as error:
-            raise StoreUnavailable(f"The store stopped answering ({type(error).__name__}).") from None
-        if found is None:
-            unknown.append(f"The store does not say what its {name} is; it should be {wanted}.")
-        elif found != wanted:
-            unsafe.append(f"The store is unsafe: {risk}.")
+            info: dict[str, Any] = await redis.info("server")
+        except NoPermissionError:
+            info = {}
+        unsafe, unknown = [], []
+        for name, (wanted, risk) in PROMISES.items():
+            try:
+                found = (await redis.config_get(name)).get(name)
+            except ResponseError:
+                found = None  # managed services and tight ACLs keep their configuration to themselves
+            if found is None:
+                unknown.append(f"The store does not say what its {name} is; it should be {wanted}.")
+            elif found != wanted:
+                unsafe.append(f"The store is unsafe: {risk}.")
     version = info.get("valkey_version") or info.get("redis_version") or "unknown"
     return StoreReport(str(version), tuple(unsafe), tuple(unknown))
-
-
-async def ping(redis: Redis) -> None:
-    """Raise StoreUnavailable unless the server answers."""
-    try:
-        await redis.ping()
-    except (RedisError, OSError) as error:
-        raise StoreUnavailable(f"The store does not answer ({type(error).__name__}).") from None

@@ -21,12 +21,11 @@ from typing import Any
 
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
-from redis.exceptions import RedisError
 
 from bot.conversation import ConversationId, Exchange, Turn
-from bot.errors import LeaseLost, StoreUnavailable
+from bot.errors import LeaseLost
 from bot.store import memory
-from bot.store.connection import PREFIX
+from bot.store.connection import PREFIX, store_errors
 
 DEDUPE_SECONDS = 26 * 3600
 FENCE_SECONDS = 7 * 24 * 3600
@@ -140,16 +139,12 @@ class Mailbox:
 
     async def request_stop(self, conversation: ConversationId) -> None:
         """Ask whoever is answering in `conversation` to stop; without such a worker, nothing happens."""
-        try:
+        async with store_errors():
             await self._redis.hset(PREFIX + f"claim:{conversation}", "stop", "1")
-        except (RedisError, OSError) as error:
-            raise StoreUnavailable(f"The store does not answer ({type(error).__name__}).") from None
 
     async def _run(self, script: AsyncScript, keys: list[str], args: list[Any]) -> Any:
-        try:
+        async with store_errors():
             return await script(keys=[PREFIX + key for key in keys], args=args)
-        except (RedisError, OSError) as error:
-            raise StoreUnavailable(f"The store does not answer ({type(error).__name__}).") from None
 
 
 def _script(redis: Redis, name: str) -> AsyncScript:

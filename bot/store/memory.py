@@ -5,11 +5,9 @@ from collections.abc import Awaitable
 from typing import cast
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from bot.conversation import ConversationId, Exchange, Message
-from bot.errors import StoreUnavailable
-from bot.store.connection import PREFIX
+from bot.store.connection import PREFIX, store_errors
 
 
 def memory_key(conversation: ConversationId) -> str:
@@ -37,15 +35,11 @@ class Memory:
 
     async def read(self, conversation: ConversationId) -> list[Exchange]:
         """The exchanges of `conversation`, oldest first; empty for one that Dolly has not seen."""
-        try:
+        async with store_errors():
             stored = await cast(Awaitable[list[str]], self._redis.lrange(PREFIX + memory_key(conversation), 0, -1))
-        except (RedisError, OSError) as error:
-            raise StoreUnavailable(f"The store does not answer ({type(error).__name__}).") from None
         return [load(exchange) for exchange in stored]
 
     async def first_time(self, topic: str) -> bool:
         """True the first time that `topic` is asked about, and for no one else afterwards."""
-        try:
+        async with store_errors():
             return bool(await self._redis.set(f"{PREFIX}told:{topic}", "1", nx=True))
-        except (RedisError, OSError) as error:
-            raise StoreUnavailable(f"The store does not answer ({type(error).__name__}).") from None
