@@ -1,7 +1,5 @@
 """A real workspace, a real app and a real browser for the page's tests."""
 
-import os
-import shutil
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,16 +10,8 @@ import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from bot.local.workspace.workspace import Workspace
+from tests.browser.chromium import CHROMIUM, launch
 from tests.browser.parrot import Parrot
-
-CHROMIUM = shutil.which("chromium")
-FLAGS = [
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--disable-gpu",
-]
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -29,9 +19,8 @@ async def browser() -> AsyncIterator[Browser]:
     """Debian's Chromium, one for the session."""
     if CHROMIUM is None:
         pytest.skip("needs Chromium (Debian: apt-get install chromium)")
-    flags = FLAGS + (["--no-sandbox"] if os.geteuid() == 0 else [])
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        browser = await launch(playwright)
         yield browser
         await browser.close()
 

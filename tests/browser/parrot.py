@@ -1,6 +1,7 @@
 """A small app for the page's tests: it streams what it is told to, and has buttons, a modal, a command, a Home tab."""
 
 import asyncio
+import re
 from typing import Any
 
 from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
@@ -74,9 +75,10 @@ class Parrot:
         """What each answer is made of."""
 
         self.may_write = asyncio.Event()
-        """Cleared, an answer waits after its first piece."""
+        """Cleared, an answer waits before its piece number `waits_before`, counted from 0."""
 
         self.may_write.set()
+        self.waits_before = 1
         self.seconds_between = 0.02
         self.title: str | None = None
         self.heard: list[Json] = []
@@ -97,6 +99,7 @@ class Parrot:
         self._app.event("message")(self._direct_message)
         self._app.event("app_home_opened")(self._home)
         self._app.event("agent_session_stopped")(self._stopped)
+        self._app.event(re.compile(".*"))(self._ignore)
         self._app.action("feedback")(self._keep)
         self._app.action("fix")(self._open_modal)
         self._app.action("more")(self._push_modal)
@@ -116,8 +119,9 @@ class Parrot:
         who = {"recipient_user_id": event["user"], "recipient_team_id": event.get("team", "T")}
         stream = await client.chat_startStream(**place, **who, markdown_text=self.pieces[0])
         try:
-            for piece in self.pieces[1:]:
-                await self.may_write.wait()
+            for number, piece in enumerate(self.pieces[1:], start=1):
+                if number == self.waits_before:
+                    await self.may_write.wait()
                 await asyncio.sleep(self.seconds_between)
                 await client.chat_appendStream(channel=place["channel"], ts=stream["ts"], markdown_text=piece)
             blocks = [FEEDBACK, FIX]
@@ -141,6 +145,9 @@ class Parrot:
 
     async def _stopped(self, event: Json) -> None:
         self.heard.append(event)
+
+    async def _ignore(self) -> None:
+        """Reactions, edits: acknowledged, and nothing more."""
 
     async def _keep(self, ack: AsyncAck, body: Json) -> None:
         await ack()

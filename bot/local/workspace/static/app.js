@@ -8,7 +8,8 @@ import { listen } from "./elements.js";
 import { emptyPlace } from "./empty.js";
 import { MessageList } from "./messages.js";
 import { editLast, listenToTools } from "./message_tools.js";
-import { countMention, drawSidebar, lastRead, markRead } from "./sidebar.js";
+import { countMention, drawSidebar, lastRead, markRead, stepPlace } from "./sidebar.js";
+import "./theme_switch.js";
 
 const $ = (id) => document.getElementById(id);
 let route = {};
@@ -59,7 +60,7 @@ async function arrive() {
     return history.replaceState(null, "", `#/${page.me}/${usual.id}`), arrive();
   }
   const before = route;
-  route = next;
+  route = { ...next, home: next.home && channel(next.channel).partner === page.state.bot };
   $("app").dataset.pane = route.thread ? "thread" : "channel";
   if (before.channel !== route.channel || before.me !== route.me) await showChannel();
   if (before.home !== route.home || before.channel !== route.channel) showTab();
@@ -128,7 +129,7 @@ async function showChannel() {
     messages.reset(found.messages, { unreadAfter: unreadAfter(here, found.messages) });
     offerOlder(here.id, found);
     showPrompts(found.prompts);
-    seen(here.id, found.messages.at(-1)?.ts);
+    markRead(here.id, found.messages.at(-1)?.ts);
   });
 }
 
@@ -195,7 +196,7 @@ async function showThread() {
     thread.reset(found.messages);
     $("thread-title").textContent = found.title || $("channel-name").textContent;
     showWork(found.work);
-    seen(channelId, found.messages.at(-1)?.ts);
+    markRead(channelId, found.messages.at(-1)?.ts);
     threadComposer.box.focus({ preventScroll: true });
   });
 }
@@ -240,7 +241,7 @@ function hearMessage(item) {
   const counts = item.in_channel || here.kind === "im";
   if (counts && Number(item.ts) > Number(here.latest ?? 0)) here.latest = item.ts;
   const looking = item.channel_id === route.channel && document.hasFocus();
-  if (looking || item.user_id === page.me) seen(item.channel_id, counts ? item.ts : null);
+  if (looking || item.user_id === page.me) markRead(item.channel_id, counts ? item.ts : null);
   else if (here.kind === "im" || item.html.includes("mention-me")) countMention(item.channel_id);
   drawSidebar(route);
 }
@@ -248,10 +249,6 @@ function hearMessage(item) {
 async function refresh(channelId) {
   showPrompts((await read("channel", { channel_id: channelId })).prompts);
   if (route.thread) $("thread-title").textContent = (await read("thread", { channel_id: channelId, thread_ts: route.thread })).title;
-}
-
-function seen(channelId, ts) {
-  markRead(channelId, ts);
 }
 
 // What is pressed
@@ -285,25 +282,8 @@ document.addEventListener("keydown", (event) => {
   else if (event.key === "?" && !isTyping) showHelp();
   else if (event.altKey && ["ArrowUp", "ArrowDown"].includes(event.key)) {
     event.preventDefault();
-    const links = [...document.querySelectorAll(".place")];
-    const at = links.findIndex((link) => link.dataset.place === route.channel);
-    links[(at + (event.key === "ArrowDown" ? 1 : -1) + links.length) % links.length].click();
+    stepPlace(event.key === "ArrowDown" ? 1 : -1, route.channel).click();
   }
 });
 
-const THEMES = { system: "light", light: "dark", dark: "system" };
-function showTheme() {
-  const theme = document.documentElement.dataset.theme;
-  const label = `Theme: ${theme === "system" ? "as the system" : theme}`;
-  $("theme").title = label;
-  $("theme").setAttribute("aria-label", label);
-}
-$("theme").addEventListener("click", () => {
-  const theme = THEMES[document.documentElement.dataset.theme] ?? "system";
-  document.documentElement.dataset.theme = theme;
-  localStorage.setItem("theme", theme);
-  showTheme();
-});
-
-showTheme();
 start();

@@ -69,12 +69,17 @@ function drawMe() {
   document.getElementById("my-avatar").innerHTML = user(page.me).avatar; // the server's drawing
 }
 
-// Up and down move through the places.
+// The link above (-1) or below (1) that of a channel.
+export function stepPlace(step, channelId) {
+  const links = [...document.querySelectorAll(".place")];
+  const at = links.findIndex((link) => link.dataset.place === channelId);
+  return links[(at + step + links.length) % links.length];
+}
+
 document.getElementById("places").addEventListener("keydown", (event) => {
   const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-  if (!step || event.altKey) return;
+  const here = document.activeElement.dataset.place;
+  if (!step || !here || event.altKey) return;
   event.preventDefault();
-  const links = [...document.querySelectorAll(".place")];
-  const at = links.indexOf(document.activeElement);
-  links[(at + step + links.length) % links.length].focus();
+  stepPlace(step, here).focus();
 });
