@@ -193,6 +193,25 @@ async def test_own_messages_are_edited_and_deleted(page: Page) -> None:
     await expect(page.get_by_text("This is the very beginning of #general")).to_be_visible()
 
 
+async def test_older_messages_are_shown_on_demand_and_unread_ones_marked(page: Page, workspace: Workspace) -> None:
+    for number in range(60):
+        workspace.timeline.post("C0GENERAL01", "U0BEN000001", f"message {number}")
+    await expect(page.locator("#messages article")).to_have_count(60)
+    await page.get_by_role("link", name=re.compile("random")).click()
+    await expect(page.locator("#channel-name")).to_have_text("# random")
+    workspace.timeline.post("C0GENERAL01", "U0BEN000001", "since then")
+    await expect(page.locator(".place.unread")).to_contain_text("general")
+    await page.get_by_role("link", name=re.compile("general")).click()
+    await expect(page.locator("#messages article")).to_have_count(50)
+    await expect(page.locator("#messages .new-line + article")).to_contain_text("since then")
+    await expect(page.get_by_text("since then")).to_be_in_viewport()
+    await page.get_by_role("button", name="Show older messages").click()
+    await expect(page.locator("#messages article")).to_have_count(61)
+    await expect(page.locator("#messages article").first).to_contain_text("message 0")
+    await expect(page.get_by_role("button", name="Show older messages")).to_have_count(0)
+    await expect(page.locator("#messages article:not(.grouped)")).to_have_count(2)
+
+
 async def test_drafts_stay_with_their_conversation(page: Page) -> None:
     await page.get_by_label("Message #general").fill("not yet")
     await page.get_by_role("link", name=re.compile("random")).click()

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 
-from aiohttp import web
+from aiohttp import WSCloseCode, web
 
 from bot.local.workspace.changes import Change, Changes
 from bot.local.workspace.page_reader import Reader
@@ -26,7 +27,8 @@ async def follow(socket: web.WebSocketResponse, changes: Changes, reader: Reader
     finally:
         unsubscribe()
         sender.cancel()
-        await asyncio.gather(sender, return_exceptions=True)
+        with suppress(asyncio.CancelledError, ConnectionError):
+            await sender
 
 
 def new_socket() -> web.WebSocketResponse:
@@ -34,13 +36,20 @@ def new_socket() -> web.WebSocketResponse:
 
 
 async def _send(socket: web.WebSocketResponse, waiting: asyncio.Queue[Change], reader: Reader) -> None:
-    """Draw what waits and send it. What came meanwhile is drawn together: fast streams cost one drawing each time."""
-    while True:
-        batch = [await waiting.get()]
-        while not waiting.empty():
-            batch.append(waiting.get_nowait())
-        for frame in frames(batch, reader):
-            await socket.send_json(frame)
+    """Draw what waits and send it. What came meanwhile is drawn together: fast streams cost one drawing each time.
+
+    When that fails the socket is closed: the page comes back and reads everything anew.
+    """
+    try:
+        while True:
+            batch = [await waiting.get()]
+            while not waiting.empty():
+                batch.append(waiting.get_nowait())
+            for frame in frames(batch, reader):
+                await socket.send_json(frame)
+    except Exception:
+        await socket.close(code=WSCloseCode.INTERNAL_ERROR)
+        raise
 
 
 def frames(batch: Iterable[Change], reader: Reader) -> list[Json]:

@@ -6,8 +6,7 @@ from typing import Any
 
 from bot.local.workspace.rendering import elements, markdown, references, rich_text
 from bot.local.workspace.rendering.names import Names
-
-Json = dict[str, Any]
+from bot.local.workspace.rendering.wire import Json, items, objects
 
 
 def to_html(blocks: Any, names: Names, *, partial: bool = False) -> str:
@@ -15,7 +14,7 @@ def to_html(blocks: Any, names: Names, *, partial: bool = False) -> str:
 
     `partial` says that the last block, where it is Markdown, is still being written.
     """
-    found = _objects(blocks if isinstance(blocks, list) else None)
+    found = objects(blocks)
     return "".join(_block(block, names, partial=partial and block is found[-1]) for block in found)
 
 
@@ -31,13 +30,9 @@ def _id(block: Json) -> str:
     return str(block.get("block_id") or "")
 
 
-def _objects(values: Any) -> list[Json]:
-    return [value for value in values or [] if isinstance(value, dict)]
-
-
 def _section(block: Json, names: Names) -> str:
     html = f'<div class="section-text">{elements.text(block.get("text"), names)}</div>'
-    fields = "".join(f"<div>{elements.text(field, names)}</div>" for field in _objects(block.get("fields")))
+    fields = "".join(f"<div>{elements.text(field, names)}</div>" for field in objects(block.get("fields")))
     if fields:
         html += f'<div class="fields">{fields}</div>'
     accessory = block.get("accessory")
@@ -61,11 +56,11 @@ def _context(block: Json, names: Names) -> str:
             return elements.to_html(element, _id(block), names)
         return f"<span>{elements.text(element, names)}</span>"
 
-    return "".join(item(element) for element in _objects(block.get("elements")))
+    return "".join(item(element) for element in objects(block.get("elements")))
 
 
 def _actions(block: Json, names: Names) -> str:
-    return "".join(elements.to_html(part, _id(block), names) for part in _objects(block.get("elements")))
+    return "".join(elements.to_html(part, _id(block), names) for part in objects(block.get("elements")))
 
 
 def _input(block: Json, names: Names) -> str:
@@ -105,7 +100,7 @@ def _task_card(block: Json, names: Names) -> str:
         for key in ("details", "output")
         if block.get(key)
     )
-    sources = "".join(f"<li>{_source(source)}</li>" for source in _objects(block.get("sources")) if source.get("url"))
+    sources = "".join(f"<li>{_source(source)}</li>" for source in objects(block.get("sources")) if source.get("url"))
     return (
         f'<div class="task task-{escape(status).replace("_", "-")}">'
         f'<span class="task-icon" role="img" aria-label="{escape(status.replace("_", " "))}">{icon}</span>'
@@ -120,13 +115,12 @@ def _source(source: Json) -> str:
 
 
 def _plan(block: Json, names: Names) -> str:
-    tasks = "".join(_task_card(task, names) for task in _objects(block.get("tasks")))
+    tasks = "".join(_task_card(task, names) for task in objects(block.get("tasks")))
     return f'<div class="plan-title">{escape(str(block.get("title") or "Plan"))}</div>{tasks}'
 
 
 def _table(block: Json, names: Names) -> str:
-    settings = block.get("column_settings")
-    settings = settings if isinstance(settings, list) else []
+    settings = items(block.get("column_settings"))
 
     def cell(cell: Any, column: int, tag: str) -> str:
         setting = settings[column] if column < len(settings) and isinstance(settings[column], dict) else {}
@@ -135,7 +129,7 @@ def _table(block: Json, names: Names) -> str:
         return f"<{tag}{css}>{_rich_or_plain(cell, names)}</{tag}>"
 
     html = ""
-    for number, row in enumerate(row for row in block.get("rows") or [] if isinstance(row, list)):
+    for number, row in enumerate(row for row in items(block.get("rows")) if isinstance(row, list)):
         tag = "td" if number else "th"
         html += "<tr>" + "".join(cell(value, column, tag) for column, value in enumerate(row)) + "</tr>"
     return f'<div class="table" tabindex="0" role="region" aria-label="Table"><table>{html}</table></div>'

@@ -5,15 +5,14 @@ data-option: Slack's own option object, which is sent back as it came.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from html import escape
 from typing import Any
 
 from bot.local.workspace.rendering import emoji, mrkdwn
 from bot.local.workspace.rendering.names import Names
 from bot.local.workspace.rendering.references import is_safe_url
-
-Json = dict[str, Any]
+from bot.local.workspace.rendering.wire import Json, items, objects
 
 _ICONS = {"trash": "🗑️"}
 _FIELDS = {
@@ -87,7 +86,7 @@ def _button(element: Json, block_id: str, names: Names, label: str) -> str:
 
 
 def _icon_button(element: Json, block_id: str, names: Names, label: str) -> str:
-    visible_to = element.get("visible_to_user_ids")
+    visible_to = items(element.get("visible_to_user_ids"))
     if visible_to and names.viewer_id not in visible_to:
         return ""
     words = str(element.get("accessibility_label") or plain(element.get("text")))
@@ -148,11 +147,11 @@ def _option_select(element: Json, block_id: str, names: Names, label: str, initi
             _option_row(
                 str(option.get("value")), plain(option.get("text")), str(option.get("value")) in initial, option
             )
-            for option in _objects(options)
+            for option in objects(options)
         )
 
     html = rows(element.get("options") or [element.get("initial_option")])
-    for group in _objects(element.get("option_groups")):
+    for group in objects(element.get("option_groups")):
         html += f'<optgroup label="{escape(plain(group.get("label")))}">{rows(group.get("options"))}</optgroup>'
     box = _select_box(element, block_id, label, html, several)
     if "external" not in str(element["type"]):
@@ -179,16 +178,16 @@ def _initial_values(element: Json) -> set[str]:
     names = ("initial_user", "initial_channel", "initial_conversation")
     values = {str(element[name]) for name in names if element.get(name)}
     for name in names:
-        values |= {str(value) for value in element.get(f"{name}s") or []}
-    chosen = [element.get("initial_option"), *(element.get("initial_options") or [])]
-    return values | {str(option.get("value")) for option in _objects(chosen)}
+        values |= {str(value) for value in items(element.get(f"{name}s"))}
+    chosen = [element.get("initial_option"), *items(element.get("initial_options"))]
+    return values | {str(option.get("value")) for option in objects(chosen)}
 
 
 def _overflow(element: Json, block_id: str, names: Names, label: str) -> str:
     rows = "".join(
         f'<button type="button" role="menuitem" data-option="{escape(json.dumps(option))}" '
         f"{attributes(element, block_id)}>{escape(plain(option.get('text')))}</button>"
-        for option in _objects(element.get("options"))
+        for option in objects(element.get("options"))
     )
     return (
         '<details class="overflow"><summary class="icon-button" aria-label="More options">⋯</summary>'
@@ -201,7 +200,7 @@ def _choices(element: Json, block_id: str, names: Names, label: str) -> str:
     initial = _initial_values(element)
     name = escape(f"{block_id}/{element.get('action_id')}")
     html = ""
-    for option in _objects(element.get("options")):
+    for option in objects(element.get("options")):
         checked = " checked" if str(option.get("value")) in initial else ""
         description = text(option.get("description"), names)
         note = f'<span class="hint">{description}</span>' if description else ""
@@ -216,10 +215,6 @@ def _choices(element: Json, block_id: str, names: Names, label: str) -> str:
 def _image(element: Json, block_id: str, names: Names, label: str) -> str:
     words = str(element.get("alt_text") or "image")
     return f'<span class="image-chip" role="img" aria-label="{escape(words)}" title="{escape(words)}">🖼️</span>'
-
-
-def _objects(values: Any) -> Iterable[Json]:
-    return [value for value in values or [] if isinstance(value, dict)]
 
 
 _SELECTS = ("static_select", "external_select", "users_select", "conversations_select", "channels_select")

@@ -8,6 +8,7 @@ from html import escape
 from bot.local.workspace.records import Json, User
 from bot.local.workspace.rendering import blocks, emoji, markdown, mrkdwn
 from bot.local.workspace.rendering.names import Names
+from bot.local.workspace.rendering.wire import objects
 
 _ENDINGS = {
     "stopped_by_user": "Stopped.",
@@ -88,7 +89,7 @@ def _body(message: Json, told: Told, names: Names) -> str:
     parts.append(_content(message, told, names))
     if message.get("edited"):
         parts.append('<span class="edited">(edited)</span>')
-    parts += [_file(file) for file in message.get("files") or [] if isinstance(file, dict)]
+    parts += [_file(file) for file in objects(message.get("files"))]
     if told.stream_state in _ENDINGS:
         parts.append(f'<div class="ending">{_ENDINGS[told.stream_state]}</div>')
     return "".join(parts)

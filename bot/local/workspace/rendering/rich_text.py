@@ -2,29 +2,26 @@
 
 from collections.abc import Callable
 from html import escape
-from typing import Any
 
 from bot.local.workspace.rendering import emoji, references
 from bot.local.workspace.rendering.names import Names
-
-Json = dict[str, Any]
+from bot.local.workspace.rendering.wire import Json, objects
 
 _STYLES = (("code", "code"), ("bold", "strong"), ("italic", "em"), ("strike", "s"), ("underline", "u"))
 
 
 def to_html(block: Json, names: Names) -> str:
     """A rich_text block, or one of its parts."""
-    return "".join(_section(part, names) for part in block.get("elements") or [] if isinstance(part, dict))
+    return "".join(_section(part, names) for part in objects(block.get("elements")))
 
 
 def _section(part: Json, names: Names) -> str:
     content = _inline_all(part, names)
     match part.get("type"):
         case "rich_text_list":
-            items = (item for item in part.get("elements") or [] if isinstance(item, dict))
             tag = "ol" if part.get("style") == "ordered" else "ul"
             indent = part["indent"] if part.get("indent") in range(9) else 0
-            rows = "".join(f"<li>{_inline_all(item, names)}</li>" for item in items)
+            rows = "".join(f"<li>{_inline_all(item, names)}</li>" for item in objects(part.get("elements")))
             return f'<{tag} class="indent-{indent}">{rows}</{tag}>'
         case "rich_text_preformatted":
             return f"<pre><code>{content}</code></pre>"
@@ -35,8 +32,7 @@ def _section(part: Json, names: Names) -> str:
 
 
 def _inline_all(part: Json, names: Names) -> str:
-    elements = (element for element in part.get("elements") or [] if isinstance(element, dict))
-    return "".join(_inline(element, names) for element in elements)
+    return "".join(_inline(element, names) for element in objects(part.get("elements")))
 
 
 def _inline(element: Json, names: Names) -> str:

@@ -197,7 +197,7 @@ async function showThread() {
     $("thread-title").textContent = found.title || $("channel-name").textContent;
     showWork(found.work);
     markRead(channelId, found.messages.at(-1)?.ts);
-    threadComposer.box.focus({ preventScroll: true });
+    if (!matchMedia("(pointer: coarse)").matches) threadComposer.box.focus({ preventScroll: true }); // no keyboard pops up
   });
 }
 

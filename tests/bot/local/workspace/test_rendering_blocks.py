@@ -126,6 +126,30 @@ def test_malformed_blocks_are_shown_as_far_as_they_go(value: Any) -> None:
     assert "<script" not in blocks.to_html(value, NAMES)
 
 
+def mutated(value: Any, seen: list[int], target: int, replacement: Any) -> Any:
+    """The same structure with its value number `target` replaced."""
+    seen[0] += 1
+    if seen[0] == target:
+        return replacement
+    if isinstance(value, dict):
+        return {key: mutated(item, seen, target, replacement) for key, item in value.items()}
+    if isinstance(value, list):
+        return [mutated(item, seen, target, replacement) for item in value]
+    return value
+
+
+@pytest.mark.parametrize("replacement", [None, 3, -1.5, True, "x", [], {}, [[1]], [{}], {"type": 1}, {"text": {}}])
+def test_no_value_of_a_wrong_type_stops_the_page(replacement: Any) -> None:
+    tried = 0
+    for block in BLOCKS:
+        size = [0]
+        mutated(block, size, 0, None)
+        for target in range(1, size[0] + 1):
+            blocks.to_html([mutated(block, [0], target, replacement)], NAMES)
+            tried += 1
+    assert tried > 500
+
+
 def test_an_option_is_sent_back_as_it_came() -> None:
     html = blocks.to_html([{"type": "actions", "elements": [ELEMENTS[1]]}], NAMES)
 

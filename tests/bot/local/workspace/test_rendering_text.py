@@ -4,6 +4,8 @@ import time
 from html.parser import HTMLParser
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bot.local.workspace.rendering import markdown, mrkdwn
 from bot.local.workspace.rendering.names import Names
@@ -146,6 +148,20 @@ def test_hostile_text_is_harmless(text: str) -> None:
     assert_harmless(markdown.to_html(text, NAMES))
     for end in range(len(text)):
         assert_harmless(markdown.to_html(text[:end], NAMES, partial=True))
+
+
+MARKS = st.sampled_from(
+    ["*", "**", "_", "~~", "`", "```", "<", ">", "&gt;", "[", "](", ")", "!", "|", "#", "\n", "\n\n", "- ", "1. ",
+     ":tada:", "<@U1>", "<https://a.b|", "javascript:", "'", '"', "&", ";", "\\", "\0", "a", "b c", "é", "👍", "<script>"]
+)  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(MARKS, max_size=30).map("".join))
+def test_any_mixture_of_marks_is_harmless(text: str) -> None:
+    assert_harmless(mrkdwn.to_html(text, NAMES))
+    assert_harmless(markdown.to_html(text, NAMES))
+    assert_harmless(markdown.to_html(text, NAMES, partial=True))
 
 
 @pytest.mark.parametrize(
