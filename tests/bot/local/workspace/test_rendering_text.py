@@ -152,7 +152,8 @@ def test_hostile_text_is_harmless(text: str) -> None:
 
 MARKS = st.sampled_from(
     ["*", "**", "_", "~~", "`", "```", "<", ">", "&gt;", "[", "](", ")", "!", "|", "#", "\n", "\n\n", "- ", "1. ",
-     ":tada:", "<@U1>", "<https://a.b|", "javascript:", "'", '"', "&", ";", "\\", "\0", "a", "b c", "é", "👍", "<script>"]
+     ":tada:", "<@U1>", "<https://a.b|", "javascript:", "'", '"', "&", ";", "\\", "\0", "a", "b c", "é", "👍",
+     "<script>"]
 )  # fmt: skip
 
 
