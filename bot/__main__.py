@@ -71,7 +71,7 @@ def _settings(*requirements: Callable[[Settings], None]) -> Settings:
         faults = error.faults
     errors.print("Dolly cannot start; these settings are missing or wrong (see .env.example):")
     for fault in faults:
-        errors.print(f"  • {fault}", markup=False)
+        errors.print(f"  • {fault}", markup=False, soft_wrap=True)
     raise typer.Exit(2)
 
 
@@ -80,7 +80,7 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
     try:
         asyncio.run(_until_signal(work))
     except DollyError as error:
-        errors.print(str(error), style="red", markup=False)
+        errors.print(str(error), style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1) from None
 
 

@@ -42,6 +42,9 @@ class Reply(Protocol):
     async def finish(self, sentence: str | None = None) -> None:
         """Bring out all that was written, then `sentence`, one of Dolly's own; nothing can be written after it."""
 
+    async def stop(self, sentence: str) -> None:
+        """End as it stands, with `sentence` where that can still be added; nothing more is brought out."""
+
 
 class Slack(Protocol):
     """Where questions come from and answers go."""
@@ -149,7 +152,11 @@ class Responder:
         turn = claim.turn
         stop = asyncio.Event()
         async with self._lease_kept(claim, stop):
-            exchange = await self._write(turn, self._slack.reply(turn), stop)
+            try:
+                exchange = await self._write(turn, self._slack.reply(turn), stop)
+            except SlackError as error:
+                log.error("answer_refused_by_slack", method=error.method, reason=error.reason)
+                exchange = None
             while True:
                 try:
                     return await self._mailbox.commit(claim, exchange)
@@ -197,21 +204,16 @@ class Responder:
             return None
         written: list[str] = []
         question = Message("user", turn.text)
-        sentence = None
         try:
             prompt = await self._prompt_while_thinking(turn, reply)
             question = prompt[-1]
             await self._generate(prompt, reply, written, stop)
-            sentence = await self._closing(turn) if written else self._words.say("engine_silent")
+            await reply.finish(await self._closing(turn) if written else self._words.say("engine_silent"))
         except Stopped:
-            sentence = self._words.say("stopped")
+            await reply.stop(self._words.say("stopped"))
         except (EngineError, QuestionTooLong) as error:
             log.warning("no_answer", error=type(error).__name__, reason=str(error))
-            sentence = self._words.say(error.words_key)
-        try:
-            await reply.finish(sentence)
-        except SlackError as error:
-            log.error("answer_refused_by_slack", method=error.method, reason=error.reason)
+            await reply.finish(self._words.say(error.words_key))
         if not written or turn.response_url:
             return None
         answer = Message("assistant", "".join(written).strip())

@@ -1,5 +1,6 @@
 """Dolly as a Slack app: one table of which listener hears what."""
 
+import logging
 import re
 from typing import Any
 
@@ -43,6 +44,8 @@ def build_app(
         )
 
     app = AsyncApp(
+        # Bolt gives its loggers the level of this one; its warnings may quote what people wrote.
+        logger=logging.getLogger("slack_bolt"),
         client=client,
         authorize=authorize,
         process_before_response=True,

@@ -1,17 +1,22 @@
 """Slack's text format: what people write becomes plain text, what models write becomes harmless. Pure."""
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 
 REFERENCE = re.compile(r"<([^<>\s][^<>]*)>")
 
 
-def to_plain(text: str, bot_user_id: str) -> str:
-    """What a person wrote, for the model: without the mention of Dolly, references readable, escapes undone."""
+def to_plain(text: str, bot_user_id: str, names: Mapping[str, str] = MappingProxyType({})) -> str:
+    """What a person wrote, for the model: without the mention of Dolly, references readable, escapes undone.
+
+    `names` are those of mentioned people, by user id; who is not in it stays an id.
+    """
 
     def readable(match: re.Match[str]) -> str:
         target, _, label = match[1].partition("|")
         if target.startswith("@"):
-            return "" if target == f"@{bot_user_id}" else f"@{label or target[1:]}"
+            return "" if target == f"@{bot_user_id}" else f"@{label or names.get(target[1:], target[1:])}"
         if target.startswith("#"):
             return f"#{label or target[1:]}"
         if target.startswith("!"):
@@ -22,9 +27,14 @@ def to_plain(text: str, bot_user_id: str) -> str:
     return unescape(REFERENCE.sub(readable, text)).strip()
 
 
+def mentioned_ids(text: str) -> set[str]:
+    """The ids of all people that `text` mentions."""
+    return {match[1][1:].partition("|")[0] for match in REFERENCE.finditer(text) if match[1].startswith("@")}
+
+
 def mentions(text: str, user_id: str) -> bool:
     """Whether `text` mentions `user_id`."""
-    return f"<@{user_id}>" in text or f"<@{user_id}|" in text
+    return user_id in mentioned_ids(text)
 
 
 def escape(text: str) -> str:

@@ -1,5 +1,6 @@
 """An answer on its way into a Slack thread: deltas → one streaming message, or a posted one where that is refused."""
 
+import contextlib
 from typing import Any
 
 import aiohttp
@@ -57,18 +58,23 @@ class ReplyStream:
             await self._send()
 
     async def finish(self, sentence: str | None = None) -> None:
-        """Bring out what is unsent, then `sentence`. Raises SlackError when Slack takes neither."""
-        try:
-            while self._unsent.strip() and not self._streaming_refused:
-                await self._send()
-            if self._stream_ts is not None and await self._end_stream(sentence):
-                return
-        except Stopped:
+        """Bring out what is unsent, then `sentence`. Raises Stopped as `write` does, SlackError when refused."""
+        while self._unsent.strip() and not self._streaming_refused:
+            await self._send()
+        if self._stream_ts is not None and await self._end_stream(sentence):
             return
         for piece in _pieces(self._unsent.strip()):
             await self._post(escape(piece))
         if sentence:
             await self._post(sentence)
+
+    async def stop(self, sentence: str) -> None:
+        """Write no more; say `sentence` where Slack, having stopped the stream itself, still takes it."""
+        if self._stream_ts is None:
+            await self._post(sentence)
+            return
+        with contextlib.suppress(Stopped):
+            await self._end_stream(sentence)
 
     async def _send(self) -> None:
         """Send the next piece, opening a stream where none is open. What Slack refuses stays unsent."""

@@ -18,7 +18,6 @@ class SlashReply:
     def __init__(self, turn: Turn) -> None:
         assert turn.response_url is not None
         self._webhook = AsyncWebhookClient(turn.response_url, timeout=TIMEOUT_SECONDS, retry_handlers=[])
-        self._question = turn.text
         self._text = ""
 
     async def thinking(self) -> None:
@@ -27,6 +26,10 @@ class SlashReply:
     async def write(self, delta: str) -> None:
         """Add a piece of the model's text."""
         self._text += delta
+
+    async def stop(self, sentence: str) -> None:
+        """Post what there is, then `sentence`."""
+        await self.finish(sentence)
 
     async def finish(self, sentence: str | None = None) -> None:
         """Post the answer, then `sentence`. Raises SlackError when Slack does not take it."""

@@ -7,7 +7,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.conversation import Turn
 from bot.responder import Reply
 from bot.slack.client import Identity, error_name
-from bot.slack.mrkdwn import to_plain
+from bot.slack.mrkdwn import mentioned_ids, to_plain
 from bot.slack.pacing import Cadence
 from bot.slack.reply_stream import ReplyStream
 from bot.slack.slash_reply import SlashReply
@@ -43,14 +43,18 @@ class Threads:
         """
         try:
             messages = await self._replies(turn)
-            return [
-                f"{await self._name(message)}: {text}"
-                for message in messages
-                if (text := to_plain(message.get("text", ""), self._identity.bot_user_id))
-            ]
         except SlackApiError as error:
             log.warning("thread_unreadable", reason=error_name(error))
             return []
+        lines = [await self._line(message) for message in messages]
+        return [line for line in lines if line]
+
+    async def _line(self, message: dict[str, str]) -> str:
+        text = message.get("text", "")
+        names = {user_id: await self._name(user_id) for user_id in mentioned_ids(text)}
+        plain = to_plain(text, self._identity.bot_user_id, names)
+        author = await self._name(message["user"]) if "user" in message else message.get("username", "app")
+        return f"{author}: {plain}" if plain else ""
 
     async def _replies(self, turn: Turn) -> list[dict[str, str]]:
         messages: list[dict[str, str]] = []
@@ -69,10 +73,7 @@ class Threads:
                 break
         return [message for message in messages if message["ts"] < turn.ts]
 
-    async def _name(self, message: dict[str, str]) -> str:
-        user_id = message.get("user")
-        if user_id is None:
-            return message.get("username", "app")
+    async def _name(self, user_id: str) -> str:
         if user_id not in self._names:
             if len(self._names) >= NAMES_KEPT:
                 self._names = {self._identity.bot_user_id: "Dolly"}

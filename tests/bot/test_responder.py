@@ -46,6 +46,9 @@ class Note:
             raise self.refusal
         self.sentence, self.finished = sentence, True
 
+    async def stop(self, sentence: str) -> None:
+        await self.finish(sentence)
+
 
 @dataclass
 class Notebook:

@@ -1,0 +1,127 @@
+"""Dolly whole: the real Bolt app, a real Valkey, a workspace; the engine scripted or real."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pytest
+from redis.asyncio import Redis
+
+from bot.local.store import LocalStore
+from bot.local.workspace import Workspace
+from bot.model_client import ModelClient
+from bot.responder import AnswerStyle
+from bot.service import Service, SlackAccess, running_service
+from bot.slack.http_events import PATH
+
+Json = dict[str, Any]
+Transport = Literal["socket_mode", "http"]
+
+SYSTEM_PROMPT = "You are Dolly, a helpful assistant."
+
+
+@dataclass
+class Team:
+    """A workspace with Dolly in it, and the people who talk to it."""
+
+    workspace: Workspace
+    service: Service
+
+    @property
+    def bot_id(self) -> str:
+        return self.workspace.identity.bot_user_id
+
+    def channel(self, name: str) -> str:
+        return next(channel.id for channel in self.workspace.timeline.channels() if channel.name == name)
+
+    def person(self, name: str) -> str:
+        return next(user.id for user in self.workspace.timeline.users() if user.name.lower() == name)
+
+    def direct(self, name: str) -> str:
+        return self.workspace.timeline.direct_channel(self.person(name)).id
+
+    async def say(self, name: str, text: str, *, channel: str | None = None, thread: str | None = None) -> str:
+        """Say something as `name`, in #general unless told otherwise; the message's ts."""
+        message = await self.workspace.people.post(
+            self.person(name), channel or self.channel("general"), text, thread_ts=thread
+        )
+        assert message is not None
+        return str(message["ts"])
+
+    def thread(self, root_ts: str, *, channel: str | None = None) -> list[Json]:
+        messages, _ = self.workspace.timeline.replies(channel or self.channel("general"), root_ts)
+        return messages
+
+    def answers(self, root_ts: str, *, channel: str | None = None) -> list[str]:
+        """Dolly's messages in a thread, as they stand."""
+        return [m["text"] for m in self.thread(root_ts, channel=channel) if m.get("user") == self.bot_id]
+
+    async def answered(
+        self, root_ts: str, count: int = 1, *, channel: str | None = None, seconds: float = 60
+    ) -> list[str]:
+        """Wait until Dolly has finished `count` messages in a thread."""
+        place = channel or self.channel("general")
+
+        def finished() -> bool:
+            mine = [m["ts"] for m in self.thread(root_ts, channel=place) if m.get("user") == self.bot_id]
+            states = [self.workspace.timeline.stream_state(place, ts) for ts in mine]
+            return len(mine) >= count and "streaming" not in states
+
+        await until(finished, seconds)
+        return self.answers(root_ts, channel=place)
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    """Return when `condition` holds. Raises TimeoutError when it does not in time."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def running_team(
+    store_url: str,
+    engine_url: str,
+    transport: Transport = "socket_mode",
+    *,
+    workspace: Workspace | None = None,
+    max_tokens: int = 60,
+    **limits: Any,
+) -> AsyncIterator[Team]:
+    """Start a workspace (or use one that runs) and Dolly in it."""
+    own = workspace is None
+    workspace = workspace or Workspace(rate_limits=True)
+    if own:
+        await workspace.start()
+    identity = workspace.identity
+    slack = SlackAccess(
+        identity.bot_token,
+        workspace.api_url,
+        app_token=identity.app_token if transport == "socket_mode" else None,
+        signing_secret=identity.signing_secret,
+    )
+    model = ModelClient(engine_url, temperature=0, **limits)
+    try:
+        async with running_service(slack, store_url, model, AnswerStyle(SYSTEM_PROMPT, max_tokens)) as service:
+            if service.http_port is not None:
+                workspace.request_url = f"http://127.0.0.1:{service.http_port}{PATH}"
+            yield Team(workspace, service)
+    finally:
+        await model.close()
+        if own:
+            await workspace.stop()
+
+
+@pytest.fixture
+def store_url(redis: Redis, local_store: LocalStore) -> str:
+    """The session's Valkey, emptied."""
+    return local_store.url
+
+
+@pytest.fixture(params=["socket_mode", "http"])
+def transport(request: pytest.FixtureRequest) -> Transport:
+    """Each way that Slack's events can come."""
+    chosen: Transport = request.param
+    return chosen
