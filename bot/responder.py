@@ -23,6 +23,7 @@ IDLE_SECONDS = 0.25
 STORE_RETRY_SECONDS = 0.5
 COMMIT_RETRY_SECONDS = 0.1
 RENEW_SECONDS = 1.0
+FINISH_SECONDS = 1.0
 TEMPLATE_BYTES = 64
 
 
@@ -90,7 +91,7 @@ class Responder:
         self._answering: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Answer until cancelled; answers under way are handed back then, and another start takes them up."""
+        """Answer until cancelled. Answers that are nearly done are finished then, the others handed back."""
         try:
             while True:
                 await self._places.acquire()
@@ -99,6 +100,8 @@ class Responder:
                 self._answering.add(task)
                 task.add_done_callback(self._answered)
         finally:
+            if self._answering:
+                await asyncio.wait(self._answering, timeout=FINISH_SECONDS)
             for task in self._answering:
                 task.cancel()
             await asyncio.gather(*self._answering, return_exceptions=True)
