@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 from bot.local.workspace.workspace import Workspace
 from tests.browser.chromium import CHROMIUM, launch
 from tests.browser.parrot import Parrot
+
+expect.set_options(timeout=15_000)  # a busy machine is slow, and that is no fault of the page
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -58,13 +60,14 @@ class Watched:
         page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
         page.on("console", self._on_console)
         page.on("request", self._on_request)
+        page.on("websocket", self._on_request)
 
     def _on_console(self, message: Any) -> None:
         if message.type in ("error", "warning") and not self.is_server_down:
             self.faults.append(f"{message.type}: {message.text} {message.location}")
 
     def _on_request(self, request: Any) -> None:
-        if not request.url.startswith(("http://127.0.0.1:", "data:")):
+        if not request.url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:")):
             self.faults.append(f"request to {request.url}")
 
 
@@ -80,7 +83,7 @@ def watched() -> Iterator[Watched]:
 async def context(browser: Browser, watched: Watched, parrot: Parrot) -> AsyncIterator[BrowserContext]:
     """A browser profile of its own, at desktop size; closed before the servers are."""
     context = await browser.new_context(viewport={"width": 1280, "height": 800}, permissions=["clipboard-write"])
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)
     context.on("page", watched.watch)
     yield context
     await context.close()

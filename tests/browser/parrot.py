@@ -62,6 +62,7 @@ MODAL: Json = {
         field("who", "Who may see it", {"type": "radio_buttons", "options": [option("Me"), option("Everyone")]}),
         field("also", "Also", {"type": "checkboxes", "options": [option("Train on it")]}, optional=True),
         field("when", "Valid from", {"type": "datepicker"}, optional=True),
+        field("team", "Team", {"type": "external_select"}, optional=True),
         {"type": "actions", "elements": [{"type": "button", "action_id": "more", "text": plain("More…")}]},
     ],
 }
@@ -104,6 +105,7 @@ class Parrot:
         self._app.action("fix")(self._open_modal)
         self._app.action("more")(self._push_modal)
         self._app.action("greet")(self._keep)
+        self._app.options("value")(self._teams)
         self._app.view("fixed")(self._submitted)
         self._app.command("/dolly")(self._command)
 
@@ -162,6 +164,10 @@ class Parrot:
         blocks = [{"type": "section", "text": plain("There is more to say.")}]
         view = {"type": "modal", "title": plain("More"), "blocks": blocks}
         await client.views_push(trigger_id=body["trigger_id"], view=view)
+
+    async def _teams(self, ack: AsyncAck, payload: Json) -> None:
+        found = [team for team in ("Red team", "Blue team") if payload["value"] in team]
+        await ack(options=[option(team) for team in found])
 
     async def _submitted(self, ack: AsyncAck, body: Json) -> None:
         self.heard.append(body)

@@ -31,6 +31,8 @@ async def test_a_modal_tells_faults_under_their_fields_and_is_submitted(page: Pa
     await modal.get_by_label("Everyone").check()
     await modal.get_by_label("Train on it").check()
     await modal.get_by_label("Valid from").fill("2026-11-22")
+    await modal.get_by_label("Search: Team").press_sequentially("Blue")
+    await modal.get_by_label("Team", exact=True).select_option("Blue team")
     await modal.get_by_role("button", name="Send").click()
     await expect(modal.locator('[data-fault="better"]')).to_have_text("That is not better.")
     await expect(modal.get_by_label("What was wrong")).to_have_value("tone")
@@ -45,6 +47,7 @@ async def test_a_modal_tells_faults_under_their_fields_and_is_submitted(page: Pa
     assert values["why"]["selected_option"]["value"] == "tone"
     assert values["who"]["selected_option"]["value"] == "everyone"
     assert [option["value"] for option in values["also"]["selected_options"]] == ["train on it"]
+    assert values["team"]["selected_option"]["value"] == "blue team"
     assert values["when"]["selected_date"] == "2026-11-22"
 
 

@@ -57,7 +57,8 @@ async function arrive() {
   if (next.me !== page.me) return location.reload(); // another person begins with nothing of this one
   if (!channel(next.channel)) {
     const usual = page.state.channels.find((place) => place.name === "general") ?? page.state.channels[0];
-    return history.replaceState(null, "", `#/${page.me}/${usual.id}`), arrive();
+    history.replaceState(null, "", `#/${page.me}/${usual.id}`);
+    return arrive();
   }
   const before = route;
   route = { ...next, home: next.home && channel(next.channel).partner === page.state.bot };
@@ -248,7 +249,9 @@ function hearMessage(item) {
 
 async function refresh(channelId) {
   showPrompts((await read("channel", { channel_id: channelId })).prompts);
-  if (route.thread) $("thread-title").textContent = (await read("thread", { channel_id: channelId, thread_ts: route.thread })).title;
+  if (!route.thread) return;
+  const { title } = await read("thread", { channel_id: channelId, thread_ts: route.thread });
+  $("thread-title").textContent = title || $("channel-name").textContent;
 }
 
 // What is pressed
@@ -258,9 +261,14 @@ listen(document.body);
 addEventListener("hashchange", () => page.state && arrive());
 addEventListener("focus", () => {
   const here = page.state && channel(route.channel);
-  if (here) markRead(here.id, here.latest), drawSidebar(route);
+  if (!here) return;
+  markRead(here.id, here.latest);
+  drawSidebar(route);
 });
-$("me").addEventListener("change", () => (location.hash = `#/${$("me").value}/${channel(route.channel).kind === "im" ? "" : route.channel}`));
+$("me").addEventListener("change", () => {
+  const isShared = channel(route.channel).kind !== "im";
+  location.hash = `#/${$("me").value}/${isShared ? route.channel : ""}`;
+});
 $("thread-close").addEventListener("click", closeThread);
 $("help-button").addEventListener("click", showHelp);
 $("tab-home").addEventListener("click", () => go(route.channel, "home"));
@@ -274,12 +282,18 @@ $("places").addEventListener("click", (event) => {
   if (event.target.closest(".place")) $("app").dataset.pane = "channel";
 });
 for (const button of document.querySelectorAll("[data-go]"))
-  button.addEventListener("click", () => (button.dataset.go === "sidebar" ? ($("app").dataset.pane = "sidebar") : closeThread()));
+  button.addEventListener("click", () => {
+    if (button.dataset.go === "channel") closeThread();
+    else $("app").dataset.pane = "sidebar";
+  });
 
 document.addEventListener("keydown", (event) => {
   const isTyping = event.target.closest("input, textarea, select");
-  if (event.key === "Escape" && !document.querySelector("dialog[open]")) closePicker() || (event.target.closest("#thread") ? closeThread() : composer.box.focus());
-  else if (event.key === "?" && !isTyping) showHelp();
+  if (event.key === "Escape" && !document.querySelector("dialog[open]")) {
+    if (closePicker()) return;
+    if (event.target.closest("#thread")) closeThread();
+    else composer.box.focus();
+  } else if (event.key === "?" && !isTyping) showHelp();
   else if (event.altKey && ["ArrowUp", "ArrowDown"].includes(event.key)) {
     event.preventDefault();
     stepPlace(event.key === "ArrowDown" ? 1 : -1, route.channel).click();

@@ -128,10 +128,11 @@ function draw(item) {
   const article = template.content.firstElementChild;
   article.dataset.channel = item.channel_id;
   article.dataset.thread = item.thread_ts ?? item.ts;
-  for (const time of article.querySelectorAll("time[datetime]")) {
+  for (const time of article.querySelectorAll(".message-head time")) {
     const at = new Date(time.dateTime);
     time.textContent = at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
     time.title = at.toLocaleString([], { dateStyle: "full", timeStyle: "short" });
+    article.setAttribute("aria-label", `${article.dataset.author}, ${time.textContent}`);
   }
   return article;
 }
