@@ -38,10 +38,13 @@ def mentions(text: str, user_id: str) -> bool:
 
 
 def escape(text: str) -> str:
-    """Text in which Slack sees no reference, no ping and no link of its own: & < > as Slack wants them."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """Markdown in which Slack sees no mention, no ping and no link of its own.
+
+    Those all open with `<`. A `>` stays: alone it means nothing, and at the start of a line it is a quote.
+    """
+    return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
 def unescape(text: str) -> str:
-    """The inverse of `escape`."""
+    """Text as it was before Slack escaped it."""
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")

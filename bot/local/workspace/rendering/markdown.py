@@ -117,11 +117,16 @@ class _Renderer(RendererHTML):
 
     th_open = td_open
 
+    # CommonMark takes code literally; Slack's escapes stand for their signs there as everywhere.
+
+    def code_inline(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        return f"<code>{escape(references.unescape(tokens[idx].content))}</code>"
+
     def fence(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
-        return code_block(tokens[idx].content, tokens[idx].info.strip().split(" ")[0])
+        return code_block(references.unescape(tokens[idx].content), tokens[idx].info.strip().split(" ")[0])
 
     def code_block(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
-        return code_block(tokens[idx].content, "")
+        return code_block(references.unescape(tokens[idx].content), "")
 
 
 def code_block(code: str, language: str) -> str:

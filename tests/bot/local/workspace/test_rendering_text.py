@@ -209,3 +209,12 @@ def test_an_open_fence_is_code_from_its_first_line() -> None:
         html = markdown.to_html(f"Try:\n\n```python{end}", NAMES, partial=True)
         assert '<span class="language">python</span>' in html
         assert "``" not in html
+
+
+@pytest.mark.parametrize(
+    "text", ["`a &lt; b &amp;&amp; c`", "```\na &lt; b &amp;&amp; c\n```", "    a &lt; b &amp;&amp; c"]
+)
+def test_slacks_escapes_are_undone_in_code_too(text: str) -> None:
+    html = markdown.to_html(text, NAMES)
+    assert "a &lt; b &amp;&amp; c" in html
+    assert "&amp;lt;" not in html
