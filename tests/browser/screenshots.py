@@ -1,19 +1,24 @@
-"""Makes docs/workspace.png, the picture in the README, and with --all the page in every width and theme.
+"""Makes docs/workspace.png, the picture in the README, or with --all the page in every width and theme.
 
     python -m tests.browser.screenshots [--all FOLDER]
 
-A real workspace, a real app and Chromium; the conversation is the one below. Needs Chromium.
+The README's picture shows Dolly itself, its engine scripted so that the text is the one below; --all shows
+the page with the test's own app, which has more to click than Dolly. Needs Chromium.
 """
 
 import asyncio
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from playwright.async_api import Browser, Page, ViewportSize, async_playwright
 
+from bot.local.store import LocalStore
 from bot.local.workspace.workspace import Workspace
 from tests.browser.chromium import launch
 from tests.browser.parrot import Parrot
+from tests.scenarios.conftest import running_team
+from tests.scripted_engine import Script, ScriptedEngine
 
 PICTURE = Path(__file__).resolve().parents[2] / "docs" / "workspace.png"
 GENERAL, ASHA, BEN, CHEN = "C0GENERAL01", "U0ASHA00001", "U0BEN000001", "U0CHEN00001"
@@ -24,7 +29,7 @@ BEFORE = [
     (CHEN, "Thanks <@U0BEN000001>, reading them now"),
     (CHEN, "One thing: `--dry-run` is missing from the list of flags"),
 ]
-QUESTION = "<@U0DOLLYBOT1> how do we write release notes that people read?"
+QUESTION = "@dolly how do we write release notes that people read?"
 ANSWER = [
     "Three habits help:\n\n",
     "1. **Lead with what changed for the reader**, not with what you did.\n",
@@ -34,6 +39,7 @@ ANSWER = [
     "Leave out what nobody will notice.",
 ]
 FOLLOW_UP = "And how long should they be?"
+SEEN_TOKENS = 10
 SECOND_ANSWER = [
     "Short enough to read ",
     "while the coffee is made: ",
@@ -43,16 +49,41 @@ SECOND_ANSWER = [
 ]
 
 
-async def converse(workspace: Workspace, parrot: Parrot) -> str:
-    """Say it all, and leave the second answer half written. Returns the ts of the thread."""
+def talk(workspace: Workspace) -> None:
+    """What people said before."""
     for user_id, text in BEFORE:
         workspace.timeline.post(GENERAL, user_id, text)
     first = workspace.timeline.history(GENERAL)[0][-1]["ts"]
     for user_id in (ASHA, CHEN):
         workspace.timeline.add_reaction(GENERAL, first, user_id, "tada")
     workspace.timeline.add_reaction(GENERAL, first, CHEN, "eyes")
+
+
+async def picture_dolly(browser: Browser) -> None:
+    """Dolly in its workspace, its second answer half written."""
+    with TemporaryDirectory() as folder:
+        store = LocalStore(Path(folder))
+        await store.start()
+        script = Script(text="".join(SECOND_ANSWER), end="hang", after=SEEN_TOKENS, tokens_per_second=20)
+        async with ScriptedEngine(script) as engine, running_team(store.url, engine.url, max_tokens=400) as team:
+            engine.then(Script(text="".join(ANSWER)))
+            talk(team.workspace)
+            thread_ts = await team.say("asha", QUESTION)
+            await team.answered(thread_ts)
+            await team.say("asha", f"@dolly {FOLLOW_UP}", thread=thread_ts)
+            await _answered(team.workspace, thread_ts, len("".join(SECOND_ANSWER)) // 3)
+            context = await browser.new_context(viewport=DESKTOP, color_scheme="light")
+            page = await _open(await context.new_page(), team.workspace, f"{GENERAL}/{thread_ts}")
+            await page.screenshot(path=PICTURE)
+            await context.close()
+        await store.stop()
+
+
+async def converse(workspace: Workspace, parrot: Parrot) -> str:
+    """Say it all, and leave the second answer half written. Returns the ts of the thread."""
+    talk(workspace)
     parrot.pieces, parrot.title = ANSWER, "Release notes"
-    thread_ts = str(workspace.timeline.post(GENERAL, ASHA, QUESTION)["ts"])
+    thread_ts = str(workspace.timeline.post(GENERAL, ASHA, QUESTION.replace("@dolly", "<@U0DOLLYBOT1>"))["ts"])
     await _answered(workspace, thread_ts, len("".join(ANSWER)))
     parrot.pieces = SECOND_ANSWER
     parrot.may_write.clear()
@@ -68,13 +99,8 @@ async def _answered(workspace: Workspace, thread_ts: str, length: int) -> None:
             await asyncio.sleep(0.05)
 
 
-async def take(browser: Browser, workspace: Workspace, thread_ts: str, folder: Path | None) -> None:
-    context = await browser.new_context(viewport=DESKTOP, color_scheme="light")
-    page = await _open(await context.new_page(), workspace, f"{GENERAL}/{thread_ts}")
-    await page.screenshot(path=PICTURE)
-    await context.close()
-    if folder is None:
-        return
+async def take_all(browser: Browser, workspace: Workspace, thread_ts: str, folder: Path) -> None:
+    """Every place in every width and theme, one file each."""
     places = {
         "thread": f"{GENERAL}/{thread_ts}",
         "channel": GENERAL,
@@ -107,21 +133,26 @@ async def _open(page: Page, workspace: Workspace, place: str) -> Page:
     return page
 
 
-async def main() -> None:
-    folder = Path(sys.argv[2]) if sys.argv[1:2] == ["--all"] else None
+async def picture_all(browser: Browser, folder: Path) -> None:
+    """The page with the test's own app."""
     workspace = Workspace()
     await workspace.start()
     parrot = Parrot(workspace)
     await parrot.start()
+    try:
+        await take_all(browser, workspace, await converse(workspace, parrot), folder)
+    finally:
+        await parrot.stop()
+        await workspace.stop()
+
+
+async def main() -> None:
     async with async_playwright() as playwright:
         browser = await launch(playwright)
         try:
-            await take(browser, workspace, await converse(workspace, parrot), folder)
+            await (picture_all(browser, Path(sys.argv[2])) if sys.argv[1:2] == ["--all"] else picture_dolly(browser))
         finally:
             await browser.close()
-            await parrot.stop()
-            await workspace.stop()
-    print(f"{PICTURE}: {PICTURE.stat().st_size // 1024} kB")
 
 
 if __name__ == "__main__":
