@@ -71,7 +71,7 @@ async def picture_dolly(browser: Browser) -> None:
             thread_ts = await team.say("asha", QUESTION)
             await team.answered(thread_ts)
             await team.say("asha", f"@dolly {FOLLOW_UP}", thread=thread_ts)
-            await _answered(team.workspace, thread_ts, len("".join(SECOND_ANSWER)) // 3)
+            await _answered(team.workspace, thread_ts, len("Short enough to read while the"))
             context = await browser.new_context(viewport=DESKTOP, color_scheme="light")
             page = await _open(await context.new_page(), team.workspace, f"{GENERAL}/{thread_ts}")
             await page.screenshot(path=PICTURE)

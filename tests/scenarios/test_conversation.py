@@ -213,3 +213,10 @@ async def test_other_bots_are_not_answered(store_url: str) -> None:
         root = await team.say("asha", "@dolly hello")
         await team.answered(root)
         assert len(engine.requests) == 1
+
+
+async def test_what_is_written_is_seen_although_the_engine_pauses(store_url: str) -> None:
+    script = Script(text="one two three four five six", end="hang", after=5)
+    async with ScriptedEngine(script) as engine, running_team(store_url, engine.url) as team:
+        root = await team.say("asha", "@dolly count")
+        await until(lambda: team.answers(root) == ["one two three four five"], seconds=5)
