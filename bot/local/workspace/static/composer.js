@@ -26,6 +26,8 @@ export class Composer {
     this.box.addEventListener("input", () => this.#changed());
     this.box.addEventListener("keydown", (event) => this.#key(event));
     this.box.addEventListener("blur", () => this.#close());
+    // A thread that opens makes it narrower; in the next frame, because growing is a resize too.
+    new ResizeObserver(() => requestAnimationFrame(() => this.#grow())).observe(this.form);
     this.list.addEventListener("pointerdown", (event) => {
       event.preventDefault();
       const item = event.target.closest("li");
@@ -72,6 +74,10 @@ export class Composer {
     if (text) localStorage.setItem(this.#place.key, text);
     else localStorage.removeItem(this.#place.key);
     this.button.disabled = !text.trim();
+    this.#grow();
+  }
+
+  #grow() {
     this.box.style.height = "auto";
     this.box.style.height = `${Math.min(this.box.scrollHeight, innerHeight * 0.4)}px`;
   }
