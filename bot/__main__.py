@@ -169,6 +169,8 @@ async def _service(settings: Settings, slack: SlackAccess, addresses: Addresses)
         _model(settings, addresses) as model,
         running_service(slack, addresses.redis_url, model, style, memory_days=settings.memory_days) as service,
     ):
+        for sentence in (*service.store.unsafe, *service.store.unknown):
+            errors.print(sentence, style="yellow", markup=False, soft_wrap=True)
         yield service
 
 

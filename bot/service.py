@@ -17,7 +17,7 @@ from bot.slack.home import Home
 from bot.slack.questions import Questions
 from bot.slack.threads import Threads
 from bot.slack.transport import http_events, socket_mode
-from bot.store.connection import connect, inspect
+from bot.store.connection import StoreReport, connect, inspect
 from bot.store.mailbox import Mailbox
 from bot.store.memory import Memory
 from bot.words import Words
@@ -48,6 +48,7 @@ class Service:
     """Ends only by an error, or with the service."""
     http_port: int | None
     """Where HTTP events are received; None with Socket Mode."""
+    store: StoreReport
 
 
 @asynccontextmanager
@@ -90,7 +91,7 @@ async def running_service(
                 http_events(app, slack.signing_secret, slack.http_host, slack.http_port)
             )
         log.info("ready", team=identity.team, transport="http" if http_port else "socket_mode")
-        yield Service(identity, answering, http_port)
+        yield Service(identity, answering, http_port, report)
 
 
 async def _end(task: asyncio.Task[None]) -> None:
