@@ -4,6 +4,7 @@
     ├── SettingsError          settings are missing or malformed; holds every fault
     ├── LocalPartError         a part of the one-machine default cannot start
     ├── StoreUnavailable       the store does not answer in time
+    ├── NotUnderstood          Slack sent what can never be read; acknowledged and logged
     ├── LeaseLost              another worker has taken the turn over; nobody is told
     ├── QuestionTooLong        the question alone does not fit the model's window
     ├── EngineError            the engine gave no complete answer
@@ -12,7 +13,8 @@
     │   ├── EngineSlow         the first or the next token did not come in time
     │   ├── EngineRefused      it will not take this request (wrong key, unknown model, too long …)
     │   └── EngineBroke        it failed in the middle of an answer
-    └── SlackError             Slack refused what Dolly wanted to write; holds Slack's own error name
+    ├── SlackError             Slack refused what Dolly wanted to write; holds Slack's own error name
+    └── SlackUnreachable       Slack could not be asked, or could not answer just now
 
 `str(error)` is for the operator's log: it says what, where and what to do, and never holds a message's
 text, a token or a key.
@@ -46,6 +48,14 @@ class StoreUnavailable(DollyError):
     """The store does not answer in time."""
 
     words_key = "store_unavailable"
+
+
+class NotUnderstood(DollyError):
+    """Slack sent what can never be read, however often it comes. `field` names what is missing or malformed."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(f"Slack sent something whose {field!r} is missing or malformed; it is ignored.")
+        self.field = field
 
 
 class LeaseLost(DollyError):
@@ -102,5 +112,14 @@ class SlackError(DollyError):
 
     def __init__(self, method: str, reason: str) -> None:
         super().__init__(f"Slack refused {method}: {reason}")
+        self.method = method
+        self.reason = reason
+
+
+class SlackUnreachable(DollyError):
+    """Slack could not be asked, or could not answer just now: the same call may work a little later."""
+
+    def __init__(self, method: str, reason: str) -> None:
+        super().__init__(f"Slack could not be reached for {method} ({reason}).")
         self.method = method
         self.reason = reason

@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from typing import Literal
 
-import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import EngineError, SlackError, StoreUnavailable
 from bot.model_client import ModelClient
-from bot.slack.client import authenticate, error_name, web_client
+from bot.slack.client import UNREACHABLE, authenticate, error_name, web_client
 from bot.store.connection import connect, inspect
 
 Verdict = Literal["good", "unsafe", "wrong"]
@@ -69,7 +68,7 @@ async def _check_socket(client: AsyncWebClient, app_token: str, api_url: str) ->
         await client.apps_connections_open(app_token=app_token)
     except SlackApiError as error:
         return Finding("Slack events", "wrong", f"SLACK_APP_TOKEN: {_remedy(error_name(error), api_url)}")
-    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+    except UNREACHABLE as error:
         return Finding("Slack events", "wrong", _remedy(type(error).__name__, api_url))
     return Finding("Slack events", "good", "Socket Mode connections can be opened.")
 

@@ -10,7 +10,15 @@ import structlog
 
 from bot.context_window import after_earlier, fit
 from bot.conversation import Exchange, Message, Turn
-from bot.errors import DollyError, EngineError, LeaseLost, QuestionTooLong, SlackError, StoreUnavailable
+from bot.errors import (
+    DollyError,
+    EngineError,
+    LeaseLost,
+    QuestionTooLong,
+    SlackError,
+    SlackUnreachable,
+    StoreUnavailable,
+)
 from bot.store.mailbox import Claim, Mailbox
 from bot.store.memory import Memory
 from bot.words import Words
@@ -32,13 +40,16 @@ class Stopped(Exception):
 
 
 class Reply(Protocol):
-    """One answer on its way to where it was asked for."""
+    """One answer on its way to where it was asked for.
+
+    Raises SlackError where it is refused for good, SlackUnreachable where it may be tried again later.
+    """
 
     async def thinking(self) -> None:
         """Show that an answer is being prepared, until the first text arrives."""
 
     async def write(self, delta: str) -> None:
-        """Add a piece of the model's text. Raises Stopped when the reader pressed Stop, SlackError when refused."""
+        """Add a piece of the model's text. Raises Stopped when the reader pressed Stop."""
 
     async def finish(self, sentence: str | None = None) -> None:
         """Bring out all that was written, then `sentence`, one of Dolly's own; nothing can be written after it."""
@@ -129,9 +140,12 @@ class Responder:
         except LeaseLost:
             job.warning("lease_lost")
         except StoreUnavailable as error:
-            job.warning(
-                "store_unavailable", reason=str(error)
-            )  # the lease ends by itself and the turn is claimed again
+            # The lease ends by itself, and the turn is claimed again.
+            job.warning("store_unavailable", reason=str(error))
+        except SlackUnreachable as error:
+            job.warning("slack_unreachable", reason=str(error))
+            with contextlib.suppress(DollyError):
+                await self._retry_or_apologise(claim)
         except asyncio.CancelledError:
             with contextlib.suppress(DollyError):
                 await self._mailbox.fail(claim, delay_seconds=0)
@@ -147,8 +161,9 @@ class Responder:
             return
         try:
             await self._slack.reply(claim.turn).finish(self._words.say("apology"))
-        finally:
-            await self._mailbox.commit(claim, None)
+        except Exception as error:  # whatever it is, this turn has had its chances
+            log.error("apology_failed", job=claim.job_id, error=type(error).__name__)
+        await self._mailbox.commit(claim, None)
 
     async def _answer(self, claim: Claim) -> None:
         """Write the answer and commit it, once, even where the store is away for a while in between."""
@@ -208,18 +223,20 @@ class Responder:
         written: list[str] = []
         question = Message("user", turn.text)
         try:
-            prompt = await self._prompt_while_thinking(turn, reply)
-            question = prompt[-1]
-            await self._generate(prompt, reply, written, stop)
-            await reply.finish(await self._closing(turn) if written else self._words.say("engine_silent"))
+            try:
+                prompt = await self._prompt_while_thinking(turn, reply)
+                question = prompt[-1]
+                await self._generate(prompt, reply, written, stop)
+                closing = await self._closing(turn) if _joined(written) else self._words.say("engine_silent")
+            except (EngineError, QuestionTooLong) as error:
+                log.warning("no_answer", error=type(error).__name__, reason=str(error))
+                closing = self._words.say(error.words_key)
+            await reply.finish(closing)
         except Stopped:
             await reply.stop(self._words.say("stopped"))
-        except (EngineError, QuestionTooLong) as error:
-            log.warning("no_answer", error=type(error).__name__, reason=str(error))
-            await reply.finish(self._words.say(error.words_key))
-        if not written or turn.response_url:
+        answer = Message("assistant", _joined(written))
+        if not answer.content or turn.response_url:
             return None
-        answer = Message("assistant", "".join(written).strip())
         return Exchange((question, answer), await self._cost(question, answer))
 
     async def _prompt_while_thinking(self, turn: Turn, reply: Reply) -> list[Message]:
@@ -287,3 +304,7 @@ class Responder:
             return sum([await self._model.count_content(message.content) for message in messages])
         except EngineError:
             return sum(len(message.content.encode()) + TEMPLATE_BYTES for message in messages)
+
+
+def _joined(deltas: list[str]) -> str:
+    return "".join(deltas).strip()

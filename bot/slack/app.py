@@ -1,18 +1,24 @@
 """Dolly as a Slack app: one table of which listener hears what."""
 
+import asyncio
 import logging
 import re
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.context.ack.async_ack import AsyncAck
+from slack_bolt.context.respond.async_respond import AsyncRespond
+from slack_bolt.error import BoltUnhandledRequestError
+from slack_bolt.middleware.async_middleware import AsyncMiddleware
+from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.errors import DollyError
-from bot.slack.client import Identity
+from bot.errors import DollyError, NotUnderstood
+from bot.slack.client import UNREACHABLE, Identity
 from bot.slack.commands import Commands
 from bot.slack.home import Home
 from bot.slack.questions import Questions
@@ -48,7 +54,9 @@ def build_app(
         logger=logging.getLogger("slack_bolt"),
         client=client,
         authorize=authorize,
+        before_authorize=_IgnoreUnreadable(),
         process_before_response=True,
+        raise_error_for_unhandled_request=True,
         # Signatures are checked in front, on the bytes as they came (bot/slack/http_events.py).
         request_verification_enabled=False,
         attaching_conversation_kwargs_enabled=False,
@@ -57,10 +65,14 @@ def build_app(
     async def nothing(ack: AsyncAck) -> None:
         await ack()
 
-    async def not_in_use(ack: AsyncAck, respond: Any, body: dict[str, Any]) -> None:
+    telling: set[asyncio.Task[None]] = set()
+
+    async def not_in_use(ack: AsyncAck, respond: AsyncRespond) -> None:
         await ack()
-        if body.get("response_url"):
-            await respond(words.say("button_unknown"), response_type="ephemeral", replace_original=False)
+        if respond.response_url:  # answered after the acknowledgement, which must not wait for it
+            task = asyncio.create_task(_tell(respond, words.say("button_unknown")))
+            telling.add(task)
+            task.add_done_callback(telling.discard)
 
     app.event("app_mention")(questions.mentioned)
     app.event("message")(questions.said)
@@ -81,10 +93,37 @@ def build_app(
     return app
 
 
-async def _refuse(error: Exception) -> BoltResponse:
-    """A listener failed, so nothing is stored: not acknowledged, Slack delivers the event again."""
+class _IgnoreUnreadable(AsyncMiddleware):
+    """Acknowledges an event that Bolt itself would stumble over: it would be the same at every delivery."""
+
+    async def async_process(
+        self, *, req: AsyncBoltRequest, resp: BoltResponse, next: Callable[[], Awaitable[BoltResponse]]
+    ) -> BoltResponse | None:
+        event = req.body.get("event")
+        is_readable = isinstance(event, dict) and isinstance(event.get("type"), str)
+        if is_readable or ("event" not in req.body and req.body.get("type") != "event_callback"):
+            return await next()
+        log.warning("not_understood", reason="An event has no type.")
+        return BoltResponse(status=200)
+
+
+async def _refuse(error: Exception, body: dict[str, Any]) -> BoltResponse:
+    """Decide what Slack is told when no listener has returned: "received" only where no redelivery can help."""
+    if isinstance(error, BoltUnhandledRequestError):
+        log.warning("not_understood", reason="No listener hears this kind.", kind=str(body.get("type"))[:40])
+        return BoltResponse(status=200)
+    if isinstance(error, NotUnderstood):
+        log.warning("not_understood", reason=str(error))
+        return BoltResponse(status=200)
     if isinstance(error, DollyError):
         log.warning("not_stored", error=type(error).__name__, reason=str(error))
     else:
         log.error("listener_failed", error=type(error).__name__, exc_info=error)
-    return BoltResponse(status=503, body="")
+    return BoltResponse(status=503)
+
+
+async def _tell(respond: AsyncRespond, sentence: str) -> None:
+    try:
+        await respond(sentence, response_type="ephemeral", replace_original=False)
+    except UNREACHABLE as error:
+        log.warning("response_url_failed", error=type(error).__name__)

@@ -10,7 +10,8 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetryHandler
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.errors import SlackError
+from bot.errors import DollyError, NotUnderstood, SlackError, SlackUnreachable
+from bot.slack.payloads import identifier
 
 log = structlog.get_logger(__name__)
 
@@ -19,6 +20,8 @@ FIRST_RETRY_SECONDS = 0.5
 LONGEST_RETRY_SECONDS = 30.0
 PASSING = frozenset({"internal_error", "fatal_error", "service_unavailable", "request_timeout", "ratelimited"})
 """Slack's error names that a later call may not meet again."""
+UNREACHABLE = (aiohttp.ClientError, OSError, TimeoutError)
+"""What a call raises that got no answer from Slack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +66,13 @@ async def authenticate(client: AsyncWebClient, *, patient: bool = True) -> Ident
         try:
             answer = await client.auth_test()
             return _identity(answer.data, answer.headers)
+        except NotUnderstood:
+            raise SlackError("auth.test", "no_slack_answer") from None
         except SlackApiError as error:
             reason = error_name(error)
             if not patient or not is_passing(error):
                 raise SlackError("auth.test", reason) from None
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        except UNREACHABLE as error:
             reason = type(error).__name__
             if not patient:
                 raise SlackError("auth.test", reason) from None
@@ -82,7 +87,7 @@ def _identity(answer: Any, headers: Any) -> Identity:
         team_id=answer.get("team_id") or "",
         team=answer.get("team") or "",
         enterprise_id=answer.get("enterprise_id"),
-        bot_user_id=answer["user_id"],
+        bot_user_id=identifier(answer, "user_id"),
         bot_id=answer.get("bot_id") or "",
         user=answer.get("user") or "",
         url=answer.get("url") or "",
@@ -95,6 +100,14 @@ def error_name(error: SlackApiError) -> str:
     data = getattr(error.response, "data", None)
     name = data.get("error") if isinstance(data, dict) else None
     return str(name or "no_slack_answer")
+
+
+def failure(method: str, error: Exception) -> DollyError:
+    """What a failed call means: SlackError where Slack refused it, SlackUnreachable where it may work later."""
+    if not isinstance(error, SlackApiError):
+        return SlackUnreachable(method, type(error).__name__)
+    kind = SlackUnreachable if is_passing(error) else SlackError
+    return kind(method, error_name(error))
 
 
 def is_passing(error: SlackApiError) -> bool:

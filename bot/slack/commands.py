@@ -7,6 +7,7 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 from bot.errors import StoreUnavailable
 from bot.slack.client import Identity
 from bot.slack.mrkdwn import to_plain
+from bot.slack.payloads import text
 from bot.slack.questions import Questions
 from bot.words import Words
 
@@ -21,9 +22,9 @@ class Commands:
 
     async def dolly(self, ack: AsyncAck, command: dict[str, Any]) -> None:
         """`/dolly`, `/dolly help`, `/dolly <question>`, `/dolly ask <question>`."""
-        text = to_plain(command.get("text") or "", self._identity.bot_user_id)
-        verb, _, rest = text.partition(" ")
-        question = rest.strip() if verb == "ask" else text
+        said = to_plain(text(command, "text"), self._identity.bot_user_id)
+        verb, _, rest = said.partition(" ")
+        question = rest.strip() if verb == "ask" else said
         if question in ("", "help"):
             await ack(self._words.say("command_help", mention=f"<@{self._identity.bot_user_id}>"))
             return

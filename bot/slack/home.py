@@ -8,7 +8,8 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.slack import blocks
-from bot.slack.client import error_name
+from bot.slack.client import UNREACHABLE, failure
+from bot.slack.payloads import identifier
 from bot.words import Words
 
 log = structlog.get_logger(__name__)
@@ -26,17 +27,15 @@ class Home:
     async def opened(self, event: dict[str, Any]) -> None:
         """Listener of `app_home_opened`. Drawing is not worth a redelivery, so it goes on after the acknowledgement."""
         if event.get("tab") == "home":
-            task = asyncio.create_task(self._publish(event["user"]))
+            task = asyncio.create_task(self._publish(identifier(event, "user")))
             self._publishing.add(task)
             task.add_done_callback(self._publishing.discard)
 
     async def _publish(self, user_id: str) -> None:
         try:
             await self._client.views_publish(user_id=user_id, view=self._view())
-        except SlackApiError as error:
-            log.warning("home_refused", reason=error_name(error))
-        except Exception as error:
-            log.warning("home_failed", error=type(error).__name__)
+        except (SlackApiError, *UNREACHABLE) as error:
+            log.warning("home_not_drawn", reason=str(failure("views.publish", error)))
 
     def _view(self) -> dict[str, Any]:
         return blocks.home(

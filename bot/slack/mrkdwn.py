@@ -4,6 +4,9 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
+MARKDOWN_CHARACTERS = 11_500
+"""Slack takes 12,000 in one message; the rest is for a sentence of Dolly's own."""
+
 REFERENCE = re.compile(r"<([^<>\s][^<>]*)>")
 
 
@@ -43,6 +46,27 @@ def escape(text: str) -> str:
     Those all open with `<`. A `>` stays: alone it means nothing, and at the start of a line it is a quote.
     """
     return text.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def first_piece(text: str) -> str:
+    """As much of the start of `text` as Slack takes, escaped, in one message."""
+    if len(escape(text)) <= MARKDOWN_CHARACTERS:
+        return text
+    size = 0
+    for end, character in enumerate(text):
+        size += len(escape(character))
+        if size > MARKDOWN_CHARACTERS:
+            return text[:end]
+    return text
+
+
+def pieces(text: str) -> list[str]:
+    """`text` in as few parts as Slack takes, each escaped, one a message."""
+    parts = []
+    while text:
+        parts.append(first_piece(text))
+        text = text[len(parts[-1]) :]
+    return parts
 
 
 def unescape(text: str) -> str:

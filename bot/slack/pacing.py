@@ -1,5 +1,6 @@
 """How often Dolly writes: one budget for all answers under way, because Slack's limits count per workspace."""
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -15,10 +16,9 @@ class Cadence:
         self._clock = clock
         self._next = 0.0
 
-    def take(self) -> bool:
-        """Whether an append may be sent now; if so, it is counted."""
+    async def turn(self) -> None:
+        """Return when the next append may be sent. Who asks first goes first."""
         now = self._clock()
-        if now < self._next:
-            return False
-        self._next = now + self._interval_seconds
-        return True
+        start = max(now, self._next)
+        self._next = start + self._interval_seconds
+        await asyncio.sleep(start - now)

@@ -8,6 +8,7 @@ import structlog
 from bot.conversation import ConversationId, Turn
 from bot.slack.client import Identity
 from bot.slack.mrkdwn import mentions, to_plain
+from bot.slack.payloads import address, identifier, text, timestamp
 from bot.store.connection import store_errors
 from bot.store.mailbox import Mailbox
 
@@ -16,61 +17,65 @@ log = structlog.get_logger(__name__)
 STORE_SECONDS = 1.5
 """Slack waits three seconds for an acknowledgement; half of it is the store's."""
 
-ASKING_SUBTYPES = frozenset({None, "file_share", "thread_broadcast"})
-"""Message subtypes that are somebody saying something; the others tell of edits, joins and the like."""
+ASKING_SUBTYPES = frozenset({"", "file_share", "thread_broadcast"})
+"""Message subtypes (none at all, too) that are somebody saying something; the others tell of edits, joins, …"""
 
 
 class Questions:
-    """Puts what was asked into the mailbox. Returning means that it is stored, and Slack may be told so."""
+    """Puts what was asked into the mailbox. Returning means that it is stored, and Slack may be told so.
+
+    Every listener raises StoreUnavailable, so that Slack delivers the event again, and NotUnderstood where
+    that would help nobody.
+    """
 
     def __init__(self, mailbox: Mailbox, identity: Identity) -> None:
         self._mailbox = mailbox
         self._identity = identity
 
     async def mentioned(self, event: dict[str, Any]) -> None:
-        """Listener of `app_mention`. Raises StoreUnavailable, so that Slack delivers the event again."""
+        """Listener of `app_mention`."""
         if _from_a_person(event):
             await self._store(self._turn(event))
 
     async def said(self, event: dict[str, Any]) -> None:
         """Listener of `message`: direct messages, and mentions again.
 
-        One mention comes as two events; both are stored under one key, so whichever comes counts. Raises
-        StoreUnavailable, so that Slack delivers the event again.
+        One mention comes as two events; both are stored under one key, so whichever comes counts.
         """
         direct = event.get("channel_type") == "im"
-        asked = direct or mentions(event.get("text") or "", self._identity.bot_user_id)
-        if asked and event.get("subtype") in ASKING_SUBTYPES and _from_a_person(event):
+        asked = direct or mentions(text(event, "text"), self._identity.bot_user_id)
+        if asked and text(event, "subtype") in ASKING_SUBTYPES and _from_a_person(event):
             await self._store(self._turn(event, is_direct=direct))
 
     async def commanded(self, command: dict[str, Any], question: str) -> None:
         """A slash command's question; its trigger id stands for the message that a command does not have."""
-        conversation = ConversationId(self._identity.home_id, command["channel_id"], command["trigger_id"])
+        channel_id, trigger_id = identifier(command, "channel_id"), identifier(command, "trigger_id")
         await self._store(
             Turn(
-                conversation,
+                ConversationId(self._identity.home_id, channel_id, trigger_id),
                 ts=f"{time.time():.6f}",
-                user_id=command["user_id"],
+                user_id=identifier(command, "user_id"),
                 text=question,
-                response_url=command["response_url"],
+                response_url=address(command, "response_url"),
             )
         )
 
     async def stop(self, event: dict[str, Any]) -> None:
         """Listener of `agent_session_stopped`: whoever answers in that thread stops."""
-        root_ts = event.get("thread_ts")
-        if root_ts:
+        if event.get("thread_ts"):
+            channel_id, root_ts = identifier(event, "channel"), timestamp(event, "thread_ts")
             async with store_errors(STORE_SECONDS):
-                await self._mailbox.request_stop(ConversationId(self._identity.home_id, event["channel"], root_ts))
+                await self._mailbox.request_stop(ConversationId(self._identity.home_id, channel_id, root_ts))
 
     def _turn(self, event: dict[str, Any], *, is_direct: bool = False) -> Turn:
-        root_ts = event.get("thread_ts") or event["ts"]
+        channel_id, ts = identifier(event, "channel"), timestamp(event, "ts")
+        root_ts = timestamp(event, "thread_ts") if event.get("thread_ts") else ts
         return Turn(
-            ConversationId(self._identity.home_id, event["channel"], root_ts),
-            ts=event["ts"],
-            user_id=event["user"],
-            text=to_plain(event.get("text") or "", self._identity.bot_user_id),
-            is_direct=is_direct or event["channel"].startswith("D"),
+            ConversationId(self._identity.home_id, channel_id, root_ts),
+            ts=ts,
+            user_id=identifier(event, "user"),
+            text=to_plain(text(event, "text"), self._identity.bot_user_id),
+            is_direct=is_direct or channel_id.startswith("D"),
         )
 
     async def _store(self, turn: Turn) -> None:

@@ -1,32 +1,31 @@
 """An answer on its way into a Slack thread: deltas → one streaming message, or a posted one where that is refused."""
 
+import asyncio
 import contextlib
 from typing import Any
 
-import aiohttp
 import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.conversation import Turn
-from bot.errors import SlackError
 from bot.responder import Stopped
-from bot.slack.client import Identity, error_name
-from bot.slack.mrkdwn import escape
+from bot.slack.client import UNREACHABLE, Identity, error_name, failure
+from bot.slack.mrkdwn import escape, first_piece, pieces
 from bot.slack.pacing import Cadence
 from bot.words import Words
 
 log = structlog.get_logger(__name__)
-
-PIECE_CHARACTERS = 2_400
-"""Sent in one call: Slack takes 12,000 characters, and escaping can make five of one."""
 
 STREAM_ENDED = "message_not_in_streaming_state"
 """Slack ends a stream five minutes after its start, even while it is written."""
 
 
 class ReplyStream:
-    """Writes one answer in its thread, at the pace that Slack allows."""
+    """Writes one answer in its thread, at the pace that Slack allows.
+
+    Methods raise SlackUnreachable where a call may work later, SlackError where Slack takes none of this.
+    """
 
     def __init__(self, client: AsyncWebClient, identity: Identity, turn: Turn, cadence: Cadence, words: Words) -> None:
         self._client = client
@@ -35,6 +34,8 @@ class ReplyStream:
         self._cadence = cadence
         self._words = words
         self._unsent = ""
+        self._sender: asyncio.Task[None] | None = None
+        self._calling = asyncio.Lock()
         self._stream_ts: str | None = None
         self._streaming_refused = False
 
@@ -47,38 +48,61 @@ class ReplyStream:
                 status=self._words.say("thinking"),
                 loading_messages=self._words.choices("thinking_steps"),
             )
-        except (SlackApiError, aiohttp.ClientError, OSError, TimeoutError) as error:
+        except (SlackApiError, *UNREACHABLE) as error:
             log.info("status_not_shown", error=type(error).__name__)  # an answer without it is still an answer
 
     async def write(self, delta: str) -> None:
         """Add a piece of the model's text. Raises Stopped when the reader pressed Stop."""
+        if self._sender is not None and self._sender.done():
+            await self._end_sender()
         self._unsent += delta
-        first = self._stream_ts is None
-        if self._unsent.strip() and not self._streaming_refused and (first or self._cadence.take()):
-            await self._send()
+        if self._sender is None and self._unsent.strip() and not self._streaming_refused:
+            self._sender = asyncio.create_task(self._send_in_turn())
 
     async def finish(self, sentence: str | None = None) -> None:
         """Bring out what is unsent, then `sentence`. Raises Stopped as `write` does, SlackError when refused."""
+        await self._end_sender()
         while self._unsent.strip() and not self._streaming_refused:
             await self._send()
         if self._stream_ts is not None and await self._end_stream(sentence):
             return
-        for piece in _pieces(self._unsent.strip()):
+        for piece in pieces(self._unsent.strip()):
             await self._post(escape(piece))
         if sentence:
             await self._post(sentence)
 
     async def stop(self, sentence: str) -> None:
         """Write no more; say `sentence` where Slack, having stopped the stream itself, still takes it."""
+        with contextlib.suppress(Stopped):
+            await self._end_sender()
         if self._stream_ts is None:
             await self._post(sentence)
             return
         with contextlib.suppress(Stopped):
             await self._end_stream(sentence)
 
+    async def _send_in_turn(self) -> None:
+        """Send what is unsent, the first piece at once and the others when it is their turn."""
+        while self._unsent.strip() and not self._streaming_refused:
+            if self._stream_ts is not None:
+                await self._cadence.turn()
+            async with self._calling:
+                await self._send()
+
+    async def _end_sender(self) -> None:
+        """Let a call under way come to its end, so that nothing is sent twice; raise what the sender raised."""
+        if self._sender is None:
+            return
+        sender, self._sender = self._sender, None
+        async with self._calling:
+            sender.cancel()
+        await asyncio.wait({sender})
+        if not sender.cancelled():
+            sender.result()
+
     async def _send(self) -> None:
         """Send the next piece, opening a stream where none is open. What Slack refuses stays unsent."""
-        piece = self._unsent[:PIECE_CHARACTERS]
+        piece = first_piece(self._unsent)
         try:
             if self._stream_ts is None:
                 await self._open_stream(piece)
@@ -88,6 +112,9 @@ class ReplyStream:
                 )
         except SlackApiError as error:
             self._take_refusal(error_name(error))
+        except UNREACHABLE as error:
+            method = "chat.startStream" if self._stream_ts is None else "chat.appendStream"
+            raise failure(method, error) from None
         else:
             self._unsent = self._unsent[len(piece) :]
 
@@ -111,6 +138,8 @@ class ReplyStream:
         except SlackApiError as error:
             self._take_refusal(error_name(error))
             return not sentence
+        except UNREACHABLE as error:
+            raise failure("chat.stopStream", error) from None
         return True
 
     def _take_refusal(self, reason: str) -> None:
@@ -118,9 +147,10 @@ class ReplyStream:
         if reason == "stopped_by_user":
             raise Stopped
         log.info("stream_refused", reason=reason)
-        if reason != STREAM_ENDED:
+        if reason == STREAM_ENDED:
+            self._stream_ts = None
+        else:
             self._streaming_refused = True
-        self._stream_ts = None
 
     async def _post(self, text: str) -> None:
         try:
@@ -131,9 +161,5 @@ class ReplyStream:
                 unfurl_links=False,
                 unfurl_media=False,
             )
-        except SlackApiError as error:
-            raise SlackError("chat.postMessage", error_name(error)) from None
-
-
-def _pieces(text: str) -> list[str]:
-    return [text[start : start + PIECE_CHARACTERS] for start in range(0, len(text), PIECE_CHARACTERS)]
+        except (SlackApiError, *UNREACHABLE) as error:
+            raise failure("chat.postMessage", error) from None

@@ -6,10 +6,10 @@ from slack_sdk.webhook.async_client import AsyncWebhookClient
 from bot.conversation import Turn
 from bot.errors import SlackError
 from bot.slack.client import TIMEOUT_SECONDS
-from bot.slack.mrkdwn import escape
+from bot.slack.mrkdwn import escape, pieces
 
-MARKDOWN_CHARACTERS = 11_500
-"""Slack takes 12,000 in one message; the rest is for Dolly's own sentence."""
+USES = 5
+"""How often Slack takes an answer at one response_url."""
 
 
 class SlashReply:
@@ -33,8 +33,12 @@ class SlashReply:
 
     async def finish(self, sentence: str | None = None) -> None:
         """Post the answer, then `sentence`. Raises SlackError when Slack does not take it."""
-        answer = escape(self._text.strip())[:MARKDOWN_CHARACTERS]
-        markdown = "\n\n".join(part for part in (answer, sentence) if part)
+        answers = [escape(piece) for piece in pieces(self._text.strip())[:USES]] or [""]
+        answers[-1] = "\n\n".join(part for part in (answers[-1], sentence) if part)
+        for answer in answers:
+            await self._post(answer)
+
+    async def _post(self, markdown: str) -> None:
         try:
             response = await self._webhook.send(
                 text=markdown,

@@ -6,7 +6,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.conversation import Turn
 from bot.responder import Reply
-from bot.slack.client import Identity, error_name
+from bot.slack.client import UNREACHABLE, Identity, failure
 from bot.slack.mrkdwn import mentioned_ids, to_plain
 from bot.slack.pacing import Cadence
 from bot.slack.reply_stream import ReplyStream
@@ -43,8 +43,8 @@ class Threads:
         """
         try:
             messages = await self._replies(turn)
-        except SlackApiError as error:
-            log.warning("thread_unreadable", reason=error_name(error))
+        except (SlackApiError, *UNREACHABLE) as error:
+            log.warning("thread_unreadable", reason=str(failure("conversations.replies", error)))
             return []
         lines = [await self._line(message) for message in messages]
         return [line for line in lines if line]
@@ -83,7 +83,7 @@ class Threads:
     async def _look_up(self, user_id: str) -> str:
         try:
             user = (await self._client.users_info(user=user_id))["user"]
-        except SlackApiError:
+        except (SlackApiError, *UNREACHABLE):
             return user_id
         profile = user.get("profile") or {}
         return str(profile.get("display_name") or user.get("real_name") or user.get("name") or user_id)

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import aiohttp
 import structlog
 from aiohttp import web
 from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
@@ -12,8 +11,8 @@ from slack_bolt.async_app import AsyncApp
 from slack_sdk.errors import SlackApiError
 
 from bot.errors import LocalPartError, SlackError
-from bot.slack.client import FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS, error_name, is_passing
-from bot.slack.http_events import web_app
+from bot.slack.client import FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS, UNREACHABLE, error_name, is_passing
+from bot.slack.http_events import SERVER_LOG, web_app
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +39,7 @@ async def _connect(handler: AsyncSocketModeHandler) -> None:
             if not is_passing(error):
                 raise SlackError("apps.connections.open", error_name(error)) from None
             reason = error_name(error)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        except UNREACHABLE as error:
             reason = type(error).__name__
         log.warning("socket_not_open", reason=reason, retry_seconds=wait_seconds)
         await asyncio.sleep(wait_seconds)
@@ -50,7 +49,9 @@ async def _connect(handler: AsyncSocketModeHandler) -> None:
 @asynccontextmanager
 async def http_events(app: AsyncApp, signing_secret: str, host: str, port: int) -> AsyncIterator[int]:
     """Receive events over HTTP; yields the port. Raises LocalPartError when the port is taken."""
-    runner = web.AppRunner(web_app(app, signing_secret), access_log=None, handle_signals=False)
+    application = web_app(app, signing_secret)
+    # Slack signs the bytes as they are sent, so nothing is unpacked.
+    runner = web.AppRunner(application, access_log=None, auto_decompress=False, logger=SERVER_LOG)
     await runner.setup()
     try:
         try:

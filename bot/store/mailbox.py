@@ -139,8 +139,11 @@ class Mailbox:
 
     async def request_stop(self, conversation: ConversationId) -> None:
         """Ask whoever is answering in `conversation` to stop; without such a worker, nothing happens."""
-        async with store_errors():
-            await self._redis.hset(PREFIX + f"claim:{conversation}", "stop", "1")
+        key = PREFIX + f"claim:{conversation}"
+        async with store_errors(), self._redis.pipeline() as pipe:
+            pipe.hset(key, "stop", "1")
+            pipe.expire(key, FENCE_SECONDS)
+            await pipe.execute()
 
     async def _run(self, script: AsyncScript, keys: list[str], args: list[Any]) -> Any:
         async with store_errors():
