@@ -1,7 +1,9 @@
 """Dolly whole: the real Bolt app, a real Valkey, a workspace; the engine scripted or real."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import io
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,6 +17,7 @@ from bot.model_client import ModelClient
 from bot.responder import AnswerStyle
 from bot.service import Service, SlackAccess, running_service
 from bot.slack.http_events import PATH
+from bot.telemetry import configure_logging
 
 Json = dict[str, Any]
 Transport = Literal["socket_mode", "http"]
@@ -125,3 +128,17 @@ def transport(request: pytest.FixtureRequest) -> Transport:
     """Each way that Slack's events can come."""
     chosen: Transport = request.param
     return chosen
+
+
+@pytest.fixture
+def logs() -> Iterator[io.StringIO]:
+    """All that this process logs during the test, as `dolly serve` would at its most talkative level."""
+    loggers = [logging.getLogger(name) for name in (None, "bot", "slack_bolt", "slack_sdk")]
+    levels, root = [logger.level for logger in loggers], loggers[0]
+    handlers, root.handlers = root.handlers, []
+    stream = io.StringIO()
+    configure_logging("debug", stream)
+    yield stream
+    root.handlers = handlers
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
