@@ -164,10 +164,17 @@ async def _model(settings: Settings, addresses: Addresses) -> AsyncIterator[Mode
 
 @asynccontextmanager
 async def _service(settings: Settings, slack: SlackAccess, addresses: Addresses) -> AsyncIterator[Service]:
-    style = AnswerStyle(settings.system_prompt, settings.max_tokens, settings.concurrent_answers)
+    style = AnswerStyle(settings.system_prompt, settings.max_tokens)
     async with (
         _model(settings, addresses) as model,
-        running_service(slack, addresses.redis_url, model, style, memory_days=settings.memory_days) as service,
+        running_service(
+            slack,
+            addresses.redis_url,
+            model,
+            style,
+            concurrent_answers=settings.concurrent_answers,
+            memory_days=settings.memory_days,
+        ) as service,
     ):
         for sentence in (*service.store.unsafe, *service.store.unknown):
             errors.print(sentence, style="yellow", markup=False, soft_wrap=True)

@@ -1,8 +1,8 @@
-"""An answer: one claimed turn → window → stream → reply → commit."""
+"""An answer: one turn → window → stream → reply."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,28 +10,12 @@ import structlog
 
 from bot.context_window import after_earlier, fit
 from bot.conversation import Exchange, Message, Turn
-from bot.errors import (
-    DollyError,
-    EngineError,
-    LeaseLost,
-    QuestionTooLong,
-    SlackError,
-    SlackUnreachable,
-    StoreUnavailable,
-)
-from bot.store.mailbox import Claim, Mailbox
+from bot.errors import EngineError, QuestionTooLong, StoreUnavailable
 from bot.store.memory import Memory
 from bot.words import Words
 
 log = structlog.get_logger(__name__)
 
-ATTEMPTS = 3
-RETRY_SECONDS = 2.0
-IDLE_SECONDS = 0.25
-STORE_RETRY_SECONDS = 0.5
-COMMIT_RETRY_SECONDS = 0.1
-RENEW_SECONDS = 1.0
-FINISH_SECONDS = 1.0
 TEMPLATE_BYTES = 64
 
 
@@ -71,7 +55,7 @@ class Slack(Protocol):
 class Model(Protocol):
     """What writes the answers (bot.model_client.ModelClient)."""
 
-    def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncIterator[str]: ...
+    def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str, None]: ...
     async def count_tokens(self, messages: Sequence[Message]) -> int: ...
     async def count_content(self, text: str) -> int: ...
     async def prompt_budget(self, max_tokens: int) -> int: ...
@@ -83,140 +67,25 @@ class AnswerStyle:
 
     system_prompt: str
     max_tokens: int
-    concurrent_answers: int = 8
 
 
 class Responder:
-    """Answers what waits in the mailbox, several conversations at a time, each in its own order."""
+    """Answers turns."""
 
-    def __init__(
-        self, mailbox: Mailbox, memory: Memory, model: Model, slack: Slack, words: Words, style: AnswerStyle
-    ) -> None:
-        self._mailbox = mailbox
+    def __init__(self, memory: Memory, model: Model, slack: Slack, words: Words, style: AnswerStyle) -> None:
         self._memory = memory
         self._model = model
         self._slack = slack
         self._words = words
         self._style = style
-        self._places = asyncio.Semaphore(style.concurrent_answers)
-        self._answering: set[asyncio.Task[None]] = set()
 
-    async def run(self) -> None:
-        """Answer until cancelled. Answers that are nearly done are finished then, the others handed back."""
-        try:
-            while True:
-                await self._places.acquire()
-                claim = await self._next_claim()
-                task = asyncio.create_task(self._handle(claim))
-                self._answering.add(task)
-                task.add_done_callback(self._answered)
-        finally:
-            if self._answering:
-                await asyncio.wait(self._answering, timeout=FINISH_SECONDS)
-            for task in self._answering:
-                task.cancel()
-            await asyncio.gather(*self._answering, return_exceptions=True)
+    async def respond(self, turn: Turn, stop: asyncio.Event) -> Exchange | None:
+        """Bring the answer to its reader; the exchange to remember, or None when there is none.
 
-    def _answered(self, task: asyncio.Task[None]) -> None:
-        self._answering.discard(task)
-        self._places.release()
-
-    async def _next_claim(self) -> Claim:
-        while True:
-            try:
-                if claim := await self._mailbox.claim():
-                    return claim
-                await self._mailbox.wait(IDLE_SECONDS)
-            except StoreUnavailable as error:
-                log.warning("store_unavailable", reason=str(error))
-                await asyncio.sleep(STORE_RETRY_SECONDS)
-
-    async def _handle(self, claim: Claim) -> None:
-        """Answer one turn; whatever happens, the turn ends committed, handed back, or in another worker's hands."""
-        job = log.bind(job=claim.job_id, attempt=claim.attempt)
-        try:
-            await self._answer(claim)
-            job.info("answered")
-        except LeaseLost:
-            job.warning("lease_lost")
-        except StoreUnavailable as error:
-            # The lease ends by itself, and the turn is claimed again.
-            job.warning("store_unavailable", reason=str(error))
-        except SlackUnreachable as error:
-            job.warning("slack_unreachable", reason=str(error))
-            with contextlib.suppress(DollyError):
-                await self._retry_or_apologise(claim)
-        except asyncio.CancelledError:
-            with contextlib.suppress(DollyError):
-                await self._mailbox.fail(claim, delay_seconds=0)
-            raise
-        except Exception as error:
-            job.exception("answer_failed", error=type(error).__name__)
-            with contextlib.suppress(DollyError):
-                await self._retry_or_apologise(claim)
-
-    async def _retry_or_apologise(self, claim: Claim) -> None:
-        if claim.attempt < ATTEMPTS:
-            await self._mailbox.fail(claim, delay_seconds=RETRY_SECONDS * claim.attempt)
-            return
-        try:
-            await self._slack.reply(claim.turn).finish(self._words.say("apology"))
-        except Exception as error:  # whatever it is, this turn has had its chances
-            log.error("apology_failed", job=claim.job_id, error=type(error).__name__)
-        await self._mailbox.commit(claim, None)
-
-    async def _answer(self, claim: Claim) -> None:
-        """Write the answer and commit it, once, even where the store is away for a while in between."""
-        turn = claim.turn
-        stop = asyncio.Event()
-        async with self._lease_kept(claim, stop):
-            try:
-                exchange = await self._write(turn, self._slack.reply(turn), stop)
-            except SlackError as error:
-                log.error("answer_refused_by_slack", method=error.method, reason=error.reason)
-                exchange = None
-            while True:
-                try:
-                    return await self._mailbox.commit(claim, exchange)
-                except StoreUnavailable:
-                    await asyncio.sleep(COMMIT_RETRY_SECONDS)
-
-    @contextlib.asynccontextmanager
-    async def _lease_kept(self, claim: Claim, stop: asyncio.Event) -> AsyncIterator[None]:
-        """Renew the lease while the body runs; set `stop` when the user asks for it.
-
-        Raises LeaseLost out of the body as soon as another worker has the turn.
+        `stop` may be set at any time: the answer then ends as it stands. Engines in trouble are told to the
+        reader. Raises StoreUnavailable, SlackError or SlackUnreachable.
         """
-        body = asyncio.current_task()
-        assert body is not None
-        lost: LeaseLost | None = None
-
-        async def keep() -> None:
-            nonlocal lost
-            try:
-                while True:
-                    await asyncio.sleep(min(RENEW_SECONDS, self._mailbox.lease_seconds / 3))
-                    with contextlib.suppress(StoreUnavailable):
-                        if await self._mailbox.renew(claim):
-                            stop.set()
-            except LeaseLost as error:
-                lost = error
-                body.cancel()
-
-        keeping = asyncio.create_task(keep())
-        try:
-            yield
-        except asyncio.CancelledError:
-            if lost is None:
-                raise
-            body.uncancel()
-            raise lost from None
-        finally:
-            keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
-
-    async def _write(self, turn: Turn, reply: Reply, stop: asyncio.Event) -> Exchange | None:
-        """Bring the answer to its reader; the exchange to remember, or None when there is none."""
+        reply = self._slack.reply(turn)
         if not turn.text:
             await reply.finish(self._words.say("empty_question"))
             return None
@@ -238,6 +107,10 @@ class Responder:
         if not answer.content or turn.response_url:
             return None
         return Exchange((question, answer), await self._cost(question, answer))
+
+    async def apologise(self, turn: Turn) -> None:
+        """Say that there will be no answer."""
+        await self._slack.reply(turn).finish(self._words.say("apology"))
 
     async def _prompt_while_thinking(self, turn: Turn, reply: Reply) -> list[Message]:
         showing = asyncio.create_task(reply.thinking())
@@ -272,9 +145,10 @@ class Responder:
         """Pass the model's text to `reply` and to `written`. Raises Stopped as soon as the user wants no more."""
 
         async def pass_on() -> None:
-            async for delta in self._model.stream(prompt, max_tokens=self._style.max_tokens):
-                written.append(delta)
-                await reply.write(delta)
+            async with contextlib.aclosing(self._model.stream(prompt, max_tokens=self._style.max_tokens)) as deltas:
+                async for delta in deltas:
+                    written.append(delta)
+                    await reply.write(delta)
 
         passing = asyncio.create_task(pass_on())
         stopping = asyncio.create_task(stop.wait())

@@ -21,6 +21,7 @@ from bot.store.connection import StoreReport, connect, inspect
 from bot.store.mailbox import Mailbox
 from bot.store.memory import Memory
 from bot.words import Words
+from bot.workers import Workers
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +54,13 @@ class Service:
 
 @asynccontextmanager
 async def running_service(
-    slack: SlackAccess, redis_url: str, model: ModelClient, style: AnswerStyle, *, memory_days: float = 30
+    slack: SlackAccess,
+    redis_url: str,
+    model: ModelClient,
+    style: AnswerStyle,
+    *,
+    concurrent_answers: int = 8,
+    memory_days: float = 30,
 ) -> AsyncIterator[Service]:
     """Answer in Slack as long as the body runs.
 
@@ -76,7 +83,8 @@ async def running_service(
 
         mailbox = Mailbox(redis, memory_seconds=memory_days * SECONDS_A_DAY)
         threads = Threads(client, identity, words)
-        answering = asyncio.create_task(Responder(mailbox, Memory(redis), model, threads, words, style).run())
+        responder = Responder(Memory(redis), model, threads, words, style)
+        answering = asyncio.create_task(Workers(mailbox, responder, concurrent_answers=concurrent_answers).run())
         stack.push_async_callback(_end, answering)
 
         questions = Questions(mailbox, identity)

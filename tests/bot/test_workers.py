@@ -1,4 +1,4 @@
-"""The responder between a real mailbox and a scripted engine; Slack's side is a notebook."""
+"""Workers and responder between a real mailbox and a scripted engine; Slack's side is a notebook."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -15,6 +15,7 @@ from bot.responder import AnswerStyle, Responder, Stopped
 from bot.store.mailbox import Mailbox
 from bot.store.memory import Memory
 from bot.words import Words
+from bot.workers import Workers
 from tests.scripted_engine import Script, ScriptedEngine
 
 WORDS = Words()
@@ -104,8 +105,8 @@ async def desk(
     async with ScriptedEngine(script, window_tokens=window_tokens) as engine:
         model = ModelClient(engine.url, **limits)  # type: ignore[arg-type]
         mailbox, memory, slack = Mailbox(redis, lease_seconds=lease_seconds), Memory(redis), Notebook()
-        style = AnswerStyle("You are Dolly.", max_tokens=100, concurrent_answers=4)
-        running = asyncio.create_task(Responder(mailbox, memory, model, slack, WORDS, style).run())
+        responder = Responder(memory, model, slack, WORDS, AnswerStyle("You are Dolly.", max_tokens=100))
+        running = asyncio.create_task(Workers(mailbox, responder, concurrent_answers=4).run())
         try:
             yield Desk(mailbox, memory, slack, engine)
         finally:
@@ -272,7 +273,7 @@ async def test_an_answer_that_slack_refuses_ends_the_turn(redis: Redis) -> None:
 async def test_a_mistake_in_dolly_is_tried_again_and_then_apologised_for(
     redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.responder.RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("bot.workers.RETRY_SECONDS", 0.01)
     async with desk(redis) as at:
 
         async def mistake() -> None:
