@@ -8,7 +8,7 @@ import pytest
 from slack_bolt.async_app import AsyncApp
 
 from bot.local.workspace.clock import ManualClock
-from bot.local.workspace.envelopes import DisconnectReason
+from bot.local.workspace.delivery.envelopes import DisconnectReason
 from bot.local.workspace.records import BOT_USER_ID, Json
 from bot.local.workspace.workspace import Workspace
 from tests.bot.local.workspace.bare_app import ASHA, GENERAL, eventually, running, turn

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from slack_sdk.errors import SlackApiError
 
-from bot.local.workspace.changes import Change
 from bot.local.workspace.clock import ManualClock
 from bot.local.workspace.records import BOT_USER_ID, Json
+from bot.local.workspace.timeline.changes import Change
 from bot.local.workspace.workspace import Workspace
 from tests.bot.local.workspace.bare_app import ASHA, GENERAL, RANDOM, eventually, running, turn
 from tests.contracts.bolt import bolt_app, by_http, by_socket_mode, take_the_rest

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from slack_sdk.errors import SlackApiError
 
-from bot.local.workspace.changes import Change
 from bot.local.workspace.clock import ManualClock
 from bot.local.workspace.records import Json
+from bot.local.workspace.timeline.changes import Change
 from tests.bot.local.workspace.bare_app import ASHA, GENERAL
 from tests.contracts.web_api_calls import HOME, MODAL, Scene, scene
 

@@ -8,22 +8,22 @@ from pathlib import Path
 from aiohttp import web
 
 from bot.errors import LocalPartError
-from bot.local.workspace.changes import Changes
 from bot.local.workspace.clock import Clock, SystemClock
-from bot.local.workspace.database import Database
-from bot.local.workspace.delivery import Delivery
-from bot.local.workspace.events import Events
-from bot.local.workspace.http_delivery import HttpDelivery
-from bot.local.workspace.interactions import Interactions
-from bot.local.workspace.page import Page
-from bot.local.workspace.people import People
-from bot.local.workspace.rate_limits import RateLimits
+from bot.local.workspace.delivery.delivery import Delivery
+from bot.local.workspace.delivery.events import Events
+from bot.local.workspace.delivery.http_delivery import HttpDelivery
+from bot.local.workspace.delivery.interactions import Interactions
+from bot.local.workspace.delivery.response_urls import ResponseUrls
+from bot.local.workspace.delivery.socket_mode import SocketMode
+from bot.local.workspace.delivery.triggers import Triggers
+from bot.local.workspace.page.page import Page
+from bot.local.workspace.people.people import People
 from bot.local.workspace.records import AppIdentity
-from bot.local.workspace.response_urls import ResponseUrls
-from bot.local.workspace.socket_mode import SocketMode
-from bot.local.workspace.timeline import Timeline
-from bot.local.workspace.triggers import Triggers
+from bot.local.workspace.timeline.changes import Changes
+from bot.local.workspace.timeline.database import Database
+from bot.local.workspace.timeline.timeline import Timeline
 from bot.local.workspace.web_api import WebApi
+from bot.local.workspace.web_api.rate_limits import RateLimits
 
 HOST = "127.0.0.1"
 HOST_NAMES = {HOST, "localhost"}

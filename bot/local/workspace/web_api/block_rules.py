@@ -9,9 +9,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from bot.local.workspace.blocks import elements_of
 from bot.local.workspace.records import Json
 from bot.local.workspace.refusals import Refused
+from bot.local.workspace.timeline.blocks import elements_of
 
 MESSAGE_BLOCKS_LIMIT, VIEW_BLOCKS_LIMIT = 50, 100
 MESSAGE_TEXT_LIMIT = 13_200

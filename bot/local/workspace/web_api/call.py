@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 from bot.local.workspace.clock import Clock
 from bot.local.workspace.records import AppIdentity, Channel, Json, User
 from bot.local.workspace.refusals import Refused
-from bot.local.workspace.timeline import Timeline
+from bot.local.workspace.timeline.timeline import Timeline
 from bot.local.workspace.web_api.arguments import Arguments
 
 T = TypeVar("T")

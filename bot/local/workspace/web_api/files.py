@@ -1,8 +1,8 @@
 """files.*: announce an upload, complete and share it, look one up. The upload itself is in server.py."""
 
-from bot.local.workspace.files import FILE_SIZE_LIMIT_BYTES
 from bot.local.workspace.records import Channel, Json
 from bot.local.workspace.refusals import Refused
+from bot.local.workspace.timeline.files import FILE_SIZE_LIMIT_BYTES
 from bot.local.workspace.web_api.block_rules import check_message_blocks
 from bot.local.workspace.web_api.call import Call, Handler
 

@@ -9,10 +9,9 @@ from collections.abc import Callable
 from aiohttp import web
 
 from bot.local.workspace.clock import Clock
-from bot.local.workspace.rate_limits import RateLimits
 from bot.local.workspace.records import AppIdentity, Json
 from bot.local.workspace.refusals import Refused
-from bot.local.workspace.timeline import Timeline
+from bot.local.workspace.timeline.timeline import Timeline
 from bot.local.workspace.web_api import (
     agents,
     app,
@@ -26,6 +25,7 @@ from bot.local.workspace.web_api import (
 )
 from bot.local.workspace.web_api.arguments import Arguments, read_arguments
 from bot.local.workspace.web_api.call import Call, Handler, TriggerRedeemer
+from bot.local.workspace.web_api.rate_limits import RateLimits
 
 METHODS: dict[str, Handler] = {
     **agents.METHODS,

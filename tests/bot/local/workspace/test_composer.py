@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.local.workspace.composer import wire_text
+from bot.local.workspace.people.composer import wire_text
 from bot.local.workspace.records import BOT_USER_ID, TEAM, opening_channels
 
 CHANNELS = opening_channels()

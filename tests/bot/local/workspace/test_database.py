@@ -9,19 +9,19 @@ from pathlib import Path
 import pytest
 
 from bot.errors import LocalPartError
-from bot.local.workspace.changes import Changes
 from bot.local.workspace.clock import ManualClock
-from bot.local.workspace.database import SCHEMA_VERSION, Database
-from bot.local.workspace.timeline import Timeline
+from bot.local.workspace.timeline.changes import Changes
+from bot.local.workspace.timeline.database import SCHEMA_VERSION, Database
+from bot.local.workspace.timeline.timeline import Timeline
 from tests.bot.local.workspace.bare_app import ASHA, GENERAL
 
 POST_AND_HANG = """
 import sys, time
 from pathlib import Path
-from bot.local.workspace.changes import Changes
+from bot.local.workspace.timeline.changes import Changes
 from bot.local.workspace.clock import SystemClock
-from bot.local.workspace.database import Database
-from bot.local.workspace.timeline import Timeline
+from bot.local.workspace.timeline.database import Database
+from bot.local.workspace.timeline.timeline import Timeline
 database = Database(Path(sys.argv[1]))
 timeline = Timeline(database, Changes(), SystemClock(), database.identity())
 root = timeline.post("C0GENERAL01", "U0ASHA00001", "Kept?")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bot.local.workspace.elements import REQUIRED, action_of, faults, find_element, state_of
+from bot.local.workspace.people.elements import REQUIRED, action_of, faults, find_element, state_of
 from bot.local.workspace.records import Json
 from bot.local.workspace.refusals import PeopleError
 

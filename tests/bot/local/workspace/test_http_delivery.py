@@ -11,9 +11,9 @@ from urllib.parse import parse_qs
 import pytest
 from aiohttp import web
 
-from bot.local.workspace.changes import Change
 from bot.local.workspace.clock import ManualClock
 from bot.local.workspace.records import Json
+from bot.local.workspace.timeline.changes import Change
 from bot.local.workspace.workspace import Workspace
 from tests.bot.local.workspace.bare_app import ASHA, GENERAL, eventually, running, turn
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
 
-from bot.local.workspace import page as page_module
+from bot.local.workspace.page import page as page_module
 from bot.local.workspace.workspace import Workspace
 
 ASHA, BEN, GENERAL, RANDOM = "U0ASHA00001", "U0BEN000001", "C0GENERAL01", "C0RANDOM001"

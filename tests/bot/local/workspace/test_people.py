@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from bot.local.workspace.changes import Change
 from bot.local.workspace.clock import ManualClock
-from bot.local.workspace.people import PeopleError
+from bot.local.workspace.people.people import PeopleError
 from bot.local.workspace.records import BOT_USER_ID, Json
+from bot.local.workspace.timeline.changes import Change
 from bot.local.workspace.workspace import Workspace
 from tests.bot.local.workspace.bare_app import (
     ASHA,

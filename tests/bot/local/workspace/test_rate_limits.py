@@ -3,7 +3,7 @@
 import pytest
 
 from bot.local.workspace.clock import ManualClock
-from bot.local.workspace.rate_limits import RATES, RateLimits
+from bot.local.workspace.web_api.rate_limits import RATES, RateLimits
 from bot.local.workspace.web_api.server import METHODS
 
 

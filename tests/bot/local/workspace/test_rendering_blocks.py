@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from bot.local.workspace.page.rendering import blocks, messages, views
+from bot.local.workspace.page.rendering.messages import Told
+from bot.local.workspace.page.rendering.names import Names
 from bot.local.workspace.records import TEAM
-from bot.local.workspace.rendering import blocks, messages, views
-from bot.local.workspace.rendering.messages import Told
-from bot.local.workspace.rendering.names import Names
 
 NAMES = Names({"U1": "Asha", "U2": "Ben"}, {"C1": "general"}, viewer_id="U1")
 EVIL = '"><script>alert(1)</script>'

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.local.workspace.rendering import markdown, mrkdwn
-from bot.local.workspace.rendering.names import Names
+from bot.local.workspace.page.rendering import markdown, mrkdwn
+from bot.local.workspace.page.rendering.names import Names
 
 NAMES = Names({"U1": "Asha", "U2": "<Ben>"}, {"C1": "general"}, viewer_id="U1")
 VOID = {"br", "hr", "img", "input"}

@@ -3,7 +3,7 @@
 import pytest
 
 from bot.local.workspace.records import Json
-from bot.local.workspace.rich_text import rich_text_block
+from bot.local.workspace.timeline.rich_text import rich_text_block
 
 
 def text(words: str, **style: bool) -> Json:

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from bot.local.workspace.clock import ManualClock
-from bot.local.workspace.envelopes import DisconnectReason
+from bot.local.workspace.delivery.envelopes import DisconnectReason
 from bot.local.workspace.workspace import Workspace
 from tests.bot.local.workspace.bare_app import ASHA, GENERAL, BareApp, bare_app, eventually, running, turn
 

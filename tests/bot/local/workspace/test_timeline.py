@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from bot.local.workspace.changes import Change, Changes
 from bot.local.workspace.clock import ManualClock
-from bot.local.workspace.database import Database
 from bot.local.workspace.records import BOT_USER_ID, Json
 from bot.local.workspace.refusals import Refused
-from bot.local.workspace.timeline import Timeline
+from bot.local.workspace.timeline.changes import Change, Changes
+from bot.local.workspace.timeline.database import Database
+from bot.local.workspace.timeline.timeline import Timeline
 from tests.bot.local.workspace.bare_app import ASHA, BEN, GENERAL, RANDOM
 
 

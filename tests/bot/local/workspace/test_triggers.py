@@ -3,7 +3,7 @@
 import pytest
 
 from bot.local.workspace.clock import ManualClock
-from bot.local.workspace.triggers import TriggerError, Triggers
+from bot.local.workspace.delivery.triggers import TriggerError, Triggers
 
 
 async def test_a_trigger_id_is_good_for_three_seconds_and_once() -> None:

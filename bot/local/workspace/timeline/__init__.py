@@ -1,0 +1,1 @@
+"""What is said and shown in the workspace, kept in one SQLite file."""

@@ -1,0 +1,89 @@
+"""Files that the app shares: announced, uploaded, completed. Their content is in the workspace's own file."""
+
+import mimetypes
+import secrets
+from pathlib import PurePath
+
+from bot.local.workspace.clock import Clock
+from bot.local.workspace.records import AppIdentity, Json
+from bot.local.workspace.refusals import Refused
+from bot.local.workspace.timeline.channels import new_id
+from bot.local.workspace.timeline.database import Database
+
+FILE_SIZE_LIMIT_BYTES = 50 * 1024 * 1024
+
+
+class Files:
+    """Raises Refused with Slack's error names."""
+
+    def __init__(self, database: Database, clock: Clock, identity: AppIdentity) -> None:
+        self._database = database
+        self._clock = clock
+        self._identity = identity
+        self._tickets: dict[str, str] = {}
+
+    def announce(self, name: str, size_bytes: int, origin: str) -> tuple[Json, str]:
+        """A file that is to come, and the ticket with which it can be uploaded once. `origin` is our own URL."""
+        file_id = new_id("F")
+        now = int(self._clock.now())
+        suffix = PurePath(name).suffix.removeprefix(".").lower()
+        address = f"{origin}/files-pri/{file_id}"
+        record: Json = {
+            "id": file_id,
+            "created": now,
+            "timestamp": now,
+            "name": name,
+            "title": name,
+            "mimetype": mimetypes.guess_type(name)[0] or "application/octet-stream",
+            "filetype": suffix or "binary",
+            "pretty_type": suffix.upper() or "Binary",
+            "user": self._identity.bot_user_id,
+            "user_team": self._identity.team_id,
+            "editable": False,
+            "size": size_bytes,
+            "mode": "hosted",
+            "is_external": False,
+            "external_type": "",
+            "is_public": False,
+            "public_url_shared": False,
+            "display_as_bot": False,
+            "username": "",
+            "url_private": address,
+            "url_private_download": f"{address}/download",
+            "permalink": address,
+            "channels": [],
+            "groups": [],
+            "ims": [],
+        }
+        ticket = secrets.token_urlsafe(24)
+        self._tickets[ticket] = file_id
+        self._database.save_file(file_id, record)
+        return record, ticket
+
+    def store(self, ticket: str, content: bytes) -> None:
+        """Take the upload that a ticket stands for."""
+        file_id = self._tickets.pop(ticket, None)
+        record = None if file_id is None else self._database.file(file_id)
+        if file_id is None or record is None:
+            raise Refused("file_not_found")
+        self._database.save_file(file_id, record | {"size": len(content)}, content)
+
+    def complete(self, file_id: str, title: str | None, channel_id: str | None, place: str) -> Json:
+        """Say that an upload is done, and that it is shared in a channel.
+
+        `place` is the list in which the file names its channel: channels, groups or ims.
+        """
+        record = self.file(file_id)
+        if record is None or self.content(file_id) is None:
+            raise Refused("file_not_found")
+        record |= {"title": title or record["name"]}
+        if channel_id is not None:
+            record[place] = [*record[place], channel_id]
+        self._database.save_file(file_id, record)
+        return record
+
+    def file(self, file_id: str) -> Json | None:
+        return self._database.file(file_id)
+
+    def content(self, file_id: str) -> bytes | None:
+        return self._database.file_content(file_id)
