@@ -218,3 +218,8 @@ def test_slacks_escapes_are_undone_in_code_too(text: str) -> None:
     html = markdown.to_html(text, NAMES)
     assert "a &lt; b &amp;&amp; c" in html
     assert "&amp;lt;" not in html
+
+
+@pytest.mark.parametrize("text", ["[]()", "[label]()", "![]()"])
+def test_a_link_to_nowhere_is_none(text: str) -> None:
+    assert "href" not in markdown.to_html(text, NAMES)

@@ -34,8 +34,9 @@ def is_safe_url(url: str) -> bool:
 
 
 def link(url: str, label_html: str) -> str:
-    """A link that opens apart and tells the other side nothing about this page."""
-    return f'<a href="{escape(url)}" target="_blank" rel="noopener noreferrer">{label_html}</a>'
+    """A link that opens apart and tells the other side nothing about this page; without `url`, only its label."""
+    href = f' href="{escape(url)}"' if url else ""  # an empty href would lead to this page
+    return f'<a{href} target="_blank" rel="noopener noreferrer">{label_html}</a>'
 
 
 def to_html(reference: str, names: Names) -> str:
