@@ -17,10 +17,8 @@ from bot.errors import SettingsError
 
 ENV_FILE = Path(".env")
 
-DEFAULT_SYSTEM_PROMPT = (
-    "You are Dolly, a helpful assistant in a team's chat. Answer the newest message, correctly and briefly, "
-    "in the language it is written in. Use Markdown. Say so when you do not know."
-)
+DEFAULT_SYSTEM_PROMPT = "You are Dolly, a helpful AI assistant in a team's chat."
+"""Short, because a small model takes each further sentence for a topic."""
 
 
 def _starts_with(prefix: str, where: str) -> AfterValidator:
@@ -77,7 +75,7 @@ class Settings(BaseSettings):
     system_prompt: Annotated[str, Field(min_length=1)] = DEFAULT_SYSTEM_PROMPT
     max_tokens: Annotated[int, Field(ge=1, le=100_000)] = 512
     """The longest answer, in tokens."""
-    temperature: Annotated[float, Field(ge=0, le=2)] = 0.7
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.3
     stop_sequences: Annotated[list[str], Field(max_length=4)] = []
     """Texts that end an answer, as a JSON list."""
     first_token_seconds: Annotated[float, Field(gt=0)] = 120
