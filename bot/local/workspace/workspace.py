@@ -146,7 +146,7 @@ def _listen(port: int) -> socket.socket:
         listener.close()
         raise LocalPartError(
             f"The workspace cannot use port {port} on {HOST}: {error.strerror}. "
-            "Stop what uses it, or choose another port."
+            "Stop what uses it, or choose another port with DOLLY_PORT."
         ) from error
     return listener
 
