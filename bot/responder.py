@@ -41,6 +41,9 @@ class Reply(Protocol):
     async def stop(self, sentence: str) -> None:
         """End as it stands, with `sentence` where that can still be added; nothing more is brought out."""
 
+    async def abandon(self) -> None:
+        """Write no more: somebody else will answer, or nobody."""
+
 
 class Slack(Protocol):
     """Where questions come from and answers go."""
@@ -86,6 +89,13 @@ class Responder:
         reader. Raises StoreUnavailable, SlackError or SlackUnreachable.
         """
         reply = self._slack.reply(turn)
+        try:
+            return await self._respond(turn, reply, stop)
+        except BaseException:
+            await reply.abandon()
+            raise
+
+    async def _respond(self, turn: Turn, reply: Reply, stop: asyncio.Event) -> Exchange | None:
         if not turn.text:
             await reply.finish(self._words.say("empty_question"))
             return None

@@ -60,13 +60,14 @@ class ReplyStream:
             self._sender = asyncio.create_task(self._send_in_turn())
 
     async def finish(self, sentence: str | None = None) -> None:
-        """Bring out what is unsent, then `sentence`. Raises Stopped as `write` does, SlackError when refused."""
+        """Bring out what is unsent, then `sentence`. Raises Stopped as `write` does."""
         await self._end_sender()
         while self._unsent.strip() and not self._streaming_refused:
             await self._send()
-        if self._stream_ts is not None and await self._end_stream(sentence):
+        rest = self._unsent.strip()
+        if self._stream_ts is not None and await self._end_stream(None if rest else sentence) and not rest:
             return
-        for piece in pieces(self._unsent.strip()):
+        for piece in pieces(rest):
             await self._post(escape(piece))
         if sentence:
             await self._post(sentence)
@@ -80,6 +81,12 @@ class ReplyStream:
             return
         with contextlib.suppress(Stopped):
             await self._end_stream(sentence)
+
+    async def abandon(self) -> None:
+        """Write no more, and leave what stands there as it is."""
+        if self._sender is not None:
+            self._sender.cancel()
+            await asyncio.gather(self._sender, return_exceptions=True)
 
     async def _send_in_turn(self) -> None:
         """Send what is unsent, the first piece at once and the others when it is their turn."""

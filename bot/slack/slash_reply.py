@@ -27,6 +27,9 @@ class SlashReply:
         """Add a piece of the model's text."""
         self._text += delta
 
+    async def abandon(self) -> None:
+        """Post nothing."""
+
     async def stop(self, sentence: str) -> None:
         """Post what there is, then `sentence`."""
         await self.finish(sentence)

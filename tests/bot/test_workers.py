@@ -31,6 +31,7 @@ class Note:
     text: str = ""
     sentence: str | None = None
     finished: bool = False
+    abandoned: bool = False
     stop_after: int | None = None
     refusal: Exception | None = None
 
@@ -49,6 +50,9 @@ class Note:
 
     async def stop(self, sentence: str) -> None:
         await self.finish(sentence)
+
+    async def abandon(self) -> None:
+        self.abandoned = True
 
 
 @dataclass
@@ -293,6 +297,7 @@ async def test_a_worker_that_lost_its_lease_writes_no_more(redis: Redis) -> None
         await redis.hincrby("dolly:{dolly}:claim:" + str(THREAD), "fence", 1)  # somebody else has claimed it
         await at.until(lambda: at.engine.requests[0].ended.is_set())
         assert not at.slack.notes[0].finished
+        assert at.slack.notes[0].abandoned
         assert not at.engine.requests[0].finished
 
 
