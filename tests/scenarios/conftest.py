@@ -18,6 +18,7 @@ from bot.responder import AnswerStyle
 from bot.service import Service, SlackAccess, running_service
 from bot.slack.http_events import PATH
 from bot.telemetry import configure_logging
+from tests.scenarios.faults import Faults
 
 Json = dict[str, Any]
 Transport = Literal["socket_mode", "http"]
@@ -142,3 +143,13 @@ def logs() -> Iterator[io.StringIO]:
     root.handlers = handlers
     for logger, level in zip(loggers, levels, strict=True):
         logger.setLevel(level)
+
+
+@pytest.fixture
+def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
+    """What goes wrong in the workspaces that start in the test; Dolly waits for them no longer than it must."""
+    monkeypatch.setattr("bot.slack.client.FIRST_RETRY_SECONDS", 0.02)
+    monkeypatch.setattr("bot.slack.client.LONGEST_RETRY_SECONDS", 0.1)
+    monkeypatch.setattr("bot.workers.RETRY_SECONDS", 0.02)
+    monkeypatch.setattr("random.random", lambda: 0.0)  # the jitter of slack_sdk's waits
+    return Faults(monkeypatch)

@@ -5,8 +5,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.local.workspace import Workspace
 from bot.words import Words
+from tests.engine_dialects import Messages
 from tests.scenarios.conftest import SYSTEM_PROMPT, Transport, running_team, until
-from tests.scripted_engine import Messages, Script, ScriptedEngine
+from tests.scripted_engine import Script, ScriptedEngine
 
 WORDS = Words()
 

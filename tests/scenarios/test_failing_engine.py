@@ -1,0 +1,82 @@
+"""The engine fails: one plain sentence in the thread, what was written stays, and the next question is answered."""
+
+from typing import Any
+
+import pytest
+
+from bot.words import Words
+from tests.scenarios.conftest import Transport, running_team, until
+from tests.scripted_engine import Script, ScriptedEngine
+
+WORDS = Words()
+WELL = Script(text="I am well.")
+
+
+@pytest.mark.parametrize(
+    ("script", "limits", "written", "key"),
+    [
+        (Script(overloaded=True), {}, "", "engine_overloaded"),
+        (Script(refusal=(503, "loading")), {}, "", "engine_overloaded"),
+        (Script(refusal=(500, "<html>PLANTED PHRASE</html>")), {}, "", "engine_broke"),
+        (Script(first_token_seconds=20), {"first_token_seconds": 0.3}, "", "engine_slow"),
+        (
+            Script(text="Once upon a time", end="hang", after=2),
+            {"between_tokens_seconds": 0.3},
+            "Once upon",
+            "engine_slow",
+        ),
+        (Script(text="Once upon a time", end="error", after=2), {}, "Once upon", "engine_broke"),
+        (Script(text="Once upon a time", end="cut", after=2), {}, "Once upon", "engine_broke"),
+        (Script(text="Once upon a <b>time</b>", end="cut", after=7), {}, "Once upon a &lt;b>time", "engine_broke"),
+    ],
+)
+async def test_one_plain_sentence_and_what_was_written_stays(
+    store_url: str, script: Script, limits: dict[str, Any], written: str, key: str
+) -> None:
+    async with ScriptedEngine(WELL) as engine, running_team(store_url, engine.url, **limits) as team:
+        engine.then(script)
+        root = await team.say("asha", "@dolly tell me a story")
+        expected = "\n\n".join(part for part in (written, WORDS.say(key)) if part)
+        assert await team.answered(root) == [expected]
+        await team.say("asha", "@dolly are you well?", thread=root)
+        assert (await team.answered(root, 2))[1] == "I am well."
+
+
+async def test_an_engine_that_is_down_and_comes_back(store_url: str, transport: Transport) -> None:
+    async with ScriptedEngine(WELL) as engine, running_team(store_url, engine.url, transport) as team:
+        port = engine.port
+        await engine.stop()
+        root = await team.say("asha", "@dolly are you well?")
+        assert await team.answered(root) == [WORDS.say("engine_unreachable")]
+        asha, general = team.person("asha"), team.channel("general")
+        await team.workspace.people.command(asha, general, "/dolly", "are you well?")
+        sentence = WORDS.say("engine_unreachable")
+        await until(lambda: sentence in [m["text"] for m in team.workspace.timeline.ephemerals(general, asha)])
+        await engine.start(port)
+        await team.say("asha", "@dolly and now?", thread=root)
+        assert (await team.answered(root, 2))[1] == "I am well."
+
+
+async def test_an_engine_that_is_not_there_yet_is_no_reason_not_to_start(store_url: str) -> None:
+    engine = ScriptedEngine(WELL)
+    await engine.start()
+    port = engine.port
+    await engine.stop()
+    async with running_team(store_url, engine.url) as team:
+        await engine.start(port)
+        root = await team.say("asha", "@dolly are you well?")
+        assert await team.answered(root) == ["I am well."]
+        await engine.stop()
+
+
+async def test_stop_and_a_dying_engine_at_once_end_the_answer(store_url: str) -> None:
+    async with ScriptedEngine(WELL) as engine, running_team(store_url, engine.url) as team:
+        engine.then(Script(text="Once upon a time", end="cut", after=3, tokens_per_second=20))
+        root = await team.say("asha", "@dolly tell me a story")
+        await until(lambda: bool(team.answers(root)))
+        (ts,) = (message["ts"] for message in team.thread(root) if message["user"] == team.bot_id)
+        team.workspace.timeline.stop_by_user(team.channel("general"), ts)  # its event has not arrived yet
+        await until(lambda: engine.requests[0].ended.is_set())
+        await team.say("asha", "@dolly are you well?", thread=root)
+        assert await team.answered(root, 2) == ["Once", "I am well."]
+        assert len(engine.requests) == 2
