@@ -3,12 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from slack_sdk.errors import SlackApiError
-from slack_sdk.web.async_client import AsyncWebClient
-
 from bot.errors import EngineError, SlackError, StoreUnavailable
 from bot.model_client import ModelClient
-from bot.slack.client import UNREACHABLE, authenticate, error_name, web_client
+from bot.slack.client import authenticate, check_app_token, web_client
 from bot.store.connection import connect, inspect
 
 Verdict = Literal["good", "unsafe", "wrong"]
@@ -58,19 +55,14 @@ async def check_slack(bot_token: str, app_token: str | None, api_url: str) -> li
         findings.append(Finding("Slack scopes", "wrong", sentence))
     if app_token is None:
         findings.append(Finding("Slack events", "good", "They come by signed HTTP; no app token is set."))
-    else:
-        findings.append(await _check_socket(client, app_token, api_url))
-    return findings
-
-
-async def _check_socket(client: AsyncWebClient, app_token: str, api_url: str) -> Finding:
+        return findings
     try:
-        await client.apps_connections_open(app_token=app_token)
-    except SlackApiError as error:
-        return Finding("Slack events", "wrong", f"SLACK_APP_TOKEN: {_remedy(error_name(error), api_url)}")
-    except UNREACHABLE as error:
-        return Finding("Slack events", "wrong", _remedy(type(error).__name__, api_url))
-    return Finding("Slack events", "good", "Socket Mode connections can be opened.")
+        await check_app_token(client, app_token)
+    except SlackError as error:
+        findings.append(Finding("Slack events", "wrong", f"SLACK_APP_TOKEN: {_remedy(error.reason, api_url)}"))
+    else:
+        findings.append(Finding("Slack events", "good", "Socket Mode connections can be opened."))
+    return findings
 
 
 def _remedy(reason: str, api_url: str) -> str:

@@ -81,6 +81,16 @@ async def authenticate(client: AsyncWebClient, *, patient: bool = True) -> Ident
         wait_seconds = min(wait_seconds * 2, LONGEST_RETRY_SECONDS)
 
 
+async def check_app_token(client: AsyncWebClient, app_token: str) -> None:
+    """Raise SlackError unless a Socket Mode connection can be opened with `app_token`."""
+    try:
+        await client.apps_connections_open(app_token=app_token)
+    except SlackApiError as error:
+        raise SlackError("apps.connections.open", error_name(error)) from None
+    except UNREACHABLE as error:
+        raise SlackError("apps.connections.open", type(error).__name__) from None
+
+
 def _identity(answer: Any, headers: Any) -> Identity:
     scopes = next((value for name, value in headers.items() if name.lower() == "x-oauth-scopes"), "")
     return Identity(

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -104,10 +105,10 @@ class Desk:
 
 @asynccontextmanager
 async def desk(
-    redis: Redis, script: Script | None = None, *, lease_seconds: float = 5, window_tokens: int = 2048, **limits: float
+    redis: Redis, script: Script | None = None, *, lease_seconds: float = 5, window_tokens: int = 2048, **limits: Any
 ) -> AsyncIterator[Desk]:
     async with ScriptedEngine(script, window_tokens=window_tokens) as engine:
-        model = ModelClient(engine.url, **limits)  # type: ignore[arg-type]
+        model = ModelClient(engine.url, **limits)
         mailbox, memory, slack = Mailbox(redis, lease_seconds=lease_seconds), Memory(redis), Notebook()
         responder = Responder(memory, model, slack, WORDS, AnswerStyle("You are Dolly.", max_tokens=100))
         running = asyncio.create_task(Workers(mailbox, responder, concurrent_answers=4).run())

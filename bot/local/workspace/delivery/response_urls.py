@@ -9,8 +9,8 @@ from aiohttp import web
 from bot.local.workspace.clock import Clock
 from bot.local.workspace.records import AppIdentity, Json
 from bot.local.workspace.refusals import Refused
+from bot.local.workspace.timeline.block_rules import check_message_blocks
 from bot.local.workspace.timeline.timeline import Timeline
-from bot.local.workspace.web_api.block_rules import check_message_blocks
 
 MAX_USES = 5
 LIFETIME_SECONDS = 30 * 60

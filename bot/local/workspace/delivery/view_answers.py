@@ -2,8 +2,8 @@
 
 from bot.local.workspace.records import Json
 from bot.local.workspace.refusals import Refused
+from bot.local.workspace.timeline.block_rules import check_view
 from bot.local.workspace.timeline.timeline import Timeline
-from bot.local.workspace.web_api.block_rules import check_view
 
 
 def apply_answer(timeline: Timeline, user_id: str, view_id: str, answer: Json) -> dict[str, str]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from bot.local.workspace.records import Channel, Json
 from bot.local.workspace.refusals import Refused
-from bot.local.workspace.web_api.block_rules import MARKDOWN_LIMIT, check_message_blocks
+from bot.local.workspace.timeline.block_rules import MARKDOWN_LIMIT, check_message_blocks
 from bot.local.workspace.web_api.call import Call, Handler
 
 POSTED_TEXT_LIMIT = 40_000

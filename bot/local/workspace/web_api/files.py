@@ -2,8 +2,8 @@
 
 from bot.local.workspace.records import Channel, Json
 from bot.local.workspace.refusals import Refused
+from bot.local.workspace.timeline.block_rules import check_message_blocks
 from bot.local.workspace.timeline.files import FILE_SIZE_LIMIT_BYTES
-from bot.local.workspace.web_api.block_rules import check_message_blocks
 from bot.local.workspace.web_api.call import Call, Handler
 
 _PLACES = {"channel": "channels", "group": "groups", "im": "ims", "mpim": "groups"}

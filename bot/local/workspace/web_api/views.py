@@ -2,7 +2,7 @@
 
 from bot.local.workspace.records import Json
 from bot.local.workspace.refusals import Refused
-from bot.local.workspace.web_api.block_rules import check_view
+from bot.local.workspace.timeline.block_rules import check_view
 from bot.local.workspace.web_api.call import Call, Handler
 
 
