@@ -206,7 +206,7 @@ async def test_an_empty_question_gets_a_greeting_without_the_model(redis: Redis)
     ],
 )
 async def test_an_engine_in_trouble_is_one_plain_sentence_and_what_was_written_stays(
-    redis: Redis, script: Script, limits: dict[str, float], key: str, kept: str
+    redis: Redis, script: Script, limits: dict[str, Any], key: str, kept: str
 ) -> None:
     async with desk(redis, script, **limits) as at:
         note = await at.ask("hello")
