@@ -1,0 +1,57 @@
+"""Fields of what Slack sends: as they must be, or not understood."""
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from bot.errors import NotUnderstood
+from bot.slack.payloads import address, identifier, text, timestamp
+
+ODD: list[Any] = [None, "", 5, True, [], {}, "a b", "ü"]
+Reader = Callable[[dict[str, Any], str], str]
+
+
+@pytest.mark.parametrize(
+    ("read", "value"),
+    [
+        (identifier, "U0ASHA00001"),
+        (identifier, "13345224609.738474920.8088930838d88f008e0"),
+        (timestamp, "1790000000.000100"),
+        (address, "https://hooks.slack.com/commands/T1/2/abc"),
+        (text, "any text at all"),
+        (text, ""),
+    ],
+)
+def test_a_good_field_is_its_value(read: Reader, value: str) -> None:
+    assert read({"field": value}, "field") == value
+
+
+@pytest.mark.parametrize(
+    ("read", "value"),
+    [
+        *itertools.product((identifier, timestamp, address), ODD),
+        (identifier, "T1/C1"),
+        (identifier, "U1\n"),
+        (identifier, "x" * 256),
+        (timestamp, "1790000000"),
+        (timestamp, "1790000000.0001000"),
+        (timestamp, "-1.000100"),
+        (timestamp, "١.٢"),
+        (address, "file:///etc/passwd"),
+        (address, "https://a b"),
+        *itertools.product((text,), (5, True, [], {})),
+    ],
+)
+def test_any_other_is_not_understood_and_named(read: Reader, value: Any) -> None:
+    with pytest.raises(NotUnderstood, match="field"):
+        read({"field": value}, "field")
+
+
+def test_no_text_is_empty_text() -> None:
+    assert text({}, "text") == text({"text": None}, "text") == ""
+
+
+def test_half_a_surrogate_pair_is_shown_as_unknown() -> None:
+    assert text({"text": "a\ud83d b\udc00 🎉"}, "text") == "a\ufffd b\ufffd 🎉"
