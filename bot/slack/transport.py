@@ -16,25 +16,33 @@ from bot.slack.http_events import SERVER_LOG, web_app
 
 log = structlog.get_logger(__name__)
 
+PING_SECONDS = 5
+"""How often the socket is asked for a sign of life, and how long the client waits before it connects again."""
+
 
 @asynccontextmanager
 async def socket_mode(app: AsyncApp, app_token: str) -> AsyncIterator[None]:
     """Receive events over a WebSocket. Raises SlackError when the token is refused."""
-    handler = AsyncSocketModeHandler(app, app_token)
+    handler = AsyncSocketModeHandler(app, app_token, ping_interval=PING_SECONDS)
+    renewing = asyncio.create_task(_renew_address(handler))
     try:
-        await _connect(handler)
+        handler.client.wss_uri = await _address(handler)
+        await handler.connect_async()  # type: ignore[no-untyped-call]
         yield
     finally:
+        renewing.cancel()
         await handler.close_async()  # type: ignore[no-untyped-call]
 
 
-async def _connect(handler: AsyncSocketModeHandler) -> None:
-    """Open the first connection; the client itself renews it later. An unreachable Slack is asked again."""
+async def _address(handler: AsyncSocketModeHandler) -> str:
+    """Where the first socket is to be opened. An unreachable Slack is asked again.
+
+    The client would ask by itself, and for ever, even with a token that Slack refuses.
+    """
     wait_seconds = FIRST_RETRY_SECONDS
     while True:
         try:
-            await handler.connect_async()  # type: ignore[no-untyped-call]
-            return
+            return str(await handler.client.issue_new_wss_url())
         except SlackApiError as error:
             if not is_passing(error):
                 raise SlackError("apps.connections.open", error_name(error)) from None
@@ -44,6 +52,17 @@ async def _connect(handler: AsyncSocketModeHandler) -> None:
         log.warning("socket_not_open", reason=reason, retry_seconds=wait_seconds)
         await asyncio.sleep(wait_seconds)
         wait_seconds = min(wait_seconds * 2, LONGEST_RETRY_SECONDS)
+
+
+async def _renew_address(handler: AsyncSocketModeHandler) -> None:
+    """Have the client ask for a new address while it has no connection.
+
+    An address is good for one connection, soon; the client would try one that has become useless for ever.
+    """
+    while True:
+        await asyncio.sleep(1.5 * PING_SECONDS)
+        if not await handler.client.is_connected():
+            handler.client.wss_uri = None
 
 
 @asynccontextmanager

@@ -137,6 +137,34 @@ async def test_a_disconnect_loses_and_doubles_nothing(store_url: str, reason: Di
     await workspace.stop()
 
 
+async def test_sockets_that_cannot_be_opened_are_tried_at_new_addresses(
+    store_url: str, workspace: Workspace, clock: ManualClock, faults: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An address is good for one try, and the client by itself would try the same one for ever."""
+    monkeypatch.setattr("bot.slack.transport.PING_SECONDS", 0.1)
+    async with (
+        ScriptedEngine(Script(text=echo)) as engine,
+        running_team(store_url, engine.url, workspace=workspace) as team,
+    ):
+        sockets = workspace._sockets
+        monkeypatch.setattr(sockets, "_tickets", NoTickets())
+        await workspace.delivery.disconnect("refresh_requested")
+        root = await team.say("asha", "@dolly one")
+        await asyncio.sleep(0.5)
+        assert workspace.delivery.connections == 0
+        monkeypatch.setattr(sockets, "_tickets", set())
+        await until(lambda: workspace.delivery.connections == 1)
+        await redelivered(workspace, clock)
+        assert await team.answered(root) == ["re: one"]
+
+
+class NoTickets(set[str]):
+    """Every address is useless."""
+
+    def __contains__(self, _: object) -> bool:
+        return False
+
+
 # --- what Slack does not let Dolly write ------------------------------------------------------------------
 
 
