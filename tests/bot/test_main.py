@@ -1,0 +1,216 @@
+"""The command, as it is typed."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from bot.local.store import LocalStore
+from bot.local.workspace import Workspace
+from tests.scripted_engine import Script, ScriptedEngine
+
+ROOT = Path(__file__).resolve().parents[2]
+GENERAL, ASHA = "C0GENERAL01", "U0ASHA00001"
+
+
+class Dolly:
+    """A `dolly` that was started, and what it prints."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self._out = asyncio.create_task(process.stdout.read())
+        self._err = process.stderr
+        self.err = ""
+
+    async def says(self, text: str) -> None:
+        """Wait until it has printed `text` to stderr."""
+        async with asyncio.timeout(20):
+            while text not in self.err:
+                line = await self._err.readline()
+                assert line, f"ended before it said {text!r}: {self.err}"
+                self.err += line.decode()
+
+    async def ended(self) -> tuple[int, str, str]:
+        """Exit code, stdout and stderr."""
+        async with asyncio.timeout(20):
+            self.err += (await self._err.read()).decode()
+            return await self.process.wait(), (await self._out).decode(), self.err
+
+
+@asynccontextmanager
+async def dolly(command: str, folder: Path, **settings: str) -> AsyncIterator[Dolly]:
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bot", command),
+        cwd=folder,
+        env=environment | settings,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    running = Dolly(process)
+    try:
+        yield running
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await running.ended()
+
+
+@pytest.fixture
+async def workspace() -> AsyncIterator[Workspace]:
+    workspace = Workspace()
+    await workspace.start()
+    yield workspace
+    await workspace.stop()
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[ScriptedEngine]:
+    async with ScriptedEngine(Script(text="Hello, Asha.")) as engine:
+        yield engine
+
+
+@pytest.fixture
+def settings(workspace: Workspace, engine: ScriptedEngine, redis: Redis, local_store: LocalStore) -> dict[str, str]:
+    return {
+        "SLACK_BOT_TOKEN": workspace.identity.bot_token,
+        "SLACK_APP_TOKEN": workspace.identity.app_token,
+        "SLACK_API_URL": workspace.api_url,
+        "REDIS_URL": local_store.url,
+        "ENGINE_URL": engine.url,
+    }
+
+
+@pytest.mark.parametrize("command", ["serve", "check"])
+async def test_all_faults_of_the_settings_come_at_once(tmp_path: Path, command: str) -> None:
+    (tmp_path / ".env").write_text("SLACK_BOT_TOKN=xoxb-secret-in-the-file\n")
+    async with dolly(command, tmp_path, MAX_TOKENS="many", REDIS_URL="localhost") as running:
+        code, out, err = await running.ended()
+    assert (code, out) == (2, "")
+    assert "did you mean SLACK_BOT_TOKEN?" in err
+    assert "MAX_TOKENS" in err
+    assert "REDIS_URL" in err
+    assert "Traceback" not in err
+    assert "secret" not in err
+
+
+async def test_what_is_missing_for_slack_comes_at_once(tmp_path: Path) -> None:
+    async with dolly("serve", tmp_path) as running:
+        code, _, err = await running.ended()
+    assert code == 2
+    assert "SLACK_BOT_TOKEN is missing" in err
+    assert "SLACK_APP_TOKEN is missing" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"REDIS_URL": "redis://127.0.0.1:1/0"}, "The store does not answer"),
+        ({"SLACK_BOT_TOKEN": "xoxb-nobody-knows-this"}, "Slack refused auth.test: invalid_auth"),
+        ({"SLACK_APP_TOKEN": "xapp-nobody-knows-this"}, "Slack refused apps.connections.open: invalid_auth"),
+    ],
+)
+async def test_a_part_that_cannot_be_used_is_one_sentence(
+    tmp_path: Path, settings: dict[str, str], changes: dict[str, str], says: str
+) -> None:
+    async with dolly("serve", tmp_path, **settings | changes) as running:
+        code, out, err = await running.ended()
+    assert (code, out) == (1, "")
+    told = [line for line in err.splitlines() if not line.startswith("{")]
+    assert len(told) == 1
+    assert says in told[0]
+    assert "Traceback" not in err
+    assert "nobody-knows" not in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_serve_answers_until_it_is_told_to_stop(
+    tmp_path: Path, settings: dict[str, str], workspace: Workspace, number: signal.Signals
+) -> None:
+    async with dolly("serve", tmp_path, **settings) as running:
+        await running.says("Dolly answers in")
+        message = await workspace.people.post(ASHA, GENERAL, "@dolly hello")
+        assert message is not None
+
+        def answers() -> list[str]:
+            replies, _ = workspace.timeline.replies(GENERAL, message["ts"])
+            return [reply["text"] for reply in replies[1:]]
+
+        async with asyncio.timeout(10):
+            while answers() != ["Hello, Asha."]:
+                await asyncio.sleep(0.02)
+        start = time.monotonic()
+        running.process.send_signal(number)
+        code, out, err = await running.ended()
+        assert time.monotonic() - start < 5
+    assert (code, out) == (0, "")
+    assert "Traceback" not in err
+    assert "hello" not in err.lower()
+    assert workspace.delivery.connections == 0
+
+
+async def test_serve_over_http_needs_no_app_token(
+    tmp_path: Path, settings: dict[str, str], workspace: Workspace, unused_port: int
+) -> None:
+    del settings["SLACK_APP_TOKEN"]
+    http = {"SLACK_SIGNING_SECRET": workspace.identity.signing_secret, "HTTP_PORT": str(unused_port)}
+    async with dolly("serve", tmp_path, **settings, **http, HTTP_HOST="127.0.0.1") as running:
+        await running.says("Dolly answers in")
+        workspace.request_url = f"http://127.0.0.1:{unused_port}/slack/events"
+        await workspace.people.command(ASHA, GENERAL, "/dolly", "help")
+        assert len(workspace.timeline.ephemerals(GENERAL, ASHA)) == 1
+        async with dolly("serve", tmp_path, **settings, **http, HTTP_HOST="127.0.0.1") as second:
+            code, _, err = await second.ended()
+        assert code == 1
+        assert "set HTTP_PORT to a free port" in err
+        assert "Traceback" not in err
+
+
+@pytest.fixture
+def unused_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+async def test_check_says_what_is_well(tmp_path: Path, settings: dict[str, str]) -> None:
+    async with dolly("check", tmp_path, **settings) as running:
+        code, out, err = await running.ended()
+    assert (code, err) == (0, "")
+    for part in ("Slack", "Slack events", "Store", "Engine"):
+        assert f"✓  {part} " in out
+    assert "✗" not in out
+
+
+async def test_check_says_what_is_not(tmp_path: Path, settings: dict[str, str]) -> None:
+    broken = {
+        "SLACK_BOT_TOKEN": "xoxb-wrong-token",
+        "REDIS_URL": "redis://127.0.0.1:1/0",
+        "ENGINE_URL": "http://127.0.0.1:1",
+    }
+    async with dolly("check", tmp_path, **settings | broken) as running:
+        code, out, err = await running.ended()
+    assert (code, err) == (1, "")
+    for part in ("Slack", "Store", "Engine"):
+        assert f"✗  {part} " in out
+    assert "Traceback" not in out
+    assert "xoxb" not in out
+
+
+async def test_help_lists_the_commands(tmp_path: Path) -> None:
+    async with dolly("--help", tmp_path) as running:
+        code, out, _ = await running.ended()
+    assert code == 0
+    for command in ("local", "serve", "check"):
+        assert command in out
