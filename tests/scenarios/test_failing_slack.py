@@ -148,7 +148,7 @@ async def test_sockets_that_cannot_be_opened_are_tried_at_new_addresses(
     ):
         sockets = workspace._sockets
         monkeypatch.setattr(sockets, "_tickets", NoTickets())
-        await workspace.delivery.disconnect("refresh_requested")
+        await sockets.stop()
         root = await team.say("asha", "@dolly one")
         await asyncio.sleep(0.5)
         assert workspace.delivery.connections == 0
