@@ -177,7 +177,7 @@ async def first_word_of_an_answer(url: str) -> None:
 
 def streamed_words(html: str) -> str:
     """The text of an answer that is being streamed; empty for a status or a plain post, such as an apology."""
-    found = re.search(r'<div class="text markdown">(.*?)</div>', html, re.DOTALL)
+    found = re.search(r'block-markdown"[^>]*><div class="text">(.*?)</div>', html, re.DOTALL)
     return re.sub(r"<[^>]*>", "", found[1]).strip() if found and "streaming" in html else ""
 
 
