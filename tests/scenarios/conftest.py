@@ -4,7 +4,7 @@ import asyncio
 import io
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -112,6 +112,8 @@ async def running_team(
             if service.http_port is not None:
                 workspace.request_url = f"http://127.0.0.1:{service.http_port}{PATH}"
             yield Team(workspace, service)
+            with suppress(TimeoutError):  # an acknowledgement under way finds its socket open still
+                await until(lambda: workspace.delivery.pending() == 0, seconds=1)
     finally:
         await model.close()
         if own:
