@@ -6,10 +6,12 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 
 from bot.errors import StoreUnavailable
 from bot.slack.client import Identity
-from bot.slack.mrkdwn import to_plain
+from bot.slack.mrkdwn import escape, to_plain
 from bot.slack.payloads import text
 from bot.slack.questions import Questions
 from bot.words import Words
+
+QUOTED_CHARACTERS = 500
 
 
 class Commands:
@@ -33,7 +35,9 @@ class Commands:
         except StoreUnavailable as error:
             await ack(self._words.say(error.words_key))
         else:
-            await ack(self._words.say("command_taken"))
+            # Slack shows a command to nobody, not even to who typed it.
+            quoted = escape(question[:QUOTED_CHARACTERS]).replace("\n", "\n> ")
+            await ack(self._words.say("command_taken", question=quoted))
 
     async def unknown(self, ack: AsyncAck) -> None:
         """A command that Slack sends here and that Dolly does not have."""

@@ -324,7 +324,7 @@ async def test_a_long_answer_comes_whole(store_url: str, workspace: Workspace, f
         await team.workspace.people.command(asha, general, "/dolly", "count")
         await until(lambda: "1999" in str(team.workspace.timeline.ephemerals(general, asha)))
         taken, *parts = (message["text"] for message in team.workspace.timeline.ephemerals(general, asha))
-        assert taken == WORDS.say("command_taken")
+        assert taken == WORDS.say("command_taken", question="count")
         assert unescape("".join(parts)).replace(" ", "") == text.replace(" ", "")
 
 
