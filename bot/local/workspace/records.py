@@ -60,8 +60,8 @@ class AppIdentity:
     verification_token: str = field(repr=False)
     client_secret: str = field(repr=False)
     command: str = "/dolly"
-    command_description: str = "Ask Dolly, or see what it can do"
-    command_hint: str = "help | ask <question>"
+    command_description: str = "Ask Dolly; only you see the answer"
+    command_hint: str = "help | <question>"
 
 
 TEAM_ID = "T0DOLLYWS01"
