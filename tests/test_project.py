@@ -30,7 +30,7 @@ SUBSCRIBED = {"message": {"message.im"}}
 IN_PRIVATE = {"groups:history", "mpim:history"}
 """What channels:history is where only the invited can read; `dolly check` does not insist on them."""
 
-A_MACHINE = re.compile(rb"/(home|root|Users)/[A-Za-z]|/work/|pypi\.org|pythonhosted\.org|registry\.npmjs\.org")
+A_MACHINE = re.compile(rb"/(home|root|Users)/[A-Za-z]|--(extra-)?index-url")
 
 
 class Registering(AsyncApp):
