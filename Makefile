@@ -10,13 +10,15 @@ SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench-start clean
+.PHONY: help run setup test check format bench-start clean
 
 help:  ## Explain each target in a line
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/.run  ## Run Dolly on this machine: workspace page, store, engine, a small model
 	@exec $(BIN)/dolly local
+
+setup: .venv/.run  ## Set up .venv for make run and dolly serve, and start nothing
 
 test: .venv/.test  ## Run all tests
 	$(BIN)/python -m pytest $(PYTEST)
