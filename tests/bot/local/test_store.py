@@ -241,7 +241,7 @@ async def test_ctrl_c_in_a_terminal_lets_dolly_write_before_the_store_ends(
     parent = start_parent(tmp_path, "--engine")
 
     os.killpg(parent.process.pid, signal.SIGINT)
-    await asyncio.to_thread(parent.process.wait, 10)
+    await asyncio.to_thread(parent.process.wait, 30)
 
     assert [pid for pid in parent.child_pids if running(pid)] == []
     store = LocalStore(tmp_path)

@@ -72,7 +72,7 @@ async def test_start_returns_when_the_child_is_ready(nursery: Nursery) -> None:
 
 
 async def test_a_child_that_ends_at_once_is_told_in_one_sentence(nursery: Nursery) -> None:
-    child = nursery.child("import sys; print('noise'); sys.exit('\\x1b[31mno space left\\x1b[0m\\n')")
+    child = nursery.child("import sys; print('noise', flush=True); sys.exit('\\x1b[31mno space left\\x1b[0m\\n')")
 
     with pytest.raises(LocalPartError) as raised:
         await child.start()
