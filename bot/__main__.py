@@ -1,22 +1,25 @@
 """The `dolly` command: local | serve | check."""
 
 import asyncio
+import os
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO
 
+import structlog
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from bot.errors import DollyError, SettingsError
+from bot.errors import AlreadyRunning, DollyError, LocalPartError, SettingsError
 from bot.local.parts import Addresses, running_parts
 from bot.model_client import ModelClient
 from bot.preflight import Finding, check_engine, check_slack, check_store
 from bot.responder import AnswerStyle
 from bot.service import Service, SlackAccess, running_service
-from bot.settings import Settings, forget_proxies
+from bot.settings import Settings, forget_proxies, missing_for_slack
 from bot.telemetry import configure_logging
 
 app = typer.Typer(
@@ -25,6 +28,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
+log = structlog.get_logger(__name__)
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
@@ -42,7 +46,7 @@ def local() -> None:
 @app.command()
 def serve() -> None:
     """Answer in the Slack workspace that the settings name."""
-    settings = _settings(Settings.require_slack)
+    settings = _settings(needs_slack=True)
     configure_logging(settings.log_level)
     _run(_serve(settings))
 
@@ -50,7 +54,7 @@ def serve() -> None:
 @app.command()
 def check() -> None:
     """Test every setting and part; say what is wrong and what to do."""
-    settings = _settings(Settings.require_slack)
+    settings = _settings()
     findings = asyncio.run(_check(settings))
     table = Table(box=None, show_header=False, pad_edge=False)
     for finding in findings:
@@ -59,28 +63,28 @@ def check() -> None:
     raise typer.Exit(1 if any(finding.verdict == "wrong" for finding in findings) else 0)
 
 
-def _settings(*requirements: Callable[[Settings], None]) -> Settings:
+def _settings(*, needs_slack: bool = False) -> Settings:
     """The settings, or every fault of them on the terminal and exit code 2."""
-    faults: list[str] = []
     try:
-        settings = Settings.read()
-        for requirement in requirements:
-            requirement(settings)
-        return settings
+        return Settings.read(needs_slack=needs_slack)
     except SettingsError as error:
-        faults = error.faults
-    errors.print("Dolly cannot start; these settings are missing or wrong (see .env.example):")
-    for fault in faults:
-        errors.print(f"  • {fault}", markup=False, soft_wrap=True)
-    raise typer.Exit(2)
+        errors.print("Dolly cannot start; these settings are missing or wrong (see .env.example):")
+        for fault in error.faults:
+            errors.print(f"  • {fault}", markup=False, soft_wrap=True)
+        raise typer.Exit(2) from None
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
-    """Run until SIGINT or SIGTERM; an expected error is one sentence and exit code 1."""
+    """Run until SIGINT or SIGTERM; an error is one sentence and exit code 1."""
     try:
         asyncio.run(_until_signal(work))
     except DollyError as error:
         errors.print(str(error), style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(1) from None
+    except Exception as error:
+        log.exception("stopped_by_a_mistake", error=type(error).__name__)
+        sentence = f"Dolly stopped because of a mistake of its own ({type(error).__name__}); its log says more."
+        errors.print(sentence, style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1) from None
 
 
@@ -98,8 +102,7 @@ async def _local(settings: Settings) -> None:
     from bot.local.workspace import Workspace  # not needed, nor its database, where Slack is the real one
 
     data = settings.dolly_data
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (data / "dolly.log").open("a", encoding="utf-8") as log_file:
+    with _open_log(data) as log_file:
         configure_logging(settings.log_level, log_file)
         async with _parts(settings, console.print) as addresses:
             workspace = Workspace(data / "workspace.sqlite3", port=settings.dolly_port)
@@ -114,6 +117,17 @@ async def _local(settings: Settings) -> None:
                 await workspace.stop()
 
 
+def _open_log(data: Path) -> TextIO:
+    """The log in the data folder, which is made where it is missing. Both are for their owner alone."""
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return open(os.open(data / "dolly.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="utf-8")
+    except OSError as error:
+        raise LocalPartError(
+            f"The data folder {data} cannot be used ({error.strerror}); name another with DOLLY_DATA."
+        ) from None
+
+
 async def _serve(settings: Settings) -> None:
     async with (
         _parts(settings, errors.print) as addresses,
@@ -124,12 +138,17 @@ async def _serve(settings: Settings) -> None:
 
 
 async def _check(settings: Settings) -> list[Finding]:
-    slack = _slack_access(settings)
-    findings = await check_slack(slack.bot_token, slack.app_token, slack.api_url)
+    given = {name.upper() for name in settings.model_fields_set}
+    findings = [Finding("Slack", "wrong", sentence) for sentence in missing_for_slack(given)]
+    if not findings:
+        slack = _slack_access(settings)
+        findings = await check_slack(slack.bot_token, slack.app_token, slack.api_url)
     try:
         async with _parts(settings) as addresses, _model(settings, addresses) as model:
             findings += await check_store(addresses.redis_url)
             findings += await check_engine(model, settings.max_tokens)
+    except AlreadyRunning as error:
+        findings.append(Finding("This machine", "good", f"Dolly runs already, with a store of its own. ({error})"))
     except DollyError as error:
         findings.append(Finding("This machine", "wrong", str(error)))
     return findings
@@ -141,6 +160,7 @@ def _parts(settings: Settings, tell: Callable[[str], None] = lambda _: None) -> 
         redis_url=settings.redis_url,
         engine_url=settings.engine_url,
         model_path=settings.model_path,
+        context_tokens=settings.context_tokens,
         tell=tell,
     )
 
@@ -182,7 +202,7 @@ async def _service(settings: Settings, slack: SlackAccess, addresses: Addresses)
 
 
 def _slack_access(settings: Settings) -> SlackAccess:
-    """How the settings reach Slack; `require_slack` has been called."""
+    """How the settings reach Slack; nothing is missing for Slack."""
     assert settings.slack_bot_token is not None
     app_token, secret = settings.slack_app_token, settings.slack_signing_secret
     return SlackAccess(

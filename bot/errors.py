@@ -3,6 +3,7 @@
     DollyError
     ├── SettingsError          settings are missing or malformed; holds every fault
     ├── LocalPartError         a part of the one-machine default cannot start
+    │   └── AlreadyRunning     another Dolly uses the same data folder
     ├── StoreUnavailable       the store does not answer in time
     ├── NotUnderstood          Slack sent what can never be read; acknowledged and logged
     ├── LeaseLost              another worker has taken the turn over; nobody is told
@@ -42,6 +43,10 @@ class SettingsError(DollyError):
 
 class LocalPartError(DollyError):
     """A part of the one-machine default (store, engine, workspace) cannot start or be used."""
+
+
+class AlreadyRunning(LocalPartError):
+    """Another Dolly uses the same data folder."""
 
 
 class StoreUnavailable(DollyError):

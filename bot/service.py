@@ -81,9 +81,10 @@ async def running_service(
         client = web_client(slack.bot_token, slack.api_url, session)
         identity = await authenticate(client)  # before any socket or port opens
 
-        mailbox = Mailbox(redis, memory_seconds=memory_days * SECONDS_A_DAY)
+        owner = f"{identity.home_id}/{identity.bot_id}"
+        mailbox = Mailbox(redis, owner, memory_seconds=memory_days * SECONDS_A_DAY)
         threads = Threads(client, identity, words)
-        responder = Responder(Memory(redis), model, threads, words, style)
+        responder = Responder(Memory(redis, owner), model, threads, words, style)
         answering = asyncio.create_task(Workers(mailbox, responder, concurrent_answers=concurrent_answers).run())
         stack.push_async_callback(_end, answering)
 

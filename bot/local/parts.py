@@ -25,11 +25,13 @@ async def running_parts(
     redis_url: str | None,
     engine_url: str | None,
     model_path: Path | None,
+    context_tokens: int = 2048,
     tell: Callable[[str], None] = lambda _: None,
 ) -> AsyncIterator[Addresses]:
     """Start, under `data`, whichever of store and engine has no address of its own; stop them at the end.
 
-    `tell` hears a phrase as each is ready. Raises LocalPartError with a sentence when one cannot start.
+    `context_tokens` is the engine's window for each of the answers that it writes at once. `tell` hears a
+    phrase as each part is ready. Raises LocalPartError with a sentence when one cannot start.
     """
     async with AsyncExitStack() as parts:
         if redis_url is None:
@@ -40,7 +42,7 @@ async def running_parts(
             tell("The store is ready.")
         if engine_url is None:
             path = model_path or default_model_path()
-            engine = LocalEngine(path, data / "logs")
+            engine = LocalEngine(path, data / "logs", context_tokens_per_slot=context_tokens)
             parts.push_async_callback(engine.stop)
             await engine.start()
             engine_url = engine.url

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
-from bot.errors import LocalPartError
+from bot.errors import AlreadyRunning, LocalPartError
 from bot.local.supervisor import SupervisedChild
 
 LONGEST_SOCKET_PATH_BYTES = 100
@@ -105,7 +105,7 @@ class LocalStore:
         fd = self._open_lock(path)
         if not _try_lock(fd):
             holder = path.read_text() or "unknown"
-            raise LocalPartError(
+            raise AlreadyRunning(
                 f"Another Dolly (process {holder}) uses the data in {self._directory}. "
                 "Stop that one, or name another directory for this one with DOLLY_DATA."
             )

@@ -9,6 +9,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.conversation import Turn
+from bot.errors import DollyError
 from bot.responder import Stopped
 from bot.slack.client import UNREACHABLE, Identity, error_name, failure
 from bot.slack.mrkdwn import escape, first_piece, pieces
@@ -16,6 +17,9 @@ from bot.slack.pacing import Cadence
 from bot.words import Words
 
 log = structlog.get_logger(__name__)
+
+ABANDON_SECONDS = 1.0
+"""Longer than Slack takes as a rule; whoever stops Dolly waits for it."""
 
 STREAM_ENDED = "message_not_in_streaming_state"
 """Slack ends a stream five minutes after its start, even while it is written."""
@@ -38,6 +42,7 @@ class ReplyStream:
         self._calling = asyncio.Lock()
         self._stream_ts: str | None = None
         self._streaming_refused = False
+        self._is_processing = False
 
     async def thinking(self) -> None:
         """Show Slack's own "is thinking…" under the question; Slack takes it away with the first text."""
@@ -50,6 +55,8 @@ class ReplyStream:
             )
         except (SlackApiError, *UNREACHABLE) as error:
             log.info("status_not_shown", error=type(error).__name__)  # an answer without it is still an answer
+        else:
+            self._is_processing = True
 
     async def write(self, delta: str) -> None:
         """Add a piece of the model's text. Raises Stopped when the reader pressed Stop."""
@@ -71,6 +78,7 @@ class ReplyStream:
             await self._post(escape(piece))
         if sentence:
             await self._post(sentence)
+        await self._settle()
 
     async def stop(self, sentence: str) -> None:
         """Write no more; say `sentence` where Slack, having stopped the stream itself, still takes it."""
@@ -78,15 +86,31 @@ class ReplyStream:
             await self._end_sender()
         if self._stream_ts is None:
             await self._post(sentence)
-            return
-        with contextlib.suppress(Stopped):
-            await self._end_stream(sentence)
+        else:
+            with contextlib.suppress(Stopped):
+                await self._end_stream(sentence)
+        await self._settle()
 
     async def abandon(self) -> None:
-        """Write no more, and leave what stands there as it is."""
+        """Write no more; what stands there stays, and is no longer shown as being written."""
         if self._sender is not None:
             self._sender.cancel()
             await asyncio.gather(self._sender, return_exceptions=True)
+        with contextlib.suppress(Stopped, DollyError, TimeoutError):
+            async with asyncio.timeout(ABANDON_SECONDS):
+                if self._stream_ts is not None:
+                    await self._end_stream(None)
+                await self._settle()
+
+    async def _settle(self) -> None:
+        """Tell Slack that nothing is being prepared any more, where no ended stream has told it."""
+        if not self._is_processing:
+            return
+        self._is_processing = False
+        with contextlib.suppress(SlackApiError, *UNREACHABLE):
+            await self._client.assistant_threads_setStatus(
+                channel_id=self._turn.conversation.channel_id, thread_ts=self._turn.conversation.root_ts, status=""
+            )
 
     async def _send_in_turn(self) -> None:
         """Send what is unsent, the first piece at once and the others when it is their turn."""
@@ -147,6 +171,7 @@ class ReplyStream:
             return not sentence
         except UNREACHABLE as error:
             raise failure("chat.stopStream", error) from None
+        self._is_processing = False
         return True
 
     def _take_refusal(self, reason: str) -> None:

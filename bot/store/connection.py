@@ -13,8 +13,14 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError,
 
 from bot.errors import StoreUnavailable
 
-PREFIX = "dolly:{dolly}:"
-"""What every key starts with; the hash tag keeps them in one slot, so that a script may touch several."""
+
+def key_prefix(owner: str) -> str:
+    """What every key of `owner` starts with: one app in one team.
+
+    Two Dollies may share a server, and neither may take the other's turns. The hash tag keeps the keys in
+    one slot, so that a script may touch several.
+    """
+    return f"dolly:{{{owner}}}:"
 
 
 def connect(url: str) -> Redis:

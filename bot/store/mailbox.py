@@ -2,7 +2,7 @@
 
 Each conversation has its own queue, ordered by Slack's ts, and at most one worker at a time. Each method
 is one Lua script, so it happens whole or not at all; times come from the server's clock. All keys carry
-the hash tag `{dolly}`, so that they live in one slot:
+the prefix of connection.py, with one hash tag, so that they live in one slot:
 
     seen:<job>        dedupe mark, kept 26 hours: Slack may deliver a message again for a day
     job:<job>         hash: the turn as JSON, attempts so far
@@ -19,13 +19,16 @@ from dataclasses import asdict, dataclass
 from importlib import resources
 from typing import Any
 
+import structlog
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
 
 from bot.conversation import ConversationId, Exchange, Turn
 from bot.errors import LeaseLost
 from bot.store import memory
-from bot.store.connection import PREFIX, store_errors
+from bot.store.connection import key_prefix, store_errors
+
+log = structlog.get_logger(__name__)
 
 DEDUPE_SECONDS = 26 * 3600
 FENCE_SECONDS = 7 * 24 * 3600
@@ -46,10 +49,13 @@ class Claim:
 class Mailbox:
     """The queue of turns, in Redis. Every method raises StoreUnavailable when the store does not answer."""
 
-    def __init__(self, redis: Redis, *, lease_seconds: float = 15, memory_seconds: float = 30 * 86_400) -> None:
+    def __init__(
+        self, redis: Redis, owner: str, *, lease_seconds: float = 15, memory_seconds: float = 30 * 86_400
+    ) -> None:
         self.lease_seconds = lease_seconds
         self._memory_seconds = round(memory_seconds)
         self._redis = redis
+        self._prefix = key_prefix(owner)
         self._enqueue, self._claim, self._renew, self._commit, self._fail = (
             _script(redis, name) for name in ("enqueue", "claim", "renew", "commit", "fail")
         )
@@ -72,12 +78,18 @@ class Mailbox:
         claimed = await self._run(
             self._claim,
             keys=["ready", "lease"],
-            args=[round(self.lease_seconds * 1000), PREFIX, FENCE_SECONDS],
+            args=[round(self.lease_seconds * 1000), self._prefix, FENCE_SECONDS],
         )
         if claimed is None:
             return None
-        _conversation, job_id, fence, attempt, turn = claimed
-        return Claim(_load(turn), job_id, int(fence), int(attempt))
+        conversation, job_id, fence, attempt, turn = claimed
+        try:
+            return Claim(_load(turn), job_id, int(fence), int(attempt))
+        except (TypeError, ValueError, KeyError) as error:
+            # Of another version, or damaged: it would come back to every worker for ever.
+            log.error("job_unreadable", job=job_id, error=type(error).__name__)
+            await self._finish(conversation, job_id, int(fence), exchange="")
+            return await self.claim()
 
     async def wait(self, seconds: float) -> None:
         """Return when a turn was stored by this process, or after `seconds`."""
@@ -102,29 +114,19 @@ class Mailbox:
 
     async def commit(self, claim: Claim, exchange: Exchange | None) -> None:
         """Finish the turn and remember `exchange`. Raises LeaseLost when another worker has the turn."""
-        conversation = str(claim.turn.conversation)
-        committed = await self._run(
-            self._commit,
-            keys=[
-                "claim:" + conversation,
-                "mailbox:" + conversation,
-                "job:" + claim.job_id,
-                "ready",
-                "lease",
-                memory.memory_key(claim.turn.conversation),
-            ],
-            args=[
-                claim.fence,
-                claim.job_id,
-                conversation,
-                memory.dump(exchange) if exchange else "",
-                self._memory_seconds,
-                EXCHANGES_KEPT,
-            ],
-        )
-        if not committed:
+        remembered = memory.dump(exchange) if exchange else ""
+        if not await self._finish(str(claim.turn.conversation), claim.job_id, claim.fence, remembered):
             raise LeaseLost(f"{claim.job_id} was taken over by another worker")
         self._arrived.set()
+
+    async def _finish(self, conversation: str, job_id: str, fence: int, exchange: str) -> bool:
+        keys = ["claim:" + conversation, "mailbox:" + conversation, "job:" + job_id, "ready", "lease"]
+        committed = await self._run(
+            self._commit,
+            keys=[*keys, memory.memory_key(conversation)],
+            args=[fence, job_id, conversation, exchange, self._memory_seconds, EXCHANGES_KEPT],
+        )
+        return bool(committed)
 
     async def fail(self, claim: Claim, *, delay_seconds: float) -> None:
         """Hand the turn back, to be claimed again after `delay_seconds`. Raises LeaseLost as commit does."""
@@ -139,7 +141,7 @@ class Mailbox:
 
     async def request_stop(self, conversation: ConversationId) -> None:
         """Ask whoever is answering in `conversation` to stop; without such a worker, nothing happens."""
-        key = PREFIX + f"claim:{conversation}"
+        key = self._prefix + f"claim:{conversation}"
         async with store_errors(), self._redis.pipeline() as pipe:
             pipe.hset(key, "stop", "1")
             pipe.expire(key, FENCE_SECONDS)
@@ -147,7 +149,7 @@ class Mailbox:
 
     async def _run(self, script: AsyncScript, keys: list[str], args: list[Any]) -> Any:
         async with store_errors():
-            return await script(keys=[PREFIX + key for key in keys], args=args)
+            return await script(keys=[self._prefix + key for key in keys], args=args)
 
 
 def _script(redis: Redis, name: str) -> AsyncScript:

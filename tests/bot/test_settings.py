@@ -62,12 +62,44 @@ def test_a_misspelt_setting_is_named_with_what_was_meant(monkeypatch: pytest.Mon
         read(monkeypatch, tmp_path, "SLACK_BOT_TOKN=xoxb-1\nPATH_OF_SOMETHING_ELSE=1")
 
 
-def test_slack_needs_a_way_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_what_slack_needs_is_missed_together_with_all_other_faults(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ENGINE_URL", "ftp://x")
+    monkeypatch.setenv("STOP_SEQUENCES", "###")
     with pytest.raises(SettingsError) as raised:
-        read(monkeypatch, tmp_path).require_slack()
-    assert len(raised.value.faults) == 2
-    read(monkeypatch, tmp_path, "SLACK_BOT_TOKEN=xoxb-1\nSLACK_SIGNING_SECRET=s").require_slack()
-    read(monkeypatch, tmp_path, **GOOD).require_slack()
+        Settings.read(tmp_path / ".env", needs_slack=True)
+    names = {fault.split()[0] for fault in raised.value.faults}
+    assert names == {"SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "ENGINE_URL", "STOP_SEQUENCES"}
+
+
+@pytest.mark.parametrize("way_in", ["SLACK_APP_TOKEN=xapp-1", "SLACK_SIGNING_SECRET=s"])
+def test_slack_has_two_ways_in(tmp_path: Path, way_in: str) -> None:
+    (tmp_path / ".env").write_text(f"SLACK_BOT_TOKEN=xoxb-1\n{way_in}")
+    assert Settings.read(tmp_path / ".env", needs_slack=True).slack_bot_token is not None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "REDIS_URL=redis://localhost:99999999/abc",
+        "ENGINE_URL=http://[bad",
+        "ENGINE_API_KEY=“quoted”",
+        "MAX_TOKENS=4000",
+    ],
+)
+def test_what_would_break_later_is_said_at_once(tmp_path: Path, line: str) -> None:
+    (tmp_path / ".env").write_text(line, encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"must|room") as raised:
+        Settings.read(tmp_path / ".env")
+    assert raised.value.faults[0].startswith(line.partition("=")[0])
+
+
+def test_a_path_may_begin_at_home(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("MODEL_PATH=~/x.gguf\nDOLLY_DATA=~/dolly")
+    settings = Settings.read(tmp_path / ".env")
+    assert settings.model_path == Path.home() / "x.gguf"
+    assert settings.dolly_data == Path.home() / "dolly"
 
 
 def test_secrets_do_not_print(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

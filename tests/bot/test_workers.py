@@ -13,6 +13,7 @@ from bot.conversation import ConversationId, Turn
 from bot.errors import SlackError
 from bot.model_client import ModelClient
 from bot.responder import AnswerStyle, Responder, Stopped
+from bot.store.connection import key_prefix
 from bot.store.mailbox import Mailbox
 from bot.store.memory import Memory
 from bot.words import Words
@@ -20,6 +21,7 @@ from bot.workers import Workers
 from tests.scripted_engine import Script, ScriptedEngine
 
 WORDS = Words()
+OWNER = "T1/B1"
 THREAD = ConversationId("T1", "C1", "100.000100")
 
 
@@ -99,7 +101,7 @@ class Desk:
 
     async def until_committed(self) -> None:
         async with asyncio.timeout(10):
-            while await self.mailbox._redis.exists("dolly:{dolly}:mailbox:" + str(THREAD)):
+            while await self.mailbox._redis.exists(key_prefix(OWNER) + f"mailbox:{THREAD}"):
                 await asyncio.sleep(0.005)
 
 
@@ -109,7 +111,7 @@ async def desk(
 ) -> AsyncIterator[Desk]:
     async with ScriptedEngine(script, window_tokens=window_tokens) as engine:
         model = ModelClient(engine.url, **limits)
-        mailbox, memory, slack = Mailbox(redis, lease_seconds=lease_seconds), Memory(redis), Notebook()
+        mailbox, memory, slack = Mailbox(redis, OWNER, lease_seconds=lease_seconds), Memory(redis, OWNER), Notebook()
         responder = Responder(memory, model, slack, WORDS, AnswerStyle("You are Dolly.", max_tokens=100))
         running = asyncio.create_task(Workers(mailbox, responder, concurrent_answers=4).run())
         try:
@@ -295,7 +297,7 @@ async def test_a_worker_that_lost_its_lease_writes_no_more(redis: Redis) -> None
     async with desk(redis, Script(text="slow " * 500, tokens_per_second=50), lease_seconds=0.6) as at:
         await at.mailbox.enqueue(Turn(THREAD, "100.000100", "U1", "hi"))
         await at.until(lambda: bool(at.slack.notes) and bool(at.slack.notes[0].text))
-        await redis.hincrby("dolly:{dolly}:claim:" + str(THREAD), "fence", 1)  # somebody else has claimed it
+        await redis.hincrby(key_prefix(OWNER) + f"claim:{THREAD}", "fence", 1)  # somebody else has claimed it
         await at.until(lambda: at.engine.requests[0].ended.is_set())
         assert not at.slack.notes[0].finished
         assert at.slack.notes[0].abandoned

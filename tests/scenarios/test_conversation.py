@@ -221,3 +221,33 @@ async def test_what_is_written_is_seen_although_the_engine_pauses(store_url: str
     async with ScriptedEngine(script) as engine, running_team(store_url, engine.url) as team:
         root = await team.say("asha", "@dolly count")
         await until(lambda: team.answers(root) == ["one two three four five"], seconds=5)
+
+
+@pytest.mark.parametrize("end", ["stop", "too long", "engine away", "answered"])
+async def test_whatever_the_end_nothing_is_shown_as_under_way(store_url: str, end: str) -> None:
+    script = Script(text="word " * 20, tokens_per_second=20)
+    async with ScriptedEngine(script) as engine, running_team(store_url, engine.url) as team:
+        if end == "engine away":
+            await engine.stop()
+        root = await team.say("asha", "@dolly hello " + ("word " * 5_000 if end == "too long" else ""))
+        if end == "stop":
+            await until(lambda: bool(team.answers(root)))
+            await team.workspace.people.stop(team.person("asha"), team.channel("general"), root)
+        await team.answered(root)
+        await until(lambda: team.workspace.timeline.session(team.channel("general"), root) != "processing")
+        assert not team.workspace.timeline.open_streams(team.channel("general"), root)
+
+
+async def test_a_dolly_that_is_stopped_leaves_no_half_answer_open(store_url: str) -> None:
+    workspace = Workspace()
+    await workspace.start()
+    script = Script(text="word " * 55, tokens_per_second=5)
+    async with ScriptedEngine(script) as engine:
+        async with running_team(store_url, engine.url, workspace=workspace) as team:
+            root = await team.say("asha", "@dolly hello")
+            await until(lambda: bool(team.answers(root)))
+        assert not workspace.timeline.open_streams(team.channel("general"), root)
+        engine.script = Script(text="The whole answer.")
+        async with running_team(store_url, engine.url, workspace=workspace) as team:
+            assert (await team.answered(root, 2))[1] == "The whole answer."
+    await workspace.stop()

@@ -21,7 +21,7 @@ from tests.scripted_engine import Script, ScriptedEngine
 
 WORDS = Words()
 COUNTING = " ".join(str(number) for number in range(60))
-WAITING = "dolly:{dolly}:mailbox:*"
+WAITING = "dolly:*:mailbox:*"
 
 
 @pytest.fixture

@@ -8,10 +8,11 @@ from redis.asyncio import Redis
 
 from bot.conversation import ConversationId, Exchange, Message, Turn
 from bot.errors import LeaseLost, StoreUnavailable
-from bot.store.connection import connect
+from bot.store.connection import connect, key_prefix
 from bot.store.mailbox import Mailbox
 from bot.store.memory import Memory
 
+OWNER = "T1/B1"
 THREAD = ConversationId("T1", "C1", "100.000100")
 OTHER_THREAD = ConversationId("T1", "C1", "200.000100")
 EXCHANGE = Exchange((Message("user", "hi"), Message("assistant", "hello")), tokens=7)
@@ -23,7 +24,7 @@ def turn(ts: str = "100.000100", conversation: ConversationId = THREAD, text: st
 
 @pytest.fixture
 def mailbox(redis: Redis) -> Mailbox:
-    return Mailbox(redis, lease_seconds=0.3)
+    return Mailbox(redis, OWNER, lease_seconds=0.3)
 
 
 async def test_a_turn_comes_out_as_it_went_in(mailbox: Mailbox) -> None:
@@ -128,7 +129,7 @@ async def test_a_turn_handed_back_is_claimed_again_after_its_delay(mailbox: Mail
 
 
 async def test_memory_is_what_was_committed_and_only_of_its_own_thread(mailbox: Mailbox, redis: Redis) -> None:
-    memory = Memory(redis)
+    memory = Memory(redis, OWNER)
     for ts in ("100.000100", "100.000200"):
         await mailbox.enqueue(turn(ts))
         claim = await mailbox.claim()
@@ -143,7 +144,7 @@ async def test_committing_without_an_exchange_remembers_nothing(mailbox: Mailbox
     claim = await mailbox.claim()
     assert claim is not None
     await mailbox.commit(claim, None)
-    assert await Memory(redis).read(THREAD) == []
+    assert await Memory(redis, OWNER).read(THREAD) == []
 
 
 async def test_what_is_stored_goes_away_in_time(mailbox: Mailbox, redis: Redis) -> None:
@@ -158,7 +159,7 @@ async def test_what_is_stored_goes_away_in_time(mailbox: Mailbox, redis: Redis) 
 
 
 async def test_something_is_told_the_first_time_only(redis: Redis) -> None:
-    memory = Memory(redis)
+    memory = Memory(redis, OWNER)
     assert await memory.first_time("T1/D1")
     assert not await memory.first_time("T1/D1")
     assert await memory.first_time("T1/D2")
@@ -166,7 +167,7 @@ async def test_something_is_told_the_first_time_only(redis: Redis) -> None:
 
 async def test_a_store_that_is_away_is_an_expected_error() -> None:
     nowhere = connect("unix:///nonexistent/valkey.sock")
-    mailbox, memory = Mailbox(nowhere), Memory(nowhere)
+    mailbox, memory = Mailbox(nowhere, OWNER), Memory(nowhere, OWNER)
     with pytest.raises(StoreUnavailable):
         await mailbox.enqueue(turn())
     with pytest.raises(StoreUnavailable):
@@ -176,3 +177,27 @@ async def test_a_store_that_is_away_is_an_expected_error() -> None:
     with pytest.raises(StoreUnavailable):
         await mailbox.request_stop(THREAD)
     await nowhere.aclose()
+
+
+async def test_two_apps_on_one_server_do_not_take_each_others_turns(mailbox: Mailbox, redis: Redis) -> None:
+    other = Mailbox(redis, "T2/B2")
+    await mailbox.enqueue(turn())
+    assert await other.claim() is None
+    assert await other.enqueue(turn()), "nor each other's dedupe marks"
+    assert await mailbox.claim() is not None
+    assert await Memory(redis, "T2/B2").read(THREAD) == []
+
+
+@pytest.mark.parametrize("damage", [None, "{", '{"conversation": {}}', '{"a": 1}'])
+async def test_a_job_that_cannot_be_read_is_dropped_and_holds_up_nobody(
+    mailbox: Mailbox, redis: Redis, damage: str | None
+) -> None:
+    await mailbox.enqueue(turn("100.000100"))
+    await mailbox.enqueue(turn("100.000200"))
+    job = key_prefix(OWNER) + f"job:{THREAD}/100.000100"
+    await (redis.delete(job) if damage is None else redis.hset(job, "turn", damage))
+    claim = await mailbox.claim()
+    assert claim is not None
+    assert claim.turn.ts == "100.000200"
+    await mailbox.commit(claim, None)
+    assert await mailbox.claim() is None
