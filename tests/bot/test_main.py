@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import sys
@@ -10,11 +11,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import pytest
 from redis.asyncio import Redis
 
 from bot.local.store import LocalStore
 from bot.local.workspace import Workspace
+from tests.processes import children_of, running_processes
 from tests.scripted_engine import Script, ScriptedEngine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,25 +29,31 @@ class Dolly:
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
-        assert process.stdout is not None
-        assert process.stderr is not None
-        self._out = asyncio.create_task(process.stdout.read())
-        self._err = process.stderr
-        self.err = ""
+        self.out = self.err = ""
+        self._reading = asyncio.gather(self._read_out(), self._read_err())
 
     async def says(self, text: str) -> None:
-        """Wait until it has printed `text` to stderr."""
-        async with asyncio.timeout(20):
-            while text not in self.err:
-                line = await self._err.readline()
-                assert line, f"ended before it said {text!r}: {self.err}"
-                self.err += line.decode()
+        """Wait until it has printed `text`."""
+        async with asyncio.timeout(60):
+            while text not in self.out + self.err:
+                assert not self._reading.done(), f"ended before it said {text!r}: {self.out}{self.err}"
+                await asyncio.sleep(0.02)
 
     async def ended(self) -> tuple[int, str, str]:
         """Exit code, stdout and stderr."""
         async with asyncio.timeout(20):
-            self.err += (await self._err.read()).decode()
-            return await self.process.wait(), (await self._out).decode(), self.err
+            await self._reading
+            return await self.process.wait(), self.out, self.err
+
+    async def _read_out(self) -> None:
+        assert self.process.stdout is not None
+        async for line in self.process.stdout:
+            self.out += line.decode()
+
+    async def _read_err(self) -> None:
+        assert self.process.stderr is not None
+        async for line in self.process.stderr:
+            self.err += line.decode()
 
 
 @asynccontextmanager
@@ -89,6 +98,51 @@ def settings(workspace: Workspace, engine: ScriptedEngine, redis: Redis, local_s
         "REDIS_URL": local_store.url,
         "ENGINE_URL": engine.url,
     }
+
+
+async def test_local_answers_on_its_page_until_ctrl_c(tmp_path: Path, unused_port: int) -> None:
+    data, page = tmp_path / "data", f"http://127.0.0.1:{unused_port}/page"
+    async with (
+        dolly("local", tmp_path, DOLLY_DATA=str(data), DOLLY_PORT=str(unused_port)) as running,
+        aiohttp.ClientSession() as http,
+    ):
+        await running.says(f"Dolly is here: http://127.0.0.1:{unused_port}")
+        parts = children_of(running.process.pid)
+        assert len(parts) == 2  # store and engine
+
+        async with http.get(f"{page}/state", params={"user_id": ASHA}) as response:
+            state = await response.json()
+        assert GENERAL in [channel["id"] for channel in state["channels"]]
+        question = {"user_id": ASHA, "channel_id": GENERAL, "text": "@dolly say hello"}
+        async with http.post(f"{page}/post", json=question) as response:
+            ts = (await response.json())["ts"]
+        answer = await answer_on_the_page(http, page, ts, state["bot"])
+
+        running.process.send_signal(signal.SIGINT)
+        code, out, err = await running.ended()
+
+    assert (code, err) == (0, "")
+    assert not parts & running_processes().keys()
+    written = re.sub(r"<[^>]*>", "", answer).strip()
+    assert written
+    assert not written.startswith("Sorry")  # as each of Dolly's apologies does
+    log = (data / "dolly.log").read_text()
+    assert "say hello" not in log
+    assert "Traceback" not in out + log
+
+
+async def answer_on_the_page(http: aiohttp.ClientSession, page: str, thread_ts: str, bot_id: str) -> str:
+    """The body, in HTML, of what Dolly writes into the thread, once it is complete."""
+    where = {"user_id": ASHA, "channel_id": GENERAL, "thread_ts": thread_ts}
+    async with asyncio.timeout(60):
+        while True:
+            async with http.get(f"{page}/thread", params=where) as response:
+                thread = await response.json()
+            answers = [message["html"] for message in thread["messages"] if message["user_id"] == bot_id]
+            if answers and not thread["work"]["can_stop"]:
+                [answer] = answers
+                return str(answer).partition('class="message-body">')[2].partition('<div class="message-foot">')[0]
+            await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize("command", ["serve", "check"])

@@ -166,6 +166,15 @@ async def test_a_port_that_is_taken_gets_a_sentence(tmp_path: Path) -> None:
             await LocalEngine(default_model_path(), tmp_path, port=port).start()
 
 
+@pytest.mark.parametrize(("cores", "threads"), [(1, "1"), (2, "1"), (8, "7")])
+def test_it_leaves_a_core_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cores: int, threads: str) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)), raising=False)
+
+    command = LocalEngine(default_model_path(), tmp_path)._command()
+
+    assert command[command.index("--threads") + 1] == threads
+
+
 async def test_a_killed_dolly_leaves_no_engine(
     tmp_path: Path, start_parent: Callable[..., Any], running: Running, until: Until
 ) -> None:
