@@ -25,6 +25,8 @@ class Said:
         value = self._body.get(name)
         if not isinstance(value, str):
             raise BadRequest(f"{name} is missing or is not text.")
+        if not _is_whole(value):
+            raise BadRequest(f"{name} holds half of a character.")
         return value
 
     def text_or_none(self, name: str) -> str | None:
@@ -35,6 +37,15 @@ class Said:
         if not isinstance(value, dict):
             raise BadRequest(f"{name} is not an object.")
         return value
+
+
+def _is_whole(text: str) -> bool:
+    """JSON can carry half of a surrogate pair, which no file and no wire can."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 async def _post(people: People, said: Said) -> Any:

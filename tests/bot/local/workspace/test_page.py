@@ -133,6 +133,7 @@ async def test_people_act(browser: ClientSession, workspace: Workspace) -> None:
     [
         ("post", {"channel_id": GENERAL}, 400, "text is missing"),
         ("post", {"channel_id": GENERAL, "text": 3}, 400, "text is missing or is not text"),
+        ("post", {"channel_id": GENERAL, "text": "\ud800"}, 400, "half of a character"),
         ("post", {"channel_id": GENERAL, "text": "   "}, 400, "Write something"),
         ("post", {"channel_id": "C0NOWHERE", "text": "x"}, 400, "does not exist"),
         ("post", {"channel_id": GENERAL, "text": "x", "user_id": "U0NOBODY"}, 404, "Nobody"),
