@@ -23,5 +23,10 @@ def running_processes() -> dict[int, int]:
     return found
 
 
+def is_running(pid: int) -> bool:
+    """Whether the process exists and is not a mere entry that waits for its parent to ask for it."""
+    return pid in running_processes()
+
+
 def children_of(pid: int) -> set[int]:
     return {child for child, parent in running_processes().items() if parent == pid}

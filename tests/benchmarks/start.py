@@ -28,6 +28,7 @@ import aiohttp
 
 from bot.local.engine import LocalEngine
 from bot.local.model import default_model_path
+from tests.processes import is_running
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT_VARIABLES = re.compile(r"PIP_.*|.*_PROXY|SSL_CERT_FILE|.*_CA_BUNDLE|PYENV_.*|LANG", re.IGNORECASE)
@@ -222,13 +223,6 @@ def busy_processes(count: int) -> Iterator[None]:
 def descendants(pid: int) -> list[int]:
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [found for child in map(int, children) for found in (child, *descendants(child))]
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def free_port() -> int:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import is_running
+
 PARENT = Path(__file__).with_name("parent.py")
 
 
@@ -25,18 +27,8 @@ class Parent:
         self.process.wait()
 
 
-def is_running(pid: int) -> bool:
-    """Whether the process exists and is not a mere entry that waits for its parent to ask for it."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
 @pytest.fixture
 def running() -> Callable[[int], bool]:
-    if not Path("/proc/self/stat").exists():
-        pytest.skip("looks at processes in /proc, which this system does not have")
     return is_running
 
 
