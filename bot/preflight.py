@@ -43,9 +43,12 @@ class Finding:
 
 async def check_slack(bot_token: str, app_token: str | None, api_url: str) -> list[Finding]:
     """Whether both tokens are taken, and what the bot's may do."""
-    client = web_client(bot_token, api_url)
+    return [*await _check_bot_token(bot_token, api_url), await _check_events(app_token, api_url)]
+
+
+async def _check_bot_token(bot_token: str, api_url: str) -> list[Finding]:
     try:
-        identity = await authenticate(client, patient=False)
+        identity = await authenticate(web_client(bot_token, api_url), patient=False)
     except SlackError as error:
         return [Finding("Slack", "wrong", f"SLACK_BOT_TOKEN: {_remedy(error.reason, api_url)}")]
     findings = [Finding("Slack", "good", f"Dolly is {identity.user} in {identity.team} ({identity.url}).")]
@@ -53,16 +56,17 @@ async def check_slack(bot_token: str, app_token: str | None, api_url: str) -> li
     if missing and identity.scopes:
         sentence = f"The bot token lacks {', '.join(missing)}; add it under OAuth & Permissions and install again."
         findings.append(Finding("Slack scopes", "wrong", sentence))
-    if app_token is None:
-        findings.append(Finding("Slack events", "good", "They come by signed HTTP; no app token is set."))
-        return findings
-    try:
-        await check_app_token(client, app_token)
-    except SlackError as error:
-        findings.append(Finding("Slack events", "wrong", f"SLACK_APP_TOKEN: {_remedy(error.reason, api_url)}"))
-    else:
-        findings.append(Finding("Slack events", "good", "Socket Mode connections can be opened."))
     return findings
+
+
+async def _check_events(app_token: str | None, api_url: str) -> Finding:
+    if app_token is None:
+        return Finding("Slack events", "good", "They come by signed HTTP; no app token is set.")
+    try:
+        await check_app_token(app_token, api_url)
+    except SlackError as error:
+        return Finding("Slack events", "wrong", f"SLACK_APP_TOKEN: {_remedy(error.reason, api_url)}")
+    return Finding("Slack events", "good", "Socket Mode connections can be opened.")
 
 
 def _remedy(reason: str, api_url: str) -> str:

@@ -81,10 +81,10 @@ async def authenticate(client: AsyncWebClient, *, patient: bool = True) -> Ident
         wait_seconds = min(wait_seconds * 2, LONGEST_RETRY_SECONDS)
 
 
-async def check_app_token(client: AsyncWebClient, app_token: str) -> None:
+async def check_app_token(app_token: str, api_url: str) -> None:
     """Raise SlackError unless a Socket Mode connection can be opened with `app_token`."""
     try:
-        await client.apps_connections_open(app_token=app_token)
+        await web_client(app_token, api_url).apps_connections_open(app_token=app_token)
     except SlackApiError as error:
         raise SlackError("apps.connections.open", error_name(error)) from None
     except UNREACHABLE as error:

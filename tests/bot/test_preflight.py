@@ -52,15 +52,16 @@ async def test_good_tokens_by_either_transport(workspace: tuple[Workspace, Fault
 async def test_a_bot_token_that_is_not_taken(workspace: tuple[Workspace, Faults], answer: Answer, says: str) -> None:
     slack, faults = workspace
     faults.always("auth.test", answer)
-    (finding,) = await check_slack(slack.identity.bot_token, slack.identity.app_token, slack.api_url)
+    finding, events = await check_slack(slack.identity.bot_token, slack.identity.app_token, slack.api_url)
     assert (finding.part, finding.verdict) == ("Slack", "wrong")
+    assert events.verdict == "good", "the other token is tried all the same"
     assert "SLACK_BOT_TOKEN" in finding.sentence
     assert says in finding.sentence
 
 
 async def test_tokens_that_were_mixed_up(workspace: tuple[Workspace, Faults]) -> None:
     slack, _ = workspace
-    (finding,) = await check_slack(slack.identity.app_token, slack.identity.app_token, slack.api_url)
+    finding, _events = await check_slack(slack.identity.app_token, slack.identity.app_token, slack.api_url)
     assert "wrong kind of token" in finding.sentence
     findings = await check_slack(slack.identity.bot_token, slack.identity.bot_token, slack.api_url)
     assert verdicts(findings) == [("Slack", "good"), ("Slack events", "wrong")]
@@ -92,7 +93,7 @@ async def test_an_app_token_without_its_scope(workspace: tuple[Workspace, Faults
 
 
 async def test_no_slack_at_the_address() -> None:
-    (finding,) = await check_slack("xoxb-1", None, "http://127.0.0.1:1/api/")
+    finding, _events = await check_slack("xoxb-1", None, "http://127.0.0.1:1/api/")
     assert finding.verdict == "wrong"
     assert "http://127.0.0.1:1/api/" in finding.sentence
 
