@@ -51,6 +51,9 @@ class Slack(Protocol):
     def reply(self, turn: Turn) -> Reply:
         """The answer to `turn`, not yet begun."""
 
+    async def readable(self, text: str) -> str:
+        """`text` with the names of the people who are mentioned in it."""
+
     async def earlier_messages(self, turn: Turn) -> list[str]:
         """What was said in the turn's thread before it, oldest first, a line per message with its author."""
 
@@ -134,11 +137,12 @@ class Responder:
         system = Message("system", self._style.system_prompt)
         budget = await self._model.prompt_budget(self._style.max_tokens)
         exchanges = await self._memory.read(turn.conversation)
-        question = Message("user", turn.text)
+        text = await self._slack.readable(turn.text)
+        question = Message("user", text)
         required = await self._model.count_tokens([system, question])
         if not exchanges and required <= budget and turn.ts != turn.conversation.root_ts and not turn.response_url:
             earlier = await self._slack.earlier_messages(turn)
-            question = await self._with_earlier(system, earlier, turn.text, budget)
+            question = await self._with_earlier(system, earlier, text, budget)
             required = await self._model.count_tokens([system, question])
         return fit(system, exchanges, question, required_tokens=required, token_budget=budget)
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 MARKDOWN_CHARACTERS = 11_500
 """Slack takes 12,000 in one message; the rest is for a sentence of Dolly's own."""
 
+PLAIN_MENTION = re.compile(r"@([UW][A-Z0-9]{6,})\b")
 REFERENCE = re.compile(r"<([^<>\s][^<>]*)>")
 
 
@@ -33,6 +34,11 @@ def to_plain(text: str, bot_user_id: str, names: Mapping[str, str] = MappingProx
 def mentioned_ids(text: str) -> set[str]:
     """The ids of all people that `text` mentions."""
     return {match[1][1:].partition("|")[0] for match in REFERENCE.finditer(text) if match[1].startswith("@")}
+
+
+def with_names(plain: str, names: Mapping[str, str]) -> str:
+    """Plain text in which mentioned people are ids, with their names instead where `names` has them."""
+    return PLAIN_MENTION.sub(lambda match: f"@{names.get(match[1], match[1])}", plain)
 
 
 def mentions(text: str, user_id: str) -> bool:

@@ -7,7 +7,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.conversation import Turn
 from bot.responder import Reply
 from bot.slack.client import UNREACHABLE, Identity, failure
-from bot.slack.mrkdwn import mentioned_ids, to_plain
+from bot.slack.mrkdwn import PLAIN_MENTION, mentioned_ids, to_plain, with_names
 from bot.slack.pacing import Cadence
 from bot.slack.reply_stream import ReplyStream
 from bot.slack.slash_reply import SlashReply
@@ -35,6 +35,11 @@ class Threads:
         if turn.response_url:
             return SlashReply(turn)
         return ReplyStream(self._client, self._identity, turn, self._cadence, self._words)
+
+    async def readable(self, text: str) -> str:
+        """What a person asked, with the names of the people who are mentioned in it."""
+        names = {user_id: await self._name(user_id) for user_id in PLAIN_MENTION.findall(text)}
+        return with_names(text, names)
 
     async def earlier_messages(self, turn: Turn) -> list[str]:
         """What was said in the turn's thread before it, oldest first, "name: text" a line.

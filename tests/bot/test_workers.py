@@ -72,6 +72,9 @@ class Notebook:
         self.notes.append(note)
         return note
 
+    async def readable(self, text: str) -> str:
+        return text
+
     async def earlier_messages(self, turn: Turn) -> list[str]:
         return self.earlier
 

@@ -70,6 +70,13 @@ async def test_a_mention_in_a_thread_that_dolly_has_not_seen_brings_its_messages
         assert "not part" not in asked
 
 
+async def test_people_who_are_mentioned_in_a_question_have_names(store_url: str) -> None:
+    async with ScriptedEngine() as engine, running_team(store_url, engine.url) as team:
+        root = await team.say("asha", "@dolly what did @ben and @chen say? write to a@U0NOBODY.example")
+        await team.answered(root)
+        assert last(engine.requests[0].messages) == "what did @ben and @chen say? write to a@U0NOBODY.example"
+
+
 async def test_two_people_in_two_threads_are_answered_at_once(store_url: str) -> None:
     script = Script(text=lambda messages: f"echo {last(messages)}", tokens_per_second=20)
     async with ScriptedEngine(script) as engine, running_team(store_url, engine.url) as team:
