@@ -55,7 +55,9 @@ def serve() -> None:
 def check() -> None:
     """Test every setting and part; say what is wrong and what to do."""
     settings = _settings()
-    findings = asyncio.run(_check(settings))
+    configure_logging("error")
+    findings: list[Finding] = []
+    _run(_check(settings, findings))
     table = Table(box=None, show_header=False, pad_edge=False)
     for finding in findings:
         table.add_row(MARKS[finding.verdict], finding.part, finding.sentence)
@@ -102,23 +104,25 @@ async def _local(settings: Settings) -> None:
     from bot.local.workspace import Workspace  # not needed, nor its database, where Slack is the real one
 
     data = settings.dolly_data
-    with _open_log(data) as log_file:
-        configure_logging(settings.log_level, log_file)
-        async with _parts(settings, console.print) as addresses:
-            workspace = Workspace(data / "workspace.sqlite3", port=settings.dolly_port)
-            await workspace.start()
-            try:
-                identity = workspace.identity
-                slack = SlackAccess(identity.bot_token, workspace.api_url, app_token=identity.app_token)
-                async with _service(settings, slack, addresses) as service:
-                    console.print(f"Dolly is here: [bold]{workspace.url}[/]   (Ctrl-C stops it)")
-                    await service.answering
-            finally:
-                await workspace.stop()
+    configure_logging(settings.log_level, _open_log(data))
+    async with _parts(settings, console.print) as addresses:
+        workspace = Workspace(data / "workspace.sqlite3", port=settings.dolly_port)
+        await workspace.start()
+        try:
+            identity = workspace.identity
+            slack = SlackAccess(identity.bot_token, workspace.api_url, app_token=identity.app_token)
+            async with _service(settings, slack, addresses) as service:
+                console.print(f"Dolly is here: [bold]{workspace.url}[/]   (Ctrl-C stops it)")
+                await service.answering
+        finally:
+            await workspace.stop()
 
 
 def _open_log(data: Path) -> TextIO:
-    """The log in the data folder, which is made where it is missing. Both are for their owner alone."""
+    """The log in the data folder, which is made where it is missing. Both are for their owner alone.
+
+    It stays open to the end of the process, for whatever is logged last.
+    """
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         return open(os.open(data / "dolly.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="utf-8")
@@ -137,12 +141,13 @@ async def _serve(settings: Settings) -> None:
         await service.answering
 
 
-async def _check(settings: Settings) -> list[Finding]:
+async def _check(settings: Settings, findings: list[Finding]) -> None:
+    """Add to `findings` what each part is found to be."""
     given = {name.upper() for name in settings.model_fields_set}
-    findings = [Finding("Slack", "wrong", sentence) for sentence in missing_for_slack(given)]
+    findings += [Finding("Slack", "wrong", sentence) for sentence in missing_for_slack(given)]
     if not findings:
         slack = _slack_access(settings)
-        findings = await check_slack(slack.bot_token, slack.app_token, slack.api_url)
+        findings += await check_slack(slack.bot_token, slack.app_token, slack.api_url)
     try:
         async with _parts(settings) as addresses, _model(settings, addresses) as model:
             findings += await check_store(addresses.redis_url)
@@ -151,7 +156,6 @@ async def _check(settings: Settings) -> list[Finding]:
         findings.append(Finding("This machine", "good", f"Dolly runs already, with a store of its own. ({error})"))
     except DollyError as error:
         findings.append(Finding("This machine", "wrong", str(error)))
-    return findings
 
 
 def _parts(settings: Settings, tell: Callable[[str], None] = lambda _: None) -> AbstractAsyncContextManager[Addresses]:

@@ -268,3 +268,23 @@ async def test_help_lists_the_commands(tmp_path: Path) -> None:
     assert code == 0
     for command in ("local", "serve", "check"):
         assert command in out
+
+
+@pytest.mark.parametrize("command", ["local", "check"])
+async def test_a_mistake_of_dollys_own_is_one_sentence_and_a_line_in_the_log(tmp_path: Path, command: str) -> None:
+    """The log is written to until the end, also when the end is a mistake."""
+    broken = "import bot.__main__ as dolly; dolly.running_parts = lambda *_, **__: 1 / 0; dolly.main()"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", broken, command),
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    code, out, err = await Dolly(process).ended()
+    logged = (tmp_path / ".dolly" / "dolly.log").read_text() if command == "local" else err
+    assert code == 1
+    assert "a mistake of its own (ZeroDivisionError)" in err
+    assert "stopped_by_a_mistake" in logged
+    assert "Traceback" not in out + err
+    assert "Logging error" not in out + err
