@@ -18,6 +18,7 @@ log = structlog.get_logger(__name__)
 PAGE_MESSAGES = 200
 PAGES = 5
 NAMES_KEPT = 5_000
+NAMES_PER_TEXT = 20
 
 
 class Threads:
@@ -38,8 +39,7 @@ class Threads:
 
     async def readable(self, text: str) -> str:
         """What a person asked, with the names of the people who are mentioned in it."""
-        names = {user_id: await self._name(user_id) for user_id in PLAIN_MENTION.findall(text)}
-        return with_names(text, names)
+        return with_names(text, await self._names_of(PLAIN_MENTION.findall(text)))
 
     async def earlier_messages(self, turn: Turn) -> list[str]:
         """What was said in the turn's thread before it, oldest first, "name: text" a line.
@@ -55,9 +55,8 @@ class Threads:
         return [line for line in lines if line]
 
     async def _line(self, message: dict[str, str]) -> str:
-        text = message.get("text", "")
-        names = {user_id: await self._name(user_id) for user_id in mentioned_ids(text)}
-        plain = to_plain(text, self._identity.bot_user_id, names)
+        text = message.get("text") or ""
+        plain = to_plain(text, self._identity.bot_user_id, await self._names_of(sorted(mentioned_ids(text))))
         author = await self._name(message["user"]) if "user" in message else message.get("username", "app")
         return f"{author}: {plain}" if plain else ""
 
@@ -78,17 +77,26 @@ class Threads:
                 break
         return [message for message in messages if message["ts"] < turn.ts]
 
+    async def _names_of(self, user_ids: list[str]) -> dict[str, str]:
+        """The names of the first few; a text full of ids must not become a call for each."""
+        few = list(dict.fromkeys(user_ids))[:NAMES_PER_TEXT]
+        return {user_id: await self._name(user_id) for user_id in few}
+
     async def _name(self, user_id: str) -> str:
+        """The person's name; the id where Slack does not give one now."""
         if user_id not in self._names:
+            name = await self._look_up(user_id)
+            if name is None:
+                return user_id
             if len(self._names) >= NAMES_KEPT:
                 self._names = {self._identity.bot_user_id: "Dolly"}
-            self._names[user_id] = await self._look_up(user_id)
+            self._names[user_id] = name
         return self._names[user_id]
 
-    async def _look_up(self, user_id: str) -> str:
+    async def _look_up(self, user_id: str) -> str | None:
         try:
             user = (await self._client.users_info(user=user_id))["user"]
         except (SlackApiError, *UNREACHABLE):
-            return user_id
+            return None
         profile = user.get("profile") or {}
         return str(profile.get("display_name") or user.get("real_name") or user.get("name") or user_id)

@@ -86,3 +86,15 @@ async def test_a_thread_that_cannot_be_read_is_empty(
 async def test_a_command_is_answered_at_its_response_url(turn: Turn, threads: Threads) -> None:
     assert isinstance(threads.reply(replace(turn, response_url="http://127.0.0.1/response/1")), SlashReply)
     assert isinstance(threads.reply(turn), ReplyStream)
+
+
+async def test_a_text_full_of_ids_is_not_a_call_for_each(threads: Threads, faults: Faults) -> None:
+    ids = [f"@U{number:09d}" for number in range(500)]
+    assert await threads.readable(" ".join(ids)) == " ".join(ids)
+    assert faults.calls["users.info"] == 20
+
+
+async def test_a_name_that_could_not_be_had_is_asked_for_again(threads: Threads, faults: Faults) -> None:
+    faults.next("users.info", "internal_error")
+    assert await threads.readable(f"ask @{BEN}") == f"ask @{BEN}"
+    assert await threads.readable(f"ask @{BEN}") == "ask @ben"
