@@ -34,13 +34,3 @@ def fit(
         kept.append(exchange)
     earlier = [message for exchange in reversed(kept) for message in exchange.messages]
     return [system, *earlier, question]
-
-
-def after_earlier(earlier: Sequence[str], question: str) -> Message:
-    """A question from the middle of a thread, with what was said there before it, a line per message.
-
-    One user message holds both, because many chat templates refuse two in a row.
-    """
-    if not earlier:
-        return Message("user", question)
-    return Message("user", "\n".join(["Earlier in this thread:", *earlier, "", "The newest message:", question]))

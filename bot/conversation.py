@@ -1,5 +1,6 @@
 """The values that a conversation is made of. Frozen, no I/O."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,13 +54,75 @@ class Turn:
     response_url: str | None = None
     """Where a slash command's answer goes; such a turn has no thread in Slack."""
 
+    is_late: bool = False
+    """Whether it was found so late that one line is said about it, and no answer given."""
+
+    @property
+    def job_id(self) -> str:
+        """What it is stored under: one message is one job, however often and in whichever event it comes."""
+        return f"{self.conversation}/{self.ts}"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Something that was said in a thread before Dolly was asked there."""
+
+    ts: str
+    user_id: str
+    """Who said it; a bot's id where an app did."""
+    text: str
+    """`name: what was said`, in plain text."""
+
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """A question and its answer: remembered, kept in a prompt and dropped from it as a whole."""
 
-    messages: tuple[Message, ...]
-    """The user's message and the assistant's, so that roles keep alternating."""
-
+    ts: str
+    """Slack's `ts` of the question."""
+    user_id: str
+    """Who asked."""
+    question: str
+    answer: str
     tokens: int
-    """What these messages add to a prompt, template included: an upper bound."""
+    """What `messages` add to a prompt, template included: an upper bound."""
+    earlier: tuple[Line, ...] = ()
+    """What was said in the thread before Dolly knew it, and was put before the question."""
+    answer_ts: tuple[str, ...] = ()
+    """Slack's `ts` of the messages that hold the answer."""
+
+    @property
+    def messages(self) -> tuple[Message, Message]:
+        """As an engine reads them: the user's message, then the assistant's, so that roles keep alternating."""
+        return asked(self.question, self.earlier), Message("assistant", self.answer)
+
+    @property
+    def people(self) -> frozenset[str]:
+        """Everybody whose words are in it."""
+        return frozenset({self.user_id, *(line.user_id for line in self.earlier)})
+
+
+def asked(question: str, earlier: Sequence[Line] = ()) -> Message:
+    """A question as an engine reads it, after what was said in the thread before, a line per message.
+
+    One user message holds both, because many chat templates refuse two in a row.
+    """
+    if not earlier:
+        return Message("user", question)
+    lines = ["Earlier in this thread:", *(line.text for line in earlier), "", "The newest message:", question]
+    return Message("user", "\n".join(lines))
+
+
+Shape = Literal["stream", "placed", "ephemeral"]
+"""How an answer is brought to its reader: a streamed message; a placeholder that is written over; one post to a
+response_url."""
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """What is known, from the store, of an answer's messages in Slack: what a worker that takes over goes by."""
+
+    shape: Shape | None = None
+    """The shape that was written down before the first call; None while nothing was sent."""
+    ts: tuple[str, ...] = ()
+    """The messages that stand there, in order. Empty with a shape: a call may or may not have been made."""

@@ -5,6 +5,9 @@
     ├── LocalPartError         a part of the one-machine default cannot start
     │   └── AlreadyRunning     another Dolly uses the same data folder
     ├── StoreUnavailable       the store does not answer in time
+    ├── StoreMismatch          the store was begun with another layout, schema or key
+    ├── SealBroken             a stored text does not open: damaged, of another conversation, or its key is missing
+    ├── TooManyWaiting         this person has as many unanswered questions as one may have
     ├── NotUnderstood          Slack sent what can never be read; acknowledged and logged
     ├── LeaseLost              another worker has taken the turn over; nobody is told
     ├── QuestionTooLong        the question alone does not fit the model's window
@@ -53,6 +56,20 @@ class StoreUnavailable(DollyError):
     """The store does not answer in time."""
 
     words_key = "store_unavailable"
+
+
+class StoreMismatch(DollyError):
+    """The store was begun with another layout, schema or key than this Dolly has."""
+
+
+class SealBroken(DollyError):
+    """A stored text does not open: it is damaged, of another conversation, or its key is missing."""
+
+
+class TooManyWaiting(DollyError):
+    """This person has as many unanswered questions as one may have."""
+
+    words_key = "too_many_waiting"
 
 
 class NotUnderstood(DollyError):

@@ -3,6 +3,7 @@
 `.env.example` shows every one of them; a test keeps it true.
 """
 
+import base64
 import difflib
 import json
 import os
@@ -63,6 +64,21 @@ def _json_list(value: object) -> object:
         raise ValueError('must be a JSON list, for example ["###"]') from None
 
 
+def _keys(value: object) -> object:
+    """Base64 keys of 32 bytes, as DOLLY_MEMORY_KEY has them. No fault quotes one."""
+    if not isinstance(value, str):
+        return value
+    for key in (part.strip() for part in value.split(",")):
+        try:
+            size_bytes = len(base64.b64decode(key, validate=True))
+        except ValueError:
+            size_bytes = 0
+        if size_bytes != 32:
+            raise ValueError("must be 32 bytes in base64, or several of these with commas between; make one with "
+                             "`openssl rand -base64 32`")
+    return [SecretStr(part.strip()) for part in value.split(",")]
+
+
 HttpUrl = Annotated[str, _url("http", "https")]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -87,6 +103,15 @@ class Settings(BaseSettings):
     redis_url: Annotated[str, _url("redis", "rediss", "unix")] | None = None
     """A Redis or Valkey server of your own. Without it Dolly starts one for itself."""
 
+    redis_cluster: bool = False
+    """Whether REDIS_URL is a node of a Redis Cluster."""
+    redis_partitions: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Over how many hash slots the conversations are spread: 1 for a single server, 16 or more for a cluster."""
+    redis_wait_replicas: Annotated[int, Field(ge=0, le=16)] = 0
+    """How many replicas must have a question before Slack is told that it was received."""
+    lease_seconds: Annotated[float, Field(ge=1, le=300)] = 15
+    """After how long without a sign of life a worker's turn goes to another worker."""
+
     engine_url: HttpUrl | None = None
     """A TGI, vLLM, SGLang or llama.cpp server of your own. Without it Dolly starts llama.cpp for itself."""
     engine_api_key: Annotated[SecretStr, AfterValidator(_ascii)] | None = None
@@ -109,8 +134,36 @@ class Settings(BaseSettings):
     """How long an answer may pause."""
     concurrent_answers: Annotated[int, Field(ge=1, le=1000)] = 8
     """How many answers are written at once by this process."""
-    memory_days: Annotated[float, Field(gt=0)] = 30
-    """How long a conversation is remembered after its last turn."""
+    answer_within_minutes: Annotated[float, Field(gt=0)] = 15
+    """How long a question waits for an engine or a Slack that is away, before Dolly apologises."""
+    catchup_max_age_hours: Annotated[float, Field(gt=0)] = 6
+    """An older question, found after an outage, gets one line instead of an answer."""
+    finish_seconds: Annotated[float, Field(ge=0, le=600)] = 20
+    """How long `dolly serve` lets running answers finish when it is told to stop."""
+
+    memory_days: Annotated[float, Field(ge=0)] = 30
+    """How long a conversation is remembered after its last turn; 0 keeps it until it is forgotten by command."""
+    memory_tokens: Annotated[int, Field(ge=1)] = 8_000
+    """How much of a conversation is remembered, its newest turns first."""
+    memory_bytes: Annotated[int, Field(ge=1024)] = 65_536
+    dolly_memory_key: Annotated[list[SecretStr], NoDecode, BeforeValidator(_keys)] = []
+    """Keys that encrypt what is stored: 32 bytes each in base64, separated by commas, the newest first."""
+    dolly_memory_plaintext: bool = False
+    """Store texts as they are, for those who encrypt the disk below."""
+
+    questions_per_minute: Annotated[int, Field(ge=0)] = 20
+    """How many questions a person may ask in a minute; 0 for no limit. Admins are exempt."""
+    tokens_per_day: Annotated[int, Field(ge=0)] = 0
+    """How many tokens, prompts and answers, the workspace may use in a day; 0 for no limit."""
+    waiting_per_user: Annotated[int, Field(ge=1)] = 20
+    """How many unanswered questions a person may have."""
+    question_characters: Annotated[int, Field(ge=100)] = 20_000
+    """The longest question."""
+
+    admin_host: str = "127.0.0.1"
+    """Where metrics and health are told, with ADMIN_PORT."""
+    admin_port: Port | None = None
+    """The port of /metrics, /healthz and /readyz; without it there is none."""
 
     dolly_data: Annotated[Path, AfterValidator(Path.expanduser)] = Path(".dolly")
     """The folder of Dolly's own store, workspace and logs."""

@@ -1,0 +1,45 @@
+"""What Dolly counts and times, for Prometheus. No label holds a user, a channel or a text.
+
+Whoever does a thing counts it; bot/admin.py shows the counts.
+"""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900)
+
+# --- the queue (read from the store when it is asked for) -----------------------------------------------------
+oldest_unanswered = Gauge("dolly_oldest_unanswered_seconds", "Age of the oldest question that has no answer yet")
+waiting = Gauge("dolly_turns_waiting", "Turns stored and not yet finished")
+leased = Gauge("dolly_turns_leased", "Conversations that a worker holds")
+dead = Gauge("dolly_turns_dead", "Turns in the dead-letter list")
+
+attempts = Counter("dolly_attempts", "Turns claimed by a worker")
+takeovers = Counter("dolly_takeovers", "Turns claimed after another worker had begun to answer them")
+lease_lost = Counter("dolly_lease_lost", "Turns that another worker took over")
+stale_commits = Counter("dolly_stale_commits", "Commits refused because another worker has the turn")
+requeued = Counter("dolly_requeued", "Turns handed back to be tried again", ["reason"])
+dead_letters = Counter("dolly_dead_letters", "Turns given up", ["reason"])
+apologies = Counter("dolly_apologies", "Apologies in place of an answer", ["reason"])
+answered = Counter("dolly_answers", "Turns answered and committed")
+ephemeral_unknown = Counter("dolly_ephemeral_unknown", "Slash answers of which nobody knows whether they arrived")
+settled = Counter("dolly_settled", "Threads read again after a takeover", ["outcome"])
+caught_up = Counter("dolly_caught_up", "Questions found in Slack's history after an outage", ["outcome"])
+
+# --- Slack in ----------------------------------------------------------------------------------------------------
+stored = Counter("dolly_events_stored", "Questions stored")
+duplicates = Counter("dolly_duplicates", "Deliveries of a question that was stored before")
+ack_seconds = Histogram("dolly_ack_seconds", "From an event's arrival to its acknowledgement", buckets=SECONDS)
+first_text_seconds = Histogram("dolly_first_text_seconds", "From storing a question to its first visible text", buckets=SECONDS)
+
+# --- the engine --------------------------------------------------------------------------------------------------
+first_token_seconds = Histogram("dolly_engine_first_token_seconds", "From asking the engine to its first text", buckets=SECONDS)
+engine_tokens = Counter("dolly_engine_tokens", "Tokens that the engine read and wrote", ["direction"])
+engine_errors = Counter("dolly_engine_errors", "Requests that the engine did not finish", ["kind"])
+
+# --- Slack out ---------------------------------------------------------------------------------------------------
+slack_calls = Counter("dolly_slack_calls", "Calls of Slack's Web API", ["method", "outcome"])
+
+# --- the store and the policies -------------------------------------------------------------------------------------
+store_seconds = Histogram("dolly_store_seconds", "Time of one call of the store", buckets=SECONDS)
+store_safe = Gauge("dolly_store_safe", "1 when the store says that it keeps what it acknowledges")
+quota_refusals = Counter("dolly_quota_refusals", "Questions refused by a quota", ["quota"])
