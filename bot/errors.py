@@ -94,6 +94,8 @@ class EngineError(DollyError):
     """The engine gave no complete answer."""
 
     words_key = "engine_broke"
+    is_passing: ClassVar[bool] = True
+    """Whether the same request may be answered a little later."""
 
 
 class EngineUnreachable(EngineError):
@@ -118,6 +120,7 @@ class EngineRefused(EngineError):
     """The engine will not take this request: wrong key, unknown model, prompt too long."""
 
     words_key = "engine_refused"
+    is_passing = False
 
 
 class EngineBroke(EngineError):

@@ -2,15 +2,15 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import structlog
 
-from bot.context_window import after_earlier, fit
-from bot.conversation import Exchange, Message, Turn
-from bot.errors import EngineError, QuestionTooLong, StoreUnavailable
+from bot.context_window import fit
+from bot.conversation import Exchange, Line, Message, Posting, Shape, Turn, asked
+from bot.errors import EngineError, QuestionTooLong, SlackUnreachable, StoreUnavailable
 from bot.store.memory import Memory
 from bot.words import Words
 
@@ -23,17 +23,48 @@ class Stopped(Exception):
     """The person who asked wants no more of this answer."""
 
 
+class Journal(Protocol):
+    """What is written down of an answer while it goes out, so that another worker can take it over.
+
+    Each call raises LeaseLost when another worker has: whatever was made in Slack since is nobody's then.
+    """
+
+    @property
+    def job_id(self) -> str: ...
+
+    @property
+    def posting(self) -> Posting:
+        """How far the answer is: as the worker before left it, then as the calls below say."""
+
+    @property
+    def age_seconds(self) -> float:
+        """Since the question was stored."""
+
+    async def intend(self, shape: Shape) -> None:
+        """Before the first call: this is how the answer will be brought."""
+
+    async def posted(self, ts: str) -> None:
+        """A message of the answer stands at `ts`."""
+
+    async def recorded(self) -> frozenset[str]:
+        """The ts of all messages of Dolly's own in this conversation that some job has written down."""
+
+
 class Reply(Protocol):
     """One answer on its way to where it was asked for.
 
-    Raises SlackError where it is refused for good, SlackUnreachable where it may be tried again later.
+    Raises SlackError where it is refused for good, SlackUnreachable where it may be tried again later, LeaseLost
+    where another worker has taken over.
     """
 
-    async def thinking(self) -> None:
-        """Show that an answer is being prepared, until the first text arrives."""
+    async def begin(self) -> None:
+        """Take over what another worker left, if one did; then show that an answer is being prepared."""
 
     async def write(self, delta: str) -> None:
-        """Add a piece of the model's text. Raises Stopped when the reader pressed Stop."""
+        """Add a piece of the model's text. Raises Stopped when the reader pressed Stop, and never SlackUnreachable."""
+
+    async def notice(self, sentence: str) -> None:
+        """Say this where the answer will stand, until it does."""
 
     async def finish(self, sentence: str | None = None) -> None:
         """Bring out all that was written, then `sentence`, one of Dolly's own; nothing can be written after it."""
@@ -48,14 +79,14 @@ class Reply(Protocol):
 class Slack(Protocol):
     """Where questions come from and answers go."""
 
-    def reply(self, turn: Turn) -> Reply:
+    def reply(self, turn: Turn, journal: Journal) -> Reply:
         """The answer to `turn`, not yet begun."""
 
     async def readable(self, text: str) -> str:
         """`text` with the names of the people who are mentioned in it."""
 
-    async def earlier_messages(self, turn: Turn) -> list[str]:
-        """What was said in the turn's thread before it, oldest first, a line per message with its author."""
+    async def earlier_messages(self, turn: Turn) -> list[Line]:
+        """What was said in the turn's thread before it, oldest first."""
 
 
 class Model(Protocol):
@@ -75,6 +106,38 @@ class AnswerStyle:
     max_tokens: int
 
 
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What the engine is asked, and what of it is remembered."""
+
+    messages: Sequence[Message]
+    tokens: int
+    """An upper bound."""
+    question: str
+    earlier: Sequence[Line]
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a turn ended for its reader."""
+
+    exchange: Exchange | None = None
+    """What is to be remembered of it."""
+    tokens: int = 0
+    """What the engine read and wrote for it."""
+    apology: str | None = None
+    """The key of the sentence that the reader got instead of an answer."""
+
+
+class AnswerNotDelivered(Exception):
+    """The answer is finished, and Slack does not take it now."""
+
+    def __init__(self, exchange: Exchange, reason: SlackUnreachable) -> None:
+        super().__init__(str(reason))
+        self.exchange = exchange
+        self.reason = reason
+
+
 class Responder:
     """Answers turns."""
 
@@ -85,75 +148,145 @@ class Responder:
         self._words = words
         self._style = style
 
-    async def respond(self, turn: Turn, stop: asyncio.Event) -> Exchange | None:
-        """Bring the answer to its reader; the exchange to remember, or None when there is none.
+    async def respond(
+        self, turn: Turn, journal: Journal, stop: asyncio.Event, gives_up: Callable[[EngineError], bool]
+    ) -> Ending:
+        """Bring the answer to its reader.
 
-        `stop` may be set at any time: the answer then ends as it stands. Engines in trouble are told to the
-        reader. Raises StoreUnavailable, SlackError or SlackUnreachable.
+        `stop` may be set at any time: the answer then ends as it stands. Of an engine in trouble the reader is
+        told where `gives_up` says so; otherwise its EngineError is raised, to be tried again. Raises
+        AnswerNotDelivered, StoreUnavailable, LeaseLost, SlackError or SlackUnreachable.
         """
-        reply = self._slack.reply(turn)
+        reply = self._slack.reply(turn, journal)
         try:
-            return await self._respond(turn, reply, stop)
+            return await self._respond(turn, journal, reply, stop, gives_up)
         except BaseException:
             await reply.abandon()
             raise
 
-    async def _respond(self, turn: Turn, reply: Reply, stop: asyncio.Event) -> Exchange | None:
+    async def say(self, turn: Turn, journal: Journal, words_key: str) -> None:
+        """End the turn with one of Dolly's own sentences instead of an answer."""
+        await self._finish(turn, journal, "", self._words.say(words_key))
+
+    async def deliver(self, turn: Turn, journal: Journal, exchange: Exchange) -> Exchange:
+        """Bring out an answer that was finished before; the exchange to remember."""
+        await self._finish(turn, journal, exchange.answer, None)
+        return replace(exchange, answer_ts=journal.posting.ts)
+
+    async def tell_place(self, turn: Turn, journal: Journal, error: EngineError, place: int) -> None:
+        """Say, where the answer will stand, that it has to wait, and for how many others."""
+        reply = self._slack.reply(turn, journal)
+        try:
+            await reply.notice(self._words.say("waiting_" + error.words_key, place=place))
+        except BaseException:
+            await reply.abandon()
+            raise
+
+    async def _finish(self, turn: Turn, journal: Journal, text: str, sentence: str | None) -> None:
+        reply = self._slack.reply(turn, journal)
+        try:
+            await reply.begin()
+            if text:
+                await reply.write(text)
+            await reply.finish(sentence)
+        except Stopped:
+            await reply.stop(self._words.say("stopped"))
+        except BaseException:
+            await reply.abandon()
+            raise
+
+    async def _respond(
+        self,
+        turn: Turn,
+        journal: Journal,
+        reply: Reply,
+        stop: asyncio.Event,
+        gives_up: Callable[[EngineError], bool],
+    ) -> Ending:
         if not turn.text:
+            await reply.begin()
             await reply.finish(self._words.say("empty_question"))
-            return None
+            return Ending()
         written: list[str] = []
-        question = Message("user", turn.text)
+        prompt = Prompt((), 0, turn.text, ())
+        closing: str | None = None
+        apology: str | None = None
         try:
             try:
                 prompt = await self._prompt_while_thinking(turn, reply)
-                question = prompt[-1]
-                await self._generate(prompt, reply, written, stop)
+                await self._generate(prompt.messages, reply, written, stop)
                 closing = await self._closing(turn) if _joined(written) else self._words.say("engine_silent")
-            except (EngineError, QuestionTooLong) as error:
+            except QuestionTooLong as error:
                 log.warning("no_answer", error=type(error).__name__, reason=str(error))
                 closing = self._words.say(error.words_key)
-            await reply.finish(closing)
+            except EngineError as error:
+                if not gives_up(error):
+                    raise
+                log.warning("no_answer", error=type(error).__name__, reason=str(error))
+                closing, apology = self._words.say(error.words_key), error.words_key
+            undelivered = await self._brought_out(reply, closing)
         except Stopped:
-            await reply.stop(self._words.say("stopped"))
-        answer = Message("assistant", _joined(written))
-        if not answer.content or turn.response_url:
+            undelivered = None
+            with contextlib.suppress(SlackUnreachable):  # what was wanted is that nothing more comes
+                await reply.stop(self._words.say("stopped"))
+        exchange = await self._exchange(turn, prompt, _joined(written), journal)
+        if undelivered is not None:
+            if exchange is None or apology is not None:
+                raise undelivered
+            raise AnswerNotDelivered(exchange, undelivered)
+        used = prompt.tokens + (exchange.tokens if exchange else 0)
+        return Ending(None if turn.response_url else exchange, used, apology)
+
+    async def _brought_out(self, reply: Reply, closing: str | None) -> SlackUnreachable | None:
+        try:
+            await reply.finish(closing)
+        except SlackUnreachable as error:
+            return error
+        return None
+
+    async def _exchange(self, turn: Turn, prompt: Prompt, answer: str, journal: Journal) -> Exchange | None:
+        if not answer:
             return None
-        return Exchange((question, answer), await self._cost(question, answer))
+        exchange = Exchange(
+            ts=turn.ts,
+            user_id=turn.user_id,
+            question=prompt.question,
+            answer=answer,
+            tokens=0,
+            earlier=tuple(prompt.earlier),
+            answer_ts=journal.posting.ts,
+        )
+        return replace(exchange, tokens=await self._cost(*exchange.messages))
 
-    async def apologise(self, turn: Turn) -> None:
-        """Say that there will be no answer."""
-        await self._slack.reply(turn).finish(self._words.say("apology"))
-
-    async def _prompt_while_thinking(self, turn: Turn, reply: Reply) -> list[Message]:
-        showing = asyncio.create_task(reply.thinking())
+    async def _prompt_while_thinking(self, turn: Turn, reply: Reply) -> Prompt:
+        showing = asyncio.create_task(reply.begin())
         try:
             return await self._prompt(turn)
         finally:
             await showing
 
-    async def _prompt(self, turn: Turn) -> list[Message]:
+    async def _prompt(self, turn: Turn) -> Prompt:
         """System prompt, what the conversation remembers, the question; within the engine's window."""
         system = Message("system", self._style.system_prompt)
         budget = await self._model.prompt_budget(self._style.max_tokens)
         exchanges = await self._memory.read(turn.conversation)
         text = await self._slack.readable(turn.text)
-        question = Message("user", text)
-        required = await self._model.count_tokens([system, question])
+        earlier: list[Line] = []
+        required = await self._model.count_tokens([system, asked(text)])
         if not exchanges and required <= budget and turn.ts != turn.conversation.root_ts and not turn.response_url:
-            earlier = await self._slack.earlier_messages(turn)
-            question = await self._with_earlier(system, earlier, text, budget)
-            required = await self._model.count_tokens([system, question])
-        return fit(system, exchanges, question, required_tokens=required, token_budget=budget)
+            earlier = await self._fitting(system, await self._slack.earlier_messages(turn), text, budget)
+            required = await self._model.count_tokens([system, asked(text, earlier)])
+        messages = fit(system, exchanges, asked(text, earlier), required_tokens=required, token_budget=budget)
+        return Prompt(messages, required + sum(exchange.tokens for exchange in exchanges), text, earlier)
 
-    async def _with_earlier(self, system: Message, earlier: list[str], text: str, budget: int) -> Message:
-        """The question, after as many of the newest `earlier` lines as fit `budget`; found by halving."""
+    async def _fitting(self, system: Message, earlier: list[Line], text: str, budget: int) -> list[Line]:
+        """As many of the newest `earlier` lines as fit `budget` before the question; found by halving."""
         fits, too_many = 0, len(earlier) + 1
         while too_many - fits > 1:
             lines = (fits + too_many) // 2
-            tokens = await self._model.count_tokens([system, after_earlier(earlier[-lines:], text)])
+            tokens = await self._model.count_tokens([system, asked(text, earlier[-lines:])])
             fits, too_many = (lines, too_many) if tokens <= budget else (fits, lines)
-        return after_earlier(earlier[len(earlier) - fits :], text)
+        return earlier[len(earlier) - fits :]
 
     async def _generate(self, prompt: Sequence[Message], reply: Reply, written: list[str], stop: asyncio.Event) -> None:
         """Pass the model's text to `reply` and to `written`. Raises Stopped as soon as the user wants no more."""

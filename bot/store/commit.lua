@@ -1,22 +1,73 @@
--- Finish a claimed turn: remember the exchange, drop the job, free the conversation for its next turn.
--- KEYS: claim, mailbox, job, ready, lease, memory
--- ARGV: fence, job id, conversation, exchange ('' = nothing to remember), memory seconds, exchanges kept
--- Returns 1 when committed, 0 when another worker has taken over.
+-- Finish a claimed turn: remember the exchange, drop the job (or bury it), free the conversation for its next turn.
+-- KEYS: claim, mailbox, job, ready, lease, memory, changes, waiting, queue of the user, threads, settle, settling, dead,
+--       person …
+-- ARGV: fence, job id, conversation, entry ('' = nothing to remember), memory seconds (0 = for ever), memory tokens,
+--       memory bytes, ms until the thread is read again, question's ts, reason ('' = answered), dead letters kept, prefix
+-- Returns 0 when another worker has taken over, 1 when committed, 2 when committed and `changes` are to be applied.
 local held = redis.call('HMGET', KEYS[1], 'fence', 'job')
 if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] or not redis.call('ZSCORE', KEYS[5], ARGV[3]) then
   return 0
 end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local seconds = tonumber(ARGV[5])
+
 if ARGV[4] ~= '' then
   redis.call('RPUSH', KEYS[6], ARGV[4])
-  redis.call('LTRIM', KEYS[6], -ARGV[6], -1)
-  redis.call('EXPIRE', KEYS[6], ARGV[5])
+  local entries = redis.call('LRANGE', KEYS[6], 0, -1)
+  local kept, tokens, bytes = 0, 0, 0
+  for i = #entries, 1, -1 do
+    tokens = tokens + tonumber(string.match(entries[i], '^(%d+)|') or 0)
+    bytes = bytes + #entries[i]
+    if tokens > tonumber(ARGV[6]) or bytes > tonumber(ARGV[7]) then
+      break
+    end
+    kept = kept + 1
+  end
+  if kept == 0 then
+    redis.call('DEL', KEYS[6])
+  else
+    redis.call('LTRIM', KEYS[6], -kept, -1)
+  end
+  redis.call('ZADD', KEYS[10], now, ARGV[3])
+  for i = 14, #KEYS do
+    redis.call('ZADD', KEYS[i], now, ARGV[3])
+  end
+  if seconds > 0 then
+    redis.call('EXPIRE', KEYS[6], seconds)
+    redis.call('ZREMRANGEBYSCORE', KEYS[10], '-inf', now - seconds * 1000)
+    for i = 14, #KEYS do
+      redis.call('EXPIRE', KEYS[i], seconds)
+    end
+  else
+    redis.call('PERSIST', KEYS[6])
+    for i = 14, #KEYS do
+      redis.call('PERSIST', KEYS[i])
+    end
+  end
 end
+
+local job = redis.call('HMGET', KEYS[3], 'claims', 'posts', 'shape', 'turn', 'user')
+if tonumber(job[1] or 0) > 1 and job[3] and job[3] ~= 'ephemeral' then
+  redis.call('ZADD', KEYS[11], now + ARGV[8], ARGV[2])
+  redis.call('HSET', KEYS[12], 'conversation', ARGV[3], 'ts', ARGV[9], 'posts', job[2] or '')
+end
+if ARGV[10] ~= '' then
+  redis.call('ZADD', KEYS[13], now, ARGV[2])
+  redis.call('HSET', ARGV[12] .. 'letter:' .. ARGV[2], 'reason', ARGV[10], 'user', job[5] or '', 'turn', job[4] or '')
+  for _, oldest in ipairs(redis.call('ZRANGE', KEYS[13], 0, -1 - ARGV[11])) do
+    redis.call('DEL', ARGV[12] .. 'letter:' .. oldest)
+    redis.call('ZREM', KEYS[13], oldest)
+  end
+end
+
 redis.call('ZREM', KEYS[2], ARGV[2])
+redis.call('ZREM', KEYS[8], ARGV[2])
+redis.call('ZREM', KEYS[9], ARGV[2])
 redis.call('DEL', KEYS[3])
 redis.call('HDEL', KEYS[1], 'job')
 redis.call('ZREM', KEYS[5], ARGV[3])
 if redis.call('EXISTS', KEYS[2]) == 1 then
-  local time = redis.call('TIME')
-  redis.call('ZADD', KEYS[4], time[1] * 1000 + math.floor(time[2] / 1000), ARGV[3])
+  redis.call('ZADD', KEYS[4], now, ARGV[3])
 end
-return 1
+return 1 + redis.call('EXISTS', KEYS[7])

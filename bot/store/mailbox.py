@@ -1,38 +1,52 @@
 """The mailbox: turns wait here from the moment Slack is told "received" until their answer is committed.
 
-Each conversation has its own queue, ordered by Slack's ts, and at most one worker at a time. Each method
-is one Lua script, so it happens whole or not at all; times come from the server's clock. All keys carry
-the prefix of connection.py, with one hash tag, so that they live in one slot:
+Each conversation has its own queue, ordered by Slack's ts, and at most one worker at a time. Each change is one
+Lua script, so it happens whole or not at all; times come from the server's clock. Texts are sealed (sealing.py).
+The keys of a conversation carry its partition's prefix, with one hash tag (layout.py):
 
     seen:<job>        dedupe mark, kept 26 hours: Slack may deliver a message again for a day
-    job:<job>         hash: the turn as JSON, attempts so far
+    job:<job>         hash: the turn (sealed), its user, when it was stored, attempts that count, claims; how far its
+                      answer is: shape, posts (ts of its messages in Slack), kept (an answer that Slack did not take,
+                      sealed), verdict (the apology that is due)
     mailbox:<conv>    sorted set: job ids by Slack ts in microseconds
+    waiting           sorted set: job ids by the time at which they were stored; queue:<user> those of one person
     ready             sorted set: conversation → time in ms from which it may be claimed
     lease             sorted set: conversation → time in ms at which its worker counts as dead
     claim:<conv>      hash: fence (grows with each claim), job claimed, stop flag
-    memory:<conv>     list: committed exchanges (bot/store/memory.py)
+    memory:<conv>     list: committed exchanges (memory.py)
+    changes:<conv>    hash: edits and deletions that came while an answer was under way, sealed
+    posted:<conv>     hash: ts of a message of Dolly's own → its job, so that no other is taken for a leftover
+    settle            sorted set: jobs whose thread is to be read again, by when; settling:<job> hash: where
+    dead              sorted set: dead letters by time; letter:<job> hash: why, whose, the turn (sealed)
+    threads           sorted set: conversation → last active; person:<user> those that a person took part in
 """
 
 import asyncio
 import json
-from dataclasses import asdict, dataclass
-from importlib import resources
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 import structlog
-from redis.asyncio import Redis
-from redis.commands.core import AsyncScript
 
-from bot.conversation import ConversationId, Exchange, Turn
-from bot.errors import LeaseLost
+from bot.conversation import ConversationId, Exchange, Posting, Shape, Turn
+from bot.errors import LeaseLost, SealBroken, TooManyWaiting
 from bot.store import memory
-from bot.store.connection import key_prefix, store_errors
+from bot.store.connection import Client, load_script, run_script, store_errors
+from bot.store.layout import Layout
+from bot.store.sealing import Sealing
 
 log = structlog.get_logger(__name__)
 
 DEDUPE_SECONDS = 26 * 3600
 FENCE_SECONDS = 7 * 24 * 3600
-EXCHANGES_KEPT = 200
+POSTED_SECONDS = 7 * 24 * 3600
+SETTLE_SECONDS = 20.0
+"""How long after the lease of a possibly living worker its thread is read again: Slack's timeout, and 10 s."""
+SETTLE_PAUSE_SECONDS = 30.0
+DEAD_LETTERS_KEPT = 1_000
+
+Revised = Literal["waiting", "remembered", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,56 +54,180 @@ class Claim:
     """A turn that this worker holds, until its lease ends."""
 
     turn: Turn
-    job_id: str
     fence: int
     attempt: int
-    """1 for the first worker that holds the turn."""
+    """1 for the first; those that ended because an engine or Slack was away do not count."""
+    claims: int
+    """How often the turn was claimed at all: above 1, another worker may still be writing."""
+    age_seconds: float
+    """Since it was stored."""
+    posting: Posting
+    kept: Exchange | None
+    """A finished answer that Slack did not take before."""
+    verdict: str | None
+    """The key of the sentence with which the turn is to end, without an answer."""
+
+    @property
+    def job_id(self) -> str:
+        return self.turn.job_id
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """A thread to be read again, because more than one worker may have written an answer into it."""
+
+    conversation: ConversationId
+    job_id: str
+    turn_ts: str
+    kept: tuple[str, ...]
+    """The messages that are the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueReport:
+    """What waits in the mailbox now."""
+
+    waiting: int
+    leased: int
+    dead: int
+    oldest_seconds: float
+    """Age of the oldest turn that has no answer yet; 0 without one."""
 
 
 class Mailbox:
     """The queue of turns, in Redis. Every method raises StoreUnavailable when the store does not answer."""
 
     def __init__(
-        self, redis: Redis, owner: str, *, lease_seconds: float = 15, memory_seconds: float = 30 * 86_400
+        self,
+        client: Client,
+        layout: Layout,
+        sealing: Sealing,
+        *,
+        lease_seconds: float = 15,
+        memory_seconds: float = 30 * 86_400,
+        memory_tokens: int = 8_000,
+        memory_bytes: int = 65_536,
+        waiting_per_user: int = 20,
+        wait_replicas: int = 0,
     ) -> None:
         self.lease_seconds = lease_seconds
-        self._memory_seconds = round(memory_seconds)
-        self._redis = redis
-        self._prefix = key_prefix(owner)
-        self._enqueue, self._claim, self._renew, self._commit, self._fail = (
-            _script(redis, name) for name in ("enqueue", "claim", "renew", "commit", "fail")
-        )
+        self._memory_limits = (round(memory_seconds), memory_tokens, memory_bytes)
+        self._waiting_per_user = waiting_per_user
+        self._wait_replicas = wait_replicas
+        self._client = client
+        self._layout = layout
+        self._sealing = sealing
+        self._memory = memory.Memory(client, layout, sealing)
+        self._scripts = {
+            name: load_script(name)
+            for name in ("enqueue", "claim", "renew", "note", "commit", "fail", "revise", "withdraw", "settle")
+        }
+        self._first_partition = 0
         self._arrived = asyncio.Event()
 
+    # --- what comes from Slack ------------------------------------------------------------------------------------
+
     async def enqueue(self, turn: Turn) -> bool:
-        """Store `turn`; when this returns, it will be answered. False when it was stored before."""
-        conversation = str(turn.conversation)
-        job_id = f"{conversation}/{turn.ts}"
+        """Store `turn`; when this returns, it will be answered. False when it was stored before.
+
+        Raises TooManyWaiting when its user has as many unanswered questions as one may have.
+        """
+        conversation, job_id = str(turn.conversation), turn.job_id
         stored = await self._run(
-            self._enqueue,
-            keys=["seen:" + job_id, "job:" + job_id, "mailbox:" + conversation, "ready", "lease"],
-            args=[job_id, _dump(turn), DEDUPE_SECONDS, conversation, _microseconds(turn.ts)],
+            "enqueue",
+            turn.conversation,
+            keys=[
+                *("seen:" + job_id, "job:" + job_id, "mailbox:" + conversation, "ready", "lease", "waiting"),
+                *("queue:" + turn.user_id, "person:" + turn.user_id, "threads"),
+            ],
+            args=[
+                *(job_id, self._sealed(turn), DEDUPE_SECONDS, conversation, _microseconds(turn.ts)),
+                *(turn.user_id, self._waiting_per_user, self._memory_limits[0]),
+            ],
+            wait_replicas=self._wait_replicas,
         )
+        if stored < 0:
+            raise TooManyWaiting(f"A person has {self._waiting_per_user} unanswered questions; one more is refused.")
         self._arrived.set()
         return bool(stored)
 
+    async def known(self, turn: Turn) -> bool:
+        """Whether `turn` was stored within the last day."""
+        async with store_errors():
+            return bool(await self._client.exists(self._key(turn.conversation, "seen:" + turn.job_id)))
+
+    async def revise(self, conversation: ConversationId, ts: str, text: str) -> Revised:
+        """The message `ts` was edited to `text`, wherever it is now: in a waiting turn, or in what is remembered."""
+        while (found := await self._waiting_turn(conversation, ts)) is not None:
+            stored, turn = found
+            if await self._run(
+                "revise",
+                conversation,
+                keys=[f"job:{turn.job_id}", f"claim:{conversation}", "lease", "ready"],
+                args=[turn.job_id, str(conversation), stored, self._sealed(replace(turn, text=text))],
+            ):
+                self._arrived.set()
+                return "waiting"
+        return "remembered" if await self._change(conversation, ts, text) else "unknown"
+
+    async def withdraw(self, conversation: ConversationId, ts: str) -> None:
+        """The message `ts` was deleted: what waits or is remembered of it goes."""
+        found = await self._waiting_turn(conversation, ts)
+        if found is not None:
+            _, turn = found
+            await self._run(
+                "withdraw",
+                conversation,
+                keys=[
+                    *(f"job:{turn.job_id}", f"claim:{conversation}", "lease", "ready", f"mailbox:{conversation}"),
+                    *("waiting", f"queue:{turn.user_id}"),
+                ],
+                args=[turn.job_id, str(conversation)],
+            )
+        await self._change(conversation, ts, "")
+
+    async def request_stop(self, conversation: ConversationId) -> None:
+        """Ask whoever is answering in `conversation` to stop; without such a worker, nothing happens."""
+        key = self._key(conversation, f"claim:{conversation}")
+        async with store_errors(), self._client.pipeline(transaction=False) as pipe:
+            pipe.hset(key, "stop", "1")
+            pipe.expire(key, FENCE_SECONDS)
+            await pipe.execute()
+
+    # --- what workers do ------------------------------------------------------------------------------------------
+
     async def claim(self) -> Claim | None:
         """The earliest turn of some conversation that is free, with a lease on it; None when there is none."""
-        claimed = await self._run(
-            self._claim,
-            keys=["ready", "lease"],
-            args=[round(self.lease_seconds * 1000), self._prefix, FENCE_SECONDS],
-        )
-        if claimed is None:
-            return None
-        conversation, job_id, fence, attempt, turn = claimed
+        prefixes = self._layout.prefixes
+        self._first_partition = (self._first_partition + 1) % len(prefixes)  # each gets its turn to be first
+        for prefix in prefixes[self._first_partition :] + prefixes[: self._first_partition]:
+            keys, args = [prefix + "ready", prefix + "lease"], [self._lease_ms, prefix, FENCE_SECONDS]
+            async with store_errors():
+                claimed = await run_script(self._client, self._scripts["claim"], keys, args)
+            if claimed is not None:
+                return self._claimed(*claimed)
+        return None
+
+    def _claimed(self, conversation: str, job_id: str, fence: int, age_ms: int, *fields: str | None) -> Claim:
+        sealed, user_id, attempts, claims, shape, posts, kept, verdict = fields
         try:
-            return Claim(_load(turn), job_id, int(fence), int(attempt))
-        except (TypeError, ValueError, KeyError) as error:
-            # Of another version, or damaged: it would come back to every worker for ever.
+            turn = _load(self._sealing.open(conversation, sealed or ""))
+            answer = memory.load(kept, conversation, self._sealing) if kept else None
+        except (SealBroken, TypeError, ValueError, KeyError) as error:
+            # Of another version, or damaged: nobody will ever read it, and its user is told.
             log.error("job_unreadable", job=job_id, error=type(error).__name__)
-            await self._finish(conversation, job_id, int(fence), exchange="")
-            return await self.claim()
+            where, _, ts = job_id.rpartition("/")
+            turn, answer, verdict = Turn(ConversationId.parse(where), ts, user_id or "", ""), None, "apology"
+        return Claim(
+            turn=turn,
+            fence=int(fence),
+            attempt=int(attempts or 1),
+            claims=int(claims or 1),
+            age_seconds=int(age_ms) / 1000,
+            posting=Posting(_shape(shape), tuple((posts or "").split())),
+            kept=answer,
+            verdict=verdict,
+        )
 
     async def wait(self, seconds: float) -> None:
         """Return when a turn was stored by this process, or after `seconds`."""
@@ -102,71 +240,184 @@ class Mailbox:
 
     async def renew(self, claim: Claim) -> bool:
         """Extend the lease; True when the answer shall stop. Raises LeaseLost when another worker has the turn."""
-        conversation = str(claim.turn.conversation)
-        held = await self._run(
-            self._renew,
-            keys=["claim:" + conversation, "lease"],
-            args=[claim.fence, claim.job_id, conversation, round(self.lease_seconds * 1000)],
-        )
-        if held == 0:
-            raise LeaseLost(f"{claim.job_id} was taken over by another worker")
+        held = await self._fenced("renew", claim, keys=["lease"], args=[self._lease_ms])
         return bool(held == 2)
 
-    async def commit(self, claim: Claim, exchange: Exchange | None) -> None:
-        """Finish the turn and remember `exchange`. Raises LeaseLost when another worker has the turn."""
-        remembered = memory.dump(exchange) if exchange else ""
-        if not await self._finish(str(claim.turn.conversation), claim.job_id, claim.fence, remembered):
+    async def note_shape(self, claim: Claim, shape: Shape) -> None:
+        """Write down how the answer is about to be brought to Slack. Raises LeaseLost, as all of these do."""
+        await self._note(claim, "shape", shape)
+
+    async def note_post(self, claim: Claim, ts: str) -> None:
+        """Write down that a message of the answer stands at `ts`."""
+        await self._note(claim, "post", ts)
+
+    async def note_kept(self, claim: Claim, exchange: Exchange) -> None:
+        """Keep a finished answer that Slack does not take now."""
+        await self._note(claim, "kept", memory.dump(exchange, str(claim.turn.conversation), self._sealing))
+
+    async def note_verdict(self, claim: Claim, words_key: str) -> None:
+        """Write down that the turn is to end with this sentence, whoever comes to say it."""
+        await self._note(claim, "verdict", words_key)
+
+    async def recorded(self, conversation: ConversationId) -> frozenset[str]:
+        """The ts of all messages of Dolly's own in `conversation` that belong to some job."""
+        async with store_errors():
+            return frozenset(await self._client.hkeys(self._key(conversation, f"posted:{conversation}")))
+
+    async def place(self, claim: Claim) -> int:
+        """The turn's place among all that wait, from 1."""
+        async with store_errors():
+            stored_ms = await self._client.zscore(self._key(claim.turn.conversation, "waiting"), claim.job_id)
+            if stored_ms is None:
+                return 1
+            counts = [await self._client.zcount(p + "waiting", "-inf", f"({stored_ms}") for p in self._layout.prefixes]
+        return 1 + sum(counts)
+
+    async def commit(self, claim: Claim, exchange: Exchange | None, *, buried: str = "") -> None:
+        """Finish the turn and remember `exchange`; with a reason in `buried`, put it to the dead letters.
+
+        Raises LeaseLost when another worker has the turn.
+        """
+        conversation, turn = str(claim.turn.conversation), claim.turn
+        entry = memory.dump(exchange, conversation, self._sealing) if exchange else ""
+        people: Sequence[str] = sorted(exchange.people) if exchange else ()
+        prefix = self._layout.prefix_of(conversation)
+        committed = await self._run(
+            "commit",
+            turn.conversation,
+            keys=[
+                *(f"claim:{conversation}", f"mailbox:{conversation}", f"job:{claim.job_id}", "ready", "lease"),
+                *(f"memory:{conversation}", f"changes:{conversation}", "waiting", f"queue:{turn.user_id}", "threads"),
+                *("settle", f"settling:{claim.job_id}", "dead", *(f"person:{user_id}" for user_id in people)),
+            ],
+            args=[
+                *(claim.fence, claim.job_id, conversation, entry, *self._memory_limits),
+                *(self._lease_ms + round(SETTLE_SECONDS * 1000), turn.ts, buried, DEAD_LETTERS_KEPT, prefix),
+            ],
+        )
+        if not committed:
             raise LeaseLost(f"{claim.job_id} was taken over by another worker")
+        if committed == 2:
+            await self._memory.apply_changes(turn.conversation)
         self._arrived.set()
 
-    async def _finish(self, conversation: str, job_id: str, fence: int, exchange: str) -> bool:
-        keys = ["claim:" + conversation, "mailbox:" + conversation, "job:" + job_id, "ready", "lease"]
-        committed = await self._run(
-            self._commit,
-            keys=[*keys, memory.memory_key(conversation)],
-            args=[fence, job_id, conversation, exchange, self._memory_seconds, EXCHANGES_KEPT],
-        )
-        return bool(committed)
-
-    async def fail(self, claim: Claim, *, delay_seconds: float) -> None:
+    async def fail(self, claim: Claim, *, delay_seconds: float, counted: bool = True) -> None:
         """Hand the turn back, to be claimed again after `delay_seconds`. Raises LeaseLost as commit does."""
-        conversation = str(claim.turn.conversation)
-        returned = await self._run(
-            self._fail,
-            keys=["claim:" + conversation, "ready", "lease"],
-            args=[claim.fence, claim.job_id, conversation, round(delay_seconds * 1000)],
-        )
-        if not returned:
-            raise LeaseLost(f"{claim.job_id} was taken over by another worker")
+        args = [round(delay_seconds * 1000), int(counted)]
+        await self._fenced("fail", claim, keys=["ready", "lease", f"job:{claim.job_id}"], args=args)
+        self._arrived.set()
 
-    async def request_stop(self, conversation: ConversationId) -> None:
-        """Ask whoever is answering in `conversation` to stop; without such a worker, nothing happens."""
-        key = self._prefix + f"claim:{conversation}"
-        async with store_errors(), self._redis.pipeline() as pipe:
-            pipe.hset(key, "stop", "1")
-            pipe.expire(key, FENCE_SECONDS)
+    # --- what is looked at again, and looked at from outside ---------------------------------------------------------
+
+    async def next_settling(self) -> Settling | None:
+        """A thread that is due to be read again; it comes back until `settled`."""
+        for prefix in self._layout.prefixes:
+            keys, args = [prefix + "settle"], [prefix, round(SETTLE_PAUSE_SECONDS * 1000)]
+            async with store_errors():
+                found = await run_script(self._client, self._scripts["settle"], keys, args)
+            if found is not None:
+                job_id, conversation, ts, posts = found
+                if conversation is None:  # forgotten meanwhile
+                    async with store_errors():
+                        await self._client.zrem(prefix + "settle", job_id)
+                    continue
+                return Settling(ConversationId.parse(conversation), job_id, ts, tuple((posts or "").split()))
+        return None
+
+    async def settled(self, settling: Settling) -> None:
+        """The thread was read again, and what was double is gone."""
+        key = self._key(settling.conversation, "")
+        async with store_errors(), self._client.pipeline(transaction=False) as pipe:
+            pipe.zrem(key + "settle", settling.job_id)
+            pipe.delete(f"{key}settling:{settling.job_id}")
             await pipe.execute()
 
-    async def _run(self, script: AsyncScript, keys: list[str], args: list[Any]) -> Any:
+    async def report(self) -> QueueReport:
+        """What waits now."""
+        waiting = leased = dead = 0
+        oldest_ms = now_ms = 0.0
+        for prefix in self._layout.prefixes:
+            async with store_errors(), self._client.pipeline(transaction=False) as pipe:
+                for name in ("waiting", "lease", "dead"):
+                    pipe.zcard(prefix + name)
+                pipe.zrange(prefix + "waiting", 0, 0, withscores=True)
+                *counts, first = await pipe.execute()
+            waiting, leased, dead = waiting + counts[0], leased + counts[1], dead + counts[2]
+            oldest_ms = min((first[0][1], oldest_ms or first[0][1])) if first else oldest_ms
+        if oldest_ms:
+            now_ms = await self._now_ms()
+        return QueueReport(waiting, leased, dead, max(now_ms - oldest_ms, 0) / 1000)
+
+    # --- the scripts ------------------------------------------------------------------------------------------------
+
+    @property
+    def _lease_ms(self) -> int:
+        return round(self.lease_seconds * 1000)
+
+    def _key(self, conversation: ConversationId, name: str) -> str:
+        return self._layout.prefix_of(conversation) + name
+
+    async def _run(
+        self, name: str, conversation: ConversationId, keys: list[str], args: list[Any], *, wait_replicas: int = 0
+    ) -> Any:
+        prefix = self._layout.prefix_of(conversation)
         async with store_errors():
-            return await script(keys=[self._prefix + key for key in keys], args=args)
+            return await run_script(
+                self._client, self._scripts[name], [prefix + key for key in keys], args, wait_replicas=wait_replicas
+            )
+
+    async def _fenced(self, name: str, claim: Claim, keys: list[str], args: list[Any]) -> int:
+        """Run a script that does something only while `claim` holds. Raises LeaseLost."""
+        conversation = claim.turn.conversation
+        held = await self._run(
+            name,
+            conversation,
+            keys=[f"claim:{conversation}", *keys],
+            args=[claim.fence, claim.job_id, str(conversation), *args],
+        )
+        if not held:
+            raise LeaseLost(f"{claim.job_id} was taken over by another worker")
+        return int(held)
+
+    async def _note(self, claim: Claim, field: str, value: str) -> None:
+        keys = ["lease", f"job:{claim.job_id}", f"posted:{claim.turn.conversation}"]
+        await self._fenced("note", claim, keys, args=[field, value, POSTED_SECONDS])
+
+    async def _waiting_turn(self, conversation: ConversationId, ts: str) -> tuple[str, Turn] | None:
+        """The turn of message `ts` that has no answer yet, as it is stored and as it is."""
+        async with store_errors():
+            stored = await self._client.hget(self._key(conversation, f"job:{conversation}/{ts}"), "turn")
+        return (stored, _load(self._sealing.open(str(conversation), stored))) if stored else None
+
+    async def _change(self, conversation: ConversationId, ts: str, text: str) -> bool:
+        """Change what is remembered; and what will be, where an answer that may quote it is under way."""
+        key = self._key(conversation, f"changes:{conversation}")
+        async with store_errors():
+            if await self._client.hexists(self._key(conversation, f"claim:{conversation}"), "job"):
+                await self._client.hset(key, ts, self._sealing.seal(str(conversation), text))
+                await self._client.expire(key, self._memory_limits[0] or POSTED_SECONDS)
+        return await self._memory.change(conversation, {ts: text})
+
+    async def _now_ms(self) -> float:
+        async with store_errors():
+            now: Any = await self._client.time()
+        seconds, microseconds = next(iter(now.values())) if isinstance(now, dict) else now
+        return float(seconds) * 1000 + microseconds / 1000
+
+    def _sealed(self, turn: Turn) -> str:
+        return self._sealing.seal(str(turn.conversation), json.dumps(asdict(turn), ensure_ascii=False))
 
 
-def _script(redis: Redis, name: str) -> AsyncScript:
-    text = resources.files("bot.store").joinpath(f"{name}.lua").read_text(encoding="utf-8")
-    return redis.register_script(text)
+def _load(text: str) -> Turn:
+    fields = json.loads(text)
+    return Turn(conversation=ConversationId(**fields.pop("conversation")), **fields)
+
+
+def _shape(text: str | None) -> Shape | None:
+    return text if text in ("stream", "placed", "ephemeral") else None  # type: ignore[return-value]
 
 
 def _microseconds(ts: str) -> int:
     """Slack's ts as a whole number, exact in a sorted set's score (< 2^53)."""
     seconds, _, fraction = ts.partition(".")
     return int(seconds) * 1_000_000 + int(fraction.ljust(6, "0")[:6] or 0)
-
-
-def _dump(turn: Turn) -> str:
-    return json.dumps(asdict(turn), ensure_ascii=False)
-
-
-def _load(text: str) -> Turn:
-    fields = json.loads(text)
-    return Turn(conversation=ConversationId(**fields.pop("conversation")), **fields)

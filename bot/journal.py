@@ -1,0 +1,57 @@
+"""What is written down of an answer while it goes out: a claim's notes in the mailbox."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from bot.conversation import Posting, Shape
+from bot.errors import LeaseLost, StoreUnavailable
+from bot.store.mailbox import Claim, Mailbox
+
+RETRY_SECONDS = 0.1
+
+
+class JobJournal:
+    """The journal of one claimed turn (bot.responder.Journal)."""
+
+    def __init__(self, mailbox: Mailbox, claim: Claim) -> None:
+        self._mailbox = mailbox
+        self._claim = claim
+        self._claimed_at = asyncio.get_running_loop().time()
+        self.posting: Posting = claim.posting
+
+    @property
+    def job_id(self) -> str:
+        return self._claim.job_id
+
+    @property
+    def age_seconds(self) -> float:
+        """Since the question was stored."""
+        return self._claim.age_seconds + asyncio.get_running_loop().time() - self._claimed_at
+
+    async def intend(self, shape: Shape) -> None:
+        """Before the first call: this is how the answer will be brought."""
+        await self._written(lambda: self._mailbox.note_shape(self._claim, shape))
+        self.posting = replace(self.posting, shape=shape)
+
+    async def posted(self, ts: str) -> None:
+        """A message of the answer stands at `ts`."""
+        if ts not in self.posting.ts:
+            await self._written(lambda: self._mailbox.note_post(self._claim, ts))
+            self.posting = replace(self.posting, ts=(*self.posting.ts, ts))
+
+    async def recorded(self) -> frozenset[str]:
+        """The ts of all messages of Dolly's own in this conversation that some job has written down."""
+        return await self._mailbox.recorded(self._claim.turn.conversation)
+
+    async def _written(self, write: Callable[[], Awaitable[None]]) -> None:
+        """Write, even where the store is away for a while; raise LeaseLost where it is for longer than the lease."""
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + self._mailbox.lease_seconds
+        while True:
+            try:
+                return await write()
+            except StoreUnavailable:
+                if loop.time() >= ends:
+                    raise LeaseLost(f"{self.job_id}: the store was away for longer than the lease") from None
+                await asyncio.sleep(RETRY_SECONDS)
