@@ -18,8 +18,9 @@ from bot.local.parts import Addresses, running_parts
 from bot.model_client import ModelClient
 from bot.preflight import Finding, check_engine, check_slack, check_store
 from bot.responder import AnswerStyle
-from bot.service import Service, SlackAccess, running_service
+from bot.service import Bounds, Service, SlackAccess, StoreAccess, running_service
 from bot.settings import Settings, forget_proxies, missing_for_slack
+from bot.store.sealing import own_key
 from bot.telemetry import configure_logging
 
 app = typer.Typer(
@@ -31,6 +32,9 @@ app = typer.Typer(
 log = structlog.get_logger(__name__)
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
+
+LOCAL_FINISH_SECONDS = 1.0
+"""Whoever presses Ctrl-C on their own machine does not want to wait."""
 
 MARKS = {"good": "[green]✓[/]", "unsafe": "[yellow]![/]", "wrong": "[red]✗[/]"}
 
@@ -111,7 +115,7 @@ async def _local(settings: Settings) -> None:
         try:
             identity = workspace.identity
             slack = SlackAccess(identity.bot_token, workspace.api_url, app_token=identity.app_token)
-            async with _service(settings, slack, addresses) as service:
+            async with _service(settings, slack, addresses, LOCAL_FINISH_SECONDS) as service:
                 console.print(f"Dolly is here: [bold]{workspace.url}[/]   (Ctrl-C stops it)")
                 await service.answering
         finally:
@@ -135,7 +139,7 @@ def _open_log(data: Path) -> TextIO:
 async def _serve(settings: Settings) -> None:
     async with (
         _parts(settings, errors.print) as addresses,
-        _service(settings, _slack_access(settings), addresses) as service,
+        _service(settings, _slack_access(settings), addresses, settings.finish_seconds) as service,
     ):
         errors.print(f"Dolly answers in {service.identity.team} as {service.identity.user}. Ctrl-C stops it.")
         await service.answering
@@ -187,22 +191,49 @@ async def _model(settings: Settings, addresses: Addresses) -> AsyncIterator[Mode
 
 
 @asynccontextmanager
-async def _service(settings: Settings, slack: SlackAccess, addresses: Addresses) -> AsyncIterator[Service]:
+async def _service(
+    settings: Settings, slack: SlackAccess, addresses: Addresses, finish_seconds: float
+) -> AsyncIterator[Service]:
     style = AnswerStyle(settings.system_prompt, settings.max_tokens)
+    store = _store_access(settings, addresses)
     async with (
         _model(settings, addresses) as model,
-        running_service(
-            slack,
-            addresses.redis_url,
-            model,
-            style,
-            concurrent_answers=settings.concurrent_answers,
-            memory_days=settings.memory_days,
-        ) as service,
+        running_service(slack, store, model, style, _bounds(settings, finish_seconds)) as service,
     ):
         for sentence in (*service.store.unsafe, *service.store.unknown):
             errors.print(sentence, style="yellow", markup=False, soft_wrap=True)
         yield service
+
+
+def _store_access(settings: Settings, addresses: Addresses) -> StoreAccess:
+    """How the store is reached, with a key of its own where it is Dolly's own store."""
+    keys = settings.memory_keys
+    if not keys and not settings.dolly_memory_plaintext:
+        keys = (own_key(settings.dolly_data / "memory.key"),)
+    return StoreAccess(
+        addresses.redis_url,
+        cluster=settings.redis_cluster,
+        partitions=settings.redis_partitions,
+        wait_replicas=settings.redis_wait_replicas,
+        memory_keys=keys,
+        lease_seconds=settings.lease_seconds,
+        memory_days=settings.memory_days,
+        memory_tokens=settings.memory_tokens,
+        memory_bytes=settings.memory_bytes,
+    )
+
+
+def _bounds(settings: Settings, finish_seconds: float) -> Bounds:
+    return Bounds(
+        concurrent_answers=settings.concurrent_answers,
+        waiting_per_user=settings.waiting_per_user,
+        question_characters=settings.question_characters,
+        questions_per_minute=settings.questions_per_minute,
+        tokens_per_day=settings.tokens_per_day,
+        answer_within_seconds=settings.answer_within_minutes * 60,
+        catchup_max_age_seconds=settings.catchup_max_age_hours * 3600,
+        finish_seconds=finish_seconds,
+    )
 
 
 def _slack_access(settings: Settings) -> SlackAccess:

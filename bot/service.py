@@ -9,17 +9,21 @@ import aiohttp
 import structlog
 
 from bot.model_client import ModelClient
+from bot.quotas import Quotas
 from bot.responder import AnswerStyle, Responder
 from bot.slack.app import build_app
 from bot.slack.client import TIMEOUT_SECONDS, Identity, authenticate, web_client
 from bot.slack.commands import Commands
+from bot.slack.gate import Gate
 from bot.slack.home import Home
 from bot.slack.questions import Questions
 from bot.slack.threads import Threads
 from bot.slack.transport import http_events, socket_mode
 from bot.store.connection import StoreReport, connect, inspect
+from bot.store.layout import Layout, agree
 from bot.store.mailbox import Mailbox
 from bot.store.memory import Memory
+from bot.store.sealing import Sealing
 from bot.words import Words
 from bot.workers import Workers
 
@@ -41,6 +45,36 @@ class SlackAccess:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreAccess:
+    """How the store is reached, and what is kept there."""
+
+    url: str
+    cluster: bool = False
+    partitions: int = 1
+    wait_replicas: int = 0
+    memory_keys: tuple[bytes, ...] = ()
+    """What encrypts it, the newest first; none for plain text."""
+    lease_seconds: float = 15
+    memory_days: float = 30
+    memory_tokens: int = 8_000
+    memory_bytes: int = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much of everything, and how long."""
+
+    concurrent_answers: int = 8
+    waiting_per_user: int = 20
+    question_characters: int = 20_000
+    questions_per_minute: int = 0
+    tokens_per_day: int = 0
+    answer_within_seconds: float = 900
+    catchup_max_age_seconds: float = 6 * 3600
+    finish_seconds: float = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """An assistant that is up: it hears Slack and answers."""
 
@@ -54,23 +88,17 @@ class Service:
 
 @asynccontextmanager
 async def running_service(
-    slack: SlackAccess,
-    redis_url: str,
-    model: ModelClient,
-    style: AnswerStyle,
-    *,
-    concurrent_answers: int = 8,
-    memory_days: float = 30,
+    slack: SlackAccess, store: StoreAccess, model: ModelClient, style: AnswerStyle, bounds: Bounds = Bounds()
 ) -> AsyncIterator[Service]:
     """Answer in Slack as long as the body runs.
 
-    Raises StoreUnavailable when the store does not answer at the start, SlackError when a token is refused,
-    LocalPartError when the HTTP port is taken. An engine that does not answer is no reason not to start:
-    whoever asks meanwhile is told so.
+    Raises StoreUnavailable when the store does not answer at the start, StoreMismatch when it was begun otherwise,
+    SlackError when a token is refused, LocalPartError when a port is taken. An engine that does not answer is no
+    reason not to start: whoever asks meanwhile is told so.
     """
     words = Words()
     async with AsyncExitStack() as stack:
-        redis = connect(redis_url)
+        redis = connect(store.url, cluster=store.cluster)
         stack.push_async_callback(redis.aclose)
         report = await inspect(redis)
         for sentence in (*report.unsafe, *report.unknown):
@@ -81,16 +109,41 @@ async def running_service(
         client = web_client(slack.bot_token, slack.api_url, session)
         identity = await authenticate(client)  # before any socket or port opens
 
-        owner = f"{identity.home_id}/{identity.bot_id}"
-        mailbox = Mailbox(redis, owner, memory_seconds=memory_days * SECONDS_A_DAY)
+        layout = Layout(f"{identity.home_id}/{identity.bot_id}", store.partitions)
+        sealing = Sealing(store.memory_keys)
+        await agree(redis, layout, sealing)
+        mailbox = Mailbox(
+            redis,
+            layout,
+            sealing,
+            lease_seconds=store.lease_seconds,
+            memory_seconds=store.memory_days * SECONDS_A_DAY,
+            memory_tokens=store.memory_tokens,
+            memory_bytes=store.memory_bytes,
+            waiting_per_user=bounds.waiting_per_user,
+            wait_replicas=store.wait_replicas,
+        )
         threads = Threads(client, identity, words)
-        responder = Responder(Memory(redis, owner), model, threads, words, style)
-        answering = asyncio.create_task(Workers(mailbox, responder, concurrent_answers=concurrent_answers).run())
+        responder = Responder(Memory(redis, layout, sealing), model, threads, words, style)
+        quotas = Quotas(
+            redis, layout, questions_per_minute=bounds.questions_per_minute, tokens_per_day=bounds.tokens_per_day
+        )
+        workers = Workers(
+            mailbox,
+            responder,
+            Gate(quotas, threads, words),
+            threads.settle,
+            concurrent_answers=bounds.concurrent_answers,
+            answer_within_seconds=bounds.answer_within_seconds,
+            finish_seconds=bounds.finish_seconds,
+        )
+        answering = asyncio.create_task(workers.run())
         stack.push_async_callback(_end, answering)
 
         questions = Questions(mailbox, identity)
         commands = Commands(questions, identity, words)
-        app = build_app(client, identity, questions, commands, Home(client, words, memory_days=memory_days), words)
+        home = Home(client, words, memory_days=store.memory_days)
+        app = build_app(client, identity, questions, commands, home, words)
         http_port = None
         if slack.app_token is not None:
             await stack.enter_async_context(socket_mode(app, slack.app_token))

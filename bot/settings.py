@@ -193,9 +193,27 @@ class Settings(BaseSettings):
                 f"MAX_TOKENS ({settings.max_tokens}) leaves no room for a question in a window of CONTEXT_TOKENS "
                 f"({settings.context_tokens}); set it lower, or CONTEXT_TOKENS higher."
             )
+        faults += _faults_of_keys(settings)
         if faults:
             raise SettingsError(faults)
         return settings
+
+    @property
+    def memory_keys(self) -> tuple[bytes, ...]:
+        """What encrypts the store, the newest first."""
+        return tuple(base64.b64decode(key.get_secret_value()) for key in self.dolly_memory_key)
+
+
+def _faults_of_keys(settings: Settings) -> list[str]:
+    """A store of one's own holds texts encrypted, or plain by an explicit word; never plain by an oversight."""
+    if settings.dolly_memory_key and settings.dolly_memory_plaintext:
+        return ["DOLLY_MEMORY_KEY and DOLLY_MEMORY_PLAINTEXT are both set; take one of them out."]
+    if settings.redis_url and not settings.dolly_memory_key and not settings.dolly_memory_plaintext:
+        return [
+            "DOLLY_MEMORY_KEY is missing, and what people write would stand in the store at REDIS_URL as it is; make a "
+            "key with `openssl rand -base64 32`, or set DOLLY_MEMORY_PLAINTEXT=1 if the store's disk is encrypted."
+        ]
+    return []
 
 
 def missing_for_slack(given: Collection[str]) -> list[str]:

@@ -36,11 +36,13 @@ if ARGV[4] ~= '' then
   if seconds > 0 then
     redis.call('EXPIRE', KEYS[6], seconds)
     redis.call('ZREMRANGEBYSCORE', KEYS[10], '-inf', now - seconds * 1000)
+    redis.call('EXPIRE', KEYS[10], seconds)
     for i = 14, #KEYS do
       redis.call('EXPIRE', KEYS[i], seconds)
     end
   else
     redis.call('PERSIST', KEYS[6])
+    redis.call('PERSIST', KEYS[10])
     for i = 14, #KEYS do
       redis.call('PERSIST', KEYS[i])
     end
@@ -51,10 +53,14 @@ local job = redis.call('HMGET', KEYS[3], 'claims', 'posts', 'shape', 'turn', 'us
 if tonumber(job[1] or 0) > 1 and job[3] and job[3] ~= 'ephemeral' then
   redis.call('ZADD', KEYS[11], now + ARGV[8], ARGV[2])
   redis.call('HSET', KEYS[12], 'conversation', ARGV[3], 'ts', ARGV[9], 'posts', job[2] or '')
+  redis.call('EXPIRE', KEYS[12], 86400)
 end
 if ARGV[10] ~= '' then
   redis.call('ZADD', KEYS[13], now, ARGV[2])
   redis.call('HSET', ARGV[12] .. 'letter:' .. ARGV[2], 'reason', ARGV[10], 'user', job[5] or '', 'turn', job[4] or '')
+  if seconds > 0 then
+    redis.call('EXPIRE', ARGV[12] .. 'letter:' .. ARGV[2], seconds)
+  end
   for _, oldest in ipairs(redis.call('ZRANGE', KEYS[13], 0, -1 - ARGV[11])) do
     redis.call('DEL', ARGV[12] .. 'letter:' .. oldest)
     redis.call('ZREM', KEYS[13], oldest)

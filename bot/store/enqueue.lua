@@ -21,6 +21,7 @@ redis.call('ZADD', KEYS[8], now, ARGV[4])
 redis.call('ZADD', KEYS[9], now, ARGV[4])
 if ARGV[8] ~= '0' then
   redis.call('EXPIRE', KEYS[8], ARGV[8])
+  redis.call('EXPIRE', KEYS[9], ARGV[8])
 end
 if not redis.call('ZSCORE', KEYS[5], ARGV[4]) then
   redis.call('ZADD', KEYS[4], 'NX', now, ARGV[4])

@@ -3,11 +3,10 @@
 import zlib
 from dataclasses import dataclass
 
-from redis.asyncio import Redis, RedisCluster
-
 from bot.conversation import ConversationId
-from bot.errors import StoreMismatch
-from bot.store.connection import store_errors
+from bot.errors import SealBroken, StoreMismatch
+from bot.store.connection import Client, store_errors
+from bot.store.sealing import Sealing
 
 SCHEMA = 1
 """The version of what is written down in mailbox.py and memory.py. A neighbouring version can read it."""
@@ -39,16 +38,21 @@ class Layout:
         return f"dolly:{{{self.owner}/{zlib.crc32(str(conversation).encode()) % self.partitions}}}:"
 
 
-async def agree(redis: Redis | RedisCluster, layout: Layout) -> None:
-    """Write partition count and schema down at the first start, and refuse to go on with others at a later one.
+PROBE = "dolly"
+"""Sealed at the first start, and opened at each later one: a Dolly without the right key is told so at once."""
+
+
+async def agree(client: Client, layout: Layout, sealing: Sealing) -> None:
+    """Write partition count, schema and a sealed probe down at the first start, and go on at later ones only with these.
 
     Raises StoreMismatch, with what to do.
     """
     key = layout.prefix + "layout"
     async with store_errors():
-        await redis.hsetnx(key, "partitions", layout.partitions)
-        await redis.hsetnx(key, "schema", SCHEMA)
-        found = await redis.hgetall(key)
+        await client.hsetnx(key, "partitions", str(layout.partitions))
+        await client.hsetnx(key, "schema", str(SCHEMA))
+        await client.hsetnx(key, "probe", sealing.seal(PROBE, PROBE))
+        found = await client.hgetall(key)
     partitions, schema = int(found["partitions"]), int(found["schema"])
     if partitions != layout.partitions:
         raise StoreMismatch(
@@ -60,6 +64,12 @@ async def agree(redis: Redis | RedisCluster, layout: Layout) -> None:
             f"The store was written by a Dolly of schema {schema} and this one knows {SCHEMA}: "
             "upgrade or go back one version at a time."
         )
-    if schema < SCHEMA:
-        async with store_errors():
-            await redis.hset(key, "schema", SCHEMA)
+    try:
+        sealing.open(PROBE, found["probe"])
+    except SealBroken:
+        raise StoreMismatch(
+            "The store was encrypted with a key that is not in DOLLY_MEMORY_KEY: add it there, after the newest one."
+        ) from None
+    async with store_errors():
+        # What is written from now on has this version, and is sealed with the newest key.
+        await client.hset(key, mapping={"schema": max(schema, SCHEMA), "probe": sealing.seal(PROBE, PROBE)})

@@ -9,19 +9,22 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from bot.conversation import ConversationId, Turn
-from bot.errors import SlackError
+from bot.conversation import ConversationId, Line, Turn
+from bot.errors import SlackError, SlackUnreachable
 from bot.model_client import ModelClient
-from bot.responder import AnswerStyle, Responder, Stopped
-from bot.store.connection import key_prefix
-from bot.store.mailbox import Mailbox
+from bot.responder import AnswerStyle, Journal, Responder, Stopped
+from bot.store.layout import Layout
+from bot.store.mailbox import Mailbox, Settling
 from bot.store.memory import Memory
+from bot.store.sealing import Sealing
 from bot.words import Words
-from bot.workers import Workers
+from bot.workers import ATTEMPTS, Workers
 from tests.scripted_engine import Script, ScriptedEngine
 
 WORDS = Words()
-OWNER = "T1/B1"
+LAYOUT = Layout("T1/B1")
+PREFIX = LAYOUT.prefixes[0]
+SEALING = Sealing([bytes(32)])
 THREAD = ConversationId("T1", "C1", "100.000100")
 
 
@@ -30,7 +33,9 @@ class Note:
     """What came to one reply."""
 
     turn: Turn
+    journal: Journal
     thinking_shown: bool = False
+    noticed: list[str] = field(default_factory=list)
     text: str = ""
     sentence: str | None = None
     finished: bool = False
@@ -38,8 +43,12 @@ class Note:
     stop_after: int | None = None
     refusal: Exception | None = None
 
-    async def thinking(self) -> None:
+    async def begin(self) -> None:
         self.thinking_shown = True
+
+    async def notice(self, sentence: str) -> None:
+        await self.journal.intend("placed")
+        self.noticed.append(sentence)
 
     async def write(self, delta: str) -> None:
         self.text += delta
@@ -49,6 +58,8 @@ class Note:
     async def finish(self, sentence: str | None = None) -> None:
         if self.refusal is not None:
             raise self.refusal
+        await self.journal.intend("stream")
+        await self.journal.posted(f"9{self.turn.ts}")
         self.sentence, self.finished = sentence, True
 
     async def stop(self, sentence: str) -> None:
@@ -62,12 +73,12 @@ class Note:
 class Notebook:
     """Slack's side: remembers the replies, knows what was said in a thread before."""
 
-    earlier: list[str] = field(default_factory=list)
+    earlier: list[Line] = field(default_factory=list)
     prepare: Callable[[Note], None] = lambda _: None
     notes: list[Note] = field(default_factory=list)
 
-    def reply(self, turn: Turn) -> Note:
-        note = Note(turn)
+    def reply(self, turn: Turn, journal: Journal) -> Note:
+        note = Note(turn, journal)
         self.prepare(note)
         self.notes.append(note)
         return note
@@ -75,8 +86,25 @@ class Notebook:
     async def readable(self, text: str) -> str:
         return text
 
-    async def earlier_messages(self, turn: Turn) -> list[str]:
+    async def earlier_messages(self, turn: Turn) -> list[Line]:
         return self.earlier
+
+    async def settle(self, settling: Settling) -> bool:
+        return True
+
+
+class OpenGate:
+    """Lets everybody in, and counts."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.spent = 0
+
+    async def refuses(self, turn: Turn) -> bool:
+        return self.closed
+
+    async def spend(self, tokens: int) -> None:
+        self.spent += tokens
 
 
 @dataclass
@@ -87,15 +115,16 @@ class Desk:
     memory: Memory
     slack: Notebook
     engine: ScriptedEngine
+    gate: OpenGate
 
     async def ask(self, text: str, ts: str = "100.000100", **fields: object) -> Note:
         """Ask, and wait until the turn is over."""
-        before = len(self.slack.notes)
+        before = sum(note.finished for note in self.slack.notes)
         conversation = fields.pop("conversation", THREAD)
         assert isinstance(conversation, ConversationId)
         await self.mailbox.enqueue(Turn(conversation, ts, "U1", text, **fields))  # type: ignore[arg-type]
-        await self.until(lambda: len(self.slack.notes) > before and self.slack.notes[-1].finished)
-        return self.slack.notes[-1]
+        await self.until(lambda: sum(note.finished for note in self.slack.notes) > before)
+        return next(note for note in reversed(self.slack.notes) if note.finished)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(10):
@@ -104,21 +133,31 @@ class Desk:
 
     async def until_committed(self) -> None:
         async with asyncio.timeout(10):
-            while await self.mailbox._redis.exists(key_prefix(OWNER) + f"mailbox:{THREAD}"):
+            while await self.mailbox._client.exists(f"{PREFIX}mailbox:{THREAD}"):
                 await asyncio.sleep(0.005)
 
 
 @asynccontextmanager
 async def desk(
-    redis: Redis, script: Script | None = None, *, lease_seconds: float = 5, window_tokens: int = 2048, **limits: Any
+    redis: Redis,
+    script: Script | None = None,
+    *,
+    lease_seconds: float = 5,
+    window_tokens: int = 2048,
+    answer_within_seconds: float = 60,
+    **limits: Any,
 ) -> AsyncIterator[Desk]:
     async with ScriptedEngine(script, window_tokens=window_tokens) as engine:
         model = ModelClient(engine.url, **limits)
-        mailbox, memory, slack = Mailbox(redis, OWNER, lease_seconds=lease_seconds), Memory(redis, OWNER), Notebook()
+        mailbox, memory = Mailbox(redis, LAYOUT, SEALING, lease_seconds=lease_seconds), Memory(redis, LAYOUT, SEALING)
+        slack, gate = Notebook(), OpenGate()
         responder = Responder(memory, model, slack, WORDS, AnswerStyle("You are Dolly.", max_tokens=100))
-        running = asyncio.create_task(Workers(mailbox, responder, concurrent_answers=4).run())
+        workers = Workers(
+            mailbox, responder, gate, slack.settle, concurrent_answers=4, answer_within_seconds=answer_within_seconds
+        )
+        running = asyncio.create_task(workers.run())
         try:
-            yield Desk(mailbox, memory, slack, engine)
+            yield Desk(mailbox, memory, slack, engine, gate)
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
@@ -147,11 +186,11 @@ async def test_a_follow_up_carries_the_earlier_turn(redis: Redis) -> None:
 
 async def test_what_was_said_before_dolly_came_is_read_once(redis: Redis) -> None:
     async with desk(redis) as at:
-        at.slack.earlier = ["Asha: The launch is on Friday.", "Ben: At noon."]
+        at.slack.earlier = [Line("1.1", "U2", "Asha: The launch is on Friday."), Line("1.2", "U3", "Ben: At noon.")]
         await at.ask("When is the launch?", "100.000300")
         content = at.engine.requests[-1].messages[-1]["content"]
         assert content.index("Asha: The launch") < content.index("Ben: At noon") < content.index("When is the launch?")
-        at.slack.earlier = ["Asha: not again"]
+        at.slack.earlier = [Line("1.1", "U2", "Asha: not again")]
         await at.ask("Sure?", "100.000400")
         assert at.engine.requests[-1].messages[-1]["content"] == "Sure?"
         assert "Friday" in at.engine.requests[-1].messages[1]["content"], "it stays in the memory"
@@ -159,7 +198,7 @@ async def test_what_was_said_before_dolly_came_is_read_once(redis: Redis) -> Non
 
 async def test_a_long_thread_is_cut_to_its_newest_lines(redis: Redis) -> None:
     async with desk(redis, window_tokens=400) as at:
-        at.slack.earlier = [f"Ben: line number {number} of many" for number in range(300)]
+        at.slack.earlier = [Line(f"1.{n}", "U3", f"Ben: line number {n} of many") for n in range(300)]
         note = await at.ask("What was last?", "100.000300")
         assert note.text
         content = at.engine.requests[-1].messages[-1]["content"]
@@ -211,18 +250,73 @@ async def test_an_empty_question_gets_a_greeting_without_the_model(redis: Redis)
     ],
 )
 async def test_an_engine_in_trouble_is_one_plain_sentence_and_what_was_written_stays(
-    redis: Redis, script: Script, limits: dict[str, Any], key: str, kept: str
+    redis: Redis, script: Script, limits: dict[str, Any], key: str, kept: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with desk(redis, script, **limits) as at:
+    monkeypatch.setattr("bot.workers.RETRY_SECONDS", 0.01)
+    async with desk(redis, script, answer_within_seconds=0, **limits) as at:
         note = await at.ask("hello")
         assert note.sentence == WORDS.say(key)
         assert note.text.strip() == kept
 
 
-async def test_an_engine_that_is_not_there_is_said(redis: Redis) -> None:
+@pytest.mark.parametrize("away", ["stopped", "overloaded"])
+async def test_an_engine_that_is_away_is_waited_for_and_the_reader_told(
+    redis: Redis, away: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.workers.NOTICE_SECONDS", 0.0)
+    async with desk(redis, Script(overloaded=True) if away == "overloaded" else None) as at:
+        port = at.engine.port
+        if away == "stopped":
+            await at.engine.stop()
+        asking = asyncio.create_task(at.ask("hello"))
+        await at.until(lambda: any(note.noticed for note in at.slack.notes))
+        assert "number 1" in next(note.noticed[0] for note in at.slack.notes if note.noticed)
+        if away == "stopped":
+            await at.engine.start(port)
+        at.engine.script = Script(text="Here I am.")
+        note = await asking
+        assert (note.text, note.sentence) == ("Here I am.", None)
+        assert note.journal.posting.shape is not None
+
+
+@pytest.mark.parametrize("key", ["engine_unreachable", "engine_overloaded"])
+async def test_an_engine_that_stays_away_is_said_in_the_end(redis: Redis, key: str) -> None:
+    async with desk(redis, Script(overloaded=True), answer_within_seconds=0.3) as at:
+        if key == "engine_unreachable":
+            await at.engine.stop()
+        assert (await at.ask("hello")).sentence == WORDS.say(key)
+        await at.until_committed()
+        assert (await at.mailbox.report()).dead == 1
+
+
+async def test_an_answer_that_slack_does_not_take_now_is_brought_later_and_not_written_again(redis: Redis) -> None:
+    async with desk(redis, Script(text="Paris.")) as at:
+        outage = SlackUnreachable("chat.stopStream", "503")
+        at.slack.prepare = lambda note: setattr(note, "refusal", outage if len(at.slack.notes) < 2 else None)
+        note = await at.ask("Capital of France?")
+        assert note.text == "Paris."
+        assert len(at.slack.notes) == 3
+        assert len(at.engine.requests) == 1
+        await at.until_committed()
+        (exchange,) = await at.memory.read(THREAD)
+        assert (exchange.answer, exchange.answer_ts) == ("Paris.", ("9100.000100",))
+
+
+async def test_who_is_over_a_quota_gets_no_answer(redis: Redis) -> None:
     async with desk(redis) as at:
-        await at.engine.stop()
-        assert (await at.ask("hello")).sentence == WORDS.say("engine_unreachable")
+        at.gate.closed = True
+        await at.mailbox.enqueue(Turn(THREAD, "100.000100", "U1", "hi"))
+        await at.until_committed()
+        assert at.engine.requests == []
+        at.gate.closed = False
+        await at.ask("hi", "100.000200")
+        await at.until(lambda: at.gate.spent > 0)
+
+
+async def test_a_question_found_too_late_gets_one_line(redis: Redis) -> None:
+    async with desk(redis) as at:
+        assert (await at.ask("hi", is_late=True)).sentence == WORDS.say("too_late")
+        assert at.engine.requests == []
 
 
 async def test_stop_pressed_while_writing_keeps_what_was_written(redis: Redis) -> None:
@@ -263,7 +357,7 @@ async def test_the_first_answer_in_a_direct_message_says_how_it_works_once(redis
 
 async def test_a_slash_question_is_answered_and_not_remembered(redis: Redis) -> None:
     async with desk(redis) as at:
-        at.slack.earlier = ["Ben: not for a command"]
+        at.slack.earlier = [Line("1.1", "U3", "Ben: not for a command")]
         note = await at.ask("hi", "100.000300", response_url="http://127.0.0.1:9/r")
         assert note.text
         assert at.engine.requests[-1].messages[-1]["content"] == "hi"
@@ -289,18 +383,19 @@ async def test_a_mistake_in_dolly_is_tried_again_and_then_apologised_for(
         async def mistake() -> None:
             raise ZeroDivisionError
 
-        at.slack.prepare = lambda note: setattr(note, "thinking", mistake)
+        at.slack.prepare = lambda note: setattr(note, "begin", mistake) if len(at.slack.notes) < ATTEMPTS else None
         note = await at.ask("hello")
         assert note.sentence == WORDS.say("apology")
         await at.until_committed()
-        assert len(at.slack.notes) == 4, "three attempts and the apology"
+        assert len(at.slack.notes) == ATTEMPTS + 1
+        assert (await at.mailbox.report()).dead == 1
 
 
 async def test_a_worker_that_lost_its_lease_writes_no_more(redis: Redis) -> None:
     async with desk(redis, Script(text="slow " * 500, tokens_per_second=50), lease_seconds=0.6) as at:
         await at.mailbox.enqueue(Turn(THREAD, "100.000100", "U1", "hi"))
         await at.until(lambda: bool(at.slack.notes) and bool(at.slack.notes[0].text))
-        await redis.hincrby(key_prefix(OWNER) + f"claim:{THREAD}", "fence", 1)  # somebody else has claimed it
+        await redis.hincrby(f"{PREFIX}claim:{THREAD}", "fence", 1)  # somebody else has claimed it
         await at.until(lambda: at.engine.requests[0].ended.is_set())
         assert not at.slack.notes[0].finished
         assert at.slack.notes[0].abandoned
@@ -313,7 +408,7 @@ async def test_answers_under_way_are_handed_back_at_the_end(redis: Redis) -> Non
         await at.engine.asked.wait()
     claim = await at.mailbox.claim()
     assert claim is not None, "at once, without waiting for the lease to end"
-    assert claim.attempt == 2
+    assert (claim.attempt, claim.claims) == (1, 2), "and that does not count"
 
 
 async def test_four_conversations_are_answered_side_by_side(redis: Redis) -> None:

@@ -6,16 +6,19 @@ from dataclasses import replace
 import pytest
 from redis.asyncio import Redis
 
-from bot.conversation import ConversationId, Exchange, Message, Turn
-from bot.errors import LeaseLost, StoreUnavailable
-from bot.store.connection import connect, key_prefix
-from bot.store.mailbox import Mailbox
+from bot.conversation import ConversationId, Exchange, Line, Posting, Turn
+from bot.errors import LeaseLost, StoreUnavailable, TooManyWaiting
+from bot.store.connection import connect
+from bot.store.layout import Layout
+from bot.store.mailbox import Claim, Mailbox
 from bot.store.memory import Memory
+from bot.store.sealing import Sealing
 
-OWNER = "T1/B1"
+LAYOUT = Layout("T1/B1")
+SEALING = Sealing([bytes(range(32))])
 THREAD = ConversationId("T1", "C1", "100.000100")
 OTHER_THREAD = ConversationId("T1", "C1", "200.000100")
-EXCHANGE = Exchange((Message("user", "hi"), Message("assistant", "hello")), tokens=7)
+EXCHANGE = Exchange("100.000100", "U1", "hi", "hello", tokens=7)
 
 
 def turn(ts: str = "100.000100", conversation: ConversationId = THREAD, text: str = "hi") -> Turn:
@@ -24,14 +27,24 @@ def turn(ts: str = "100.000100", conversation: ConversationId = THREAD, text: st
 
 @pytest.fixture
 def mailbox(redis: Redis) -> Mailbox:
-    return Mailbox(redis, OWNER, lease_seconds=0.3)
+    return Mailbox(redis, LAYOUT, SEALING, lease_seconds=0.3)
+
+
+@pytest.fixture
+def memory(redis: Redis) -> Memory:
+    return Memory(redis, LAYOUT, SEALING)
+
+
+async def claimed(mailbox: Mailbox) -> Claim:
+    claim = await mailbox.claim()
+    assert claim is not None
+    return claim
 
 
 async def test_a_turn_comes_out_as_it_went_in(mailbox: Mailbox) -> None:
     put_in = replace(turn(text="naïve “text”\n🤔"), is_direct=True, response_url="http://127.0.0.1/r")
     assert await mailbox.enqueue(put_in)
-    claim = await mailbox.claim()
-    assert claim is not None
+    claim = await claimed(mailbox)
     assert claim.turn == put_in
     assert claim.attempt == 1
 
@@ -39,8 +52,7 @@ async def test_a_turn_comes_out_as_it_went_in(mailbox: Mailbox) -> None:
 async def test_the_same_message_is_stored_once(mailbox: Mailbox) -> None:
     assert await mailbox.enqueue(turn())
     assert not await mailbox.enqueue(turn())
-    first = await mailbox.claim()
-    assert first is not None
+    first = await claimed(mailbox)
     await mailbox.commit(first, EXCHANGE)
     assert not await mailbox.enqueue(turn()), "not even after it was answered"
     assert await mailbox.claim() is None
@@ -66,23 +78,19 @@ async def test_threads_do_not_wait_for_each_other(mailbox: Mailbox) -> None:
 
 async def test_an_earlier_message_that_comes_late_does_not_undo_a_finished_answer(mailbox: Mailbox) -> None:
     await mailbox.enqueue(turn("100.000200"))
-    claim = await mailbox.claim()
-    assert claim is not None
+    claim = await claimed(mailbox)
     await mailbox.enqueue(turn("100.000100"))
     await mailbox.commit(claim, None)
-    late = await mailbox.claim()
-    assert late is not None
+    late = await claimed(mailbox)
     assert late.turn.ts == "100.000100"
 
 
 async def test_a_dead_workers_turn_goes_to_the_next_and_the_dead_one_cannot_finish_it(mailbox: Mailbox) -> None:
     await mailbox.enqueue(turn())
-    dead = await mailbox.claim()
-    assert dead is not None
+    dead = await claimed(mailbox)
     assert await mailbox.claim() is None
     await asyncio.sleep(mailbox.lease_seconds + 0.05)
-    alive = await mailbox.claim()
-    assert alive is not None
+    alive = await claimed(mailbox)
     assert alive.attempt == 2
     with pytest.raises(LeaseLost):
         await mailbox.commit(dead, EXCHANGE)
@@ -95,8 +103,7 @@ async def test_a_dead_workers_turn_goes_to_the_next_and_the_dead_one_cannot_fini
 
 async def test_a_renewed_lease_lasts(mailbox: Mailbox) -> None:
     await mailbox.enqueue(turn())
-    claim = await mailbox.claim()
-    assert claim is not None
+    claim = await claimed(mailbox)
     for _ in range(4):
         await asyncio.sleep(mailbox.lease_seconds / 2)
         assert await mailbox.renew(claim) is False
@@ -106,60 +113,51 @@ async def test_a_renewed_lease_lasts(mailbox: Mailbox) -> None:
 async def test_a_wish_to_stop_reaches_the_worker_and_not_the_next_turn(mailbox: Mailbox) -> None:
     await mailbox.enqueue(turn("100.000100"))
     await mailbox.enqueue(turn("100.000200"))
-    claim = await mailbox.claim()
-    assert claim is not None
+    claim = await claimed(mailbox)
     await mailbox.request_stop(THREAD)
     assert await mailbox.renew(claim) is True
     await mailbox.commit(claim, None)
-    claim = await mailbox.claim()
-    assert claim is not None
+    claim = await claimed(mailbox)
     assert await mailbox.renew(claim) is False
 
 
 async def test_a_turn_handed_back_is_claimed_again_after_its_delay(mailbox: Mailbox) -> None:
     await mailbox.enqueue(turn())
-    claim = await mailbox.claim()
-    assert claim is not None
+    claim = await claimed(mailbox)
     await mailbox.fail(claim, delay_seconds=0.2)
     assert await mailbox.claim() is None
     await asyncio.sleep(0.25)
-    again = await mailbox.claim()
-    assert again is not None
+    again = await claimed(mailbox)
     assert again.attempt == 2
 
 
-async def test_memory_is_what_was_committed_and_only_of_its_own_thread(mailbox: Mailbox, redis: Redis) -> None:
-    memory = Memory(redis, OWNER)
+async def test_memory_is_what_was_committed_and_only_of_its_own_thread(mailbox: Mailbox, memory: Memory) -> None:
     for ts in ("100.000100", "100.000200"):
         await mailbox.enqueue(turn(ts))
-        claim = await mailbox.claim()
-        assert claim is not None
+        claim = await claimed(mailbox)
         await mailbox.commit(claim, replace(EXCHANGE, tokens=int(ts[-3:])))
     assert [exchange.tokens for exchange in await memory.read(THREAD)] == [100, 200]
     assert await memory.read(OTHER_THREAD) == []
 
 
-async def test_committing_without_an_exchange_remembers_nothing(mailbox: Mailbox, redis: Redis) -> None:
+async def test_committing_without_an_exchange_remembers_nothing(mailbox: Mailbox, memory: Memory) -> None:
     await mailbox.enqueue(turn())
-    claim = await mailbox.claim()
-    assert claim is not None
+    claim = await claimed(mailbox)
     await mailbox.commit(claim, None)
-    assert await Memory(redis, OWNER).read(THREAD) == []
+    assert await memory.read(THREAD) == []
 
 
 async def test_what_is_stored_goes_away_in_time(mailbox: Mailbox, redis: Redis) -> None:
     """Only the queues themselves, which are empty by then, have no end."""
     await mailbox.enqueue(turn())
-    claim = await mailbox.claim()
-    assert claim is not None
+    claim = await claimed(mailbox)
     await mailbox.commit(claim, EXCHANGE)
     keys = await redis.keys("*")
     assert keys
     assert all([await redis.ttl(key) > 0 for key in keys])
 
 
-async def test_something_is_told_the_first_time_only(redis: Redis) -> None:
-    memory = Memory(redis, OWNER)
+async def test_something_is_told_the_first_time_only(memory: Memory) -> None:
     assert await memory.first_time("T1/D1")
     assert not await memory.first_time("T1/D1")
     assert await memory.first_time("T1/D2")
@@ -167,7 +165,7 @@ async def test_something_is_told_the_first_time_only(redis: Redis) -> None:
 
 async def test_a_store_that_is_away_is_an_expected_error() -> None:
     nowhere = connect("unix:///nonexistent/valkey.sock")
-    mailbox, memory = Mailbox(nowhere, OWNER), Memory(nowhere, OWNER)
+    mailbox, memory = Mailbox(nowhere, LAYOUT, SEALING), Memory(nowhere, LAYOUT, SEALING)
     with pytest.raises(StoreUnavailable):
         await mailbox.enqueue(turn())
     with pytest.raises(StoreUnavailable):
@@ -180,24 +178,196 @@ async def test_a_store_that_is_away_is_an_expected_error() -> None:
 
 
 async def test_two_apps_on_one_server_do_not_take_each_others_turns(mailbox: Mailbox, redis: Redis) -> None:
-    other = Mailbox(redis, "T2/B2")
+    other = Mailbox(redis, Layout("T2/B2"), SEALING)
     await mailbox.enqueue(turn())
     assert await other.claim() is None
     assert await other.enqueue(turn()), "nor each other's dedupe marks"
     assert await mailbox.claim() is not None
-    assert await Memory(redis, "T2/B2").read(THREAD) == []
+    assert await Memory(redis, Layout("T2/B2"), SEALING).read(THREAD) == []
 
 
 @pytest.mark.parametrize("damage", [None, "{", '{"conversation": {}}', '{"a": 1}'])
-async def test_a_job_that_cannot_be_read_is_dropped_and_holds_up_nobody(
+async def test_a_job_that_cannot_be_read_is_apologised_for_and_holds_up_nobody(
     mailbox: Mailbox, redis: Redis, damage: str | None
 ) -> None:
     await mailbox.enqueue(turn("100.000100"))
     await mailbox.enqueue(turn("100.000200"))
-    job = key_prefix(OWNER) + f"job:{THREAD}/100.000100"
+    job = LAYOUT.prefix_of(THREAD) + f"job:{THREAD}/100.000100"
     await (redis.delete(job) if damage is None else redis.hset(job, "turn", damage))
-    claim = await mailbox.claim()
-    assert claim is not None
+    damaged = await claimed(mailbox)
+    assert (damaged.verdict, damaged.turn.conversation) == ("apology", THREAD)
+    await mailbox.commit(damaged, None, buried="unreadable")
+    claim = await claimed(mailbox)
     assert claim.turn.ts == "100.000200"
     await mailbox.commit(claim, None)
     assert await mailbox.claim() is None
+
+
+async def test_a_worker_that_takes_over_knows_how_far_the_answer_is(mailbox: Mailbox) -> None:
+    await mailbox.enqueue(turn())
+    dead = await claimed(mailbox)
+    assert dead.posting == Posting()
+    await mailbox.note_shape(dead, "stream")
+    for ts in ("101.000100", "102.000100", "101.000100"):
+        await mailbox.note_post(dead, ts)
+    await mailbox.note_kept(dead, EXCHANGE)
+    await asyncio.sleep(mailbox.lease_seconds + 0.05)
+    alive = await claimed(mailbox)
+    assert (alive.claims, alive.attempt) == (2, 2)
+    assert alive.posting == Posting("stream", ("101.000100", "102.000100"))
+    assert alive.kept == EXCHANGE
+    with pytest.raises(LeaseLost):
+        await mailbox.note_post(dead, "103.000100")
+    assert await mailbox.recorded(THREAD) == {"101.000100", "102.000100"}
+
+
+async def test_an_attempt_that_does_not_count_leaves_the_others(mailbox: Mailbox) -> None:
+    await mailbox.enqueue(turn())
+    for claims in (1, 2, 3):
+        claim = await claimed(mailbox)
+        assert (claim.attempt, claim.claims) == (1, claims)
+        await mailbox.fail(claim, delay_seconds=0, counted=False)
+
+
+async def test_a_thread_with_two_workers_is_read_again_and_others_are_not(
+    mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.store.mailbox.SETTLE_SECONDS", -1.0)
+    await mailbox.enqueue(turn())
+    await mailbox.note_shape(await claimed(mailbox), "stream")
+    await asyncio.sleep(mailbox.lease_seconds + 0.05)
+    alive = await claimed(mailbox)
+    await mailbox.note_post(alive, "101.000100")
+    await mailbox.commit(alive, EXCHANGE)
+    settling = await mailbox.next_settling()
+    assert settling is not None
+    assert (settling.job_id, settling.turn_ts, settling.kept) == (alive.job_id, "100.000100", ("101.000100",))
+    assert await mailbox.next_settling() is None, "not twice at once"
+    await mailbox.settled(settling)
+
+    await mailbox.enqueue(turn("100.000200"))
+    alone = await claimed(mailbox)
+    await mailbox.note_shape(alone, "stream")
+    await mailbox.commit(alone, None)
+    assert await mailbox.next_settling() is None
+
+
+async def test_what_is_given_up_is_kept_as_a_dead_letter(mailbox: Mailbox) -> None:
+    await mailbox.enqueue(turn())
+    await mailbox.commit(await claimed(mailbox), None, buried="is_archived")
+    report = await mailbox.report()
+    assert (report.dead, report.waiting, report.leased, report.oldest_seconds) == (1, 0, 0, 0)
+
+
+async def test_the_queue_tells_its_length_its_age_and_each_turns_place(mailbox: Mailbox) -> None:
+    await mailbox.enqueue(turn())
+    await asyncio.sleep(0.05)
+    await mailbox.enqueue(turn("200.000100", OTHER_THREAD))
+    first, second = await claimed(mailbox), await claimed(mailbox)
+    assert [await mailbox.place(first), await mailbox.place(second)] == [1, 2]
+    report = await mailbox.report()
+    assert (report.waiting, report.leased) == (2, 2)
+    assert 0.05 <= report.oldest_seconds < 5
+    assert 0.05 <= first.age_seconds + 1 < 5
+
+
+async def test_nobody_can_fill_the_queue(redis: Redis) -> None:
+    mailbox = Mailbox(redis, LAYOUT, SEALING, waiting_per_user=2)
+    for ts in ("100.000100", "100.000200"):
+        assert await mailbox.enqueue(turn(ts))
+    with pytest.raises(TooManyWaiting):
+        await mailbox.enqueue(turn("100.000300"))
+    assert not await mailbox.enqueue(turn("100.000300")), "it is refused once, not at every delivery"
+    assert await mailbox.enqueue(replace(turn("100.000400"), user_id="U2"))
+    await mailbox.commit(await claimed(mailbox), None)
+    assert await mailbox.enqueue(turn("100.000500"))
+
+
+async def test_an_edit_reaches_a_waiting_turn(mailbox: Mailbox) -> None:
+    await mailbox.enqueue(turn())
+    assert await mailbox.revise(THREAD, "100.000100", "bye") == "waiting"
+    assert (await claimed(mailbox)).turn.text == "bye"
+    assert await mailbox.revise(OTHER_THREAD, "200.000100", "?") == "unknown"
+
+
+async def test_an_edit_begins_an_answer_under_way_again(mailbox: Mailbox) -> None:
+    await mailbox.enqueue(turn())
+    old = await claimed(mailbox)
+    await mailbox.note_shape(old, "stream")
+    await mailbox.note_post(old, "101.000100")
+    assert await mailbox.revise(THREAD, "100.000100", "bye") == "waiting"
+    with pytest.raises(LeaseLost):
+        await mailbox.commit(old, EXCHANGE)
+    new = await claimed(mailbox)
+    assert (new.turn.text, new.attempt, new.posting.ts) == ("bye", 1, ("101.000100",))
+
+
+async def test_edits_and_deletions_reach_what_is_remembered(mailbox: Mailbox, memory: Memory) -> None:
+    said = (Line("99.1", "U2", "Bo: before"), Line("99.2", "U3", "Cy: also before"))
+    for ts in ("100.000100", "100.000200"):
+        await mailbox.enqueue(turn(ts))
+        exchange = replace(EXCHANGE, ts=ts, earlier=said, answer_ts=(ts + "1",))
+        await mailbox.commit(await claimed(mailbox), exchange)
+    assert await mailbox.revise(THREAD, "100.000100", "hi all") == "remembered"
+    assert await mailbox.revise(THREAD, "99.1", "changed") == "remembered"
+    await mailbox.withdraw(THREAD, "99.2")
+    first, second = await memory.read(THREAD)
+    assert (first.question, second.question) == ("hi all", "hi")
+    assert first.earlier == second.earlier == (Line("99.1", "U2", "Bo: changed"),)
+    assert first.tokens >= EXCHANGE.tokens
+    await mailbox.withdraw(THREAD, "100.000100")
+    assert await memory.read(THREAD) == [second], "a deleted question goes with its answer"
+    await mailbox.withdraw(THREAD, "100.0002001")
+    assert await memory.read(THREAD) == [], "a deleted answer with its question"
+
+
+async def test_what_changes_while_an_answer_quotes_it_is_changed_after_it(mailbox: Mailbox, memory: Memory) -> None:
+    await mailbox.enqueue(turn("100.000200"))
+    claim = await claimed(mailbox)
+    await mailbox.revise(THREAD, "99.1", "changed")
+    await mailbox.withdraw(THREAD, "99.2")
+    said = (Line("99.1", "U2", "Bo: before"), Line("99.2", "U3", "Cy: also before"))
+    await mailbox.commit(claim, replace(EXCHANGE, ts="100.000200", earlier=said))
+    (exchange,) = await memory.read(THREAD)
+    assert exchange.earlier == (Line("99.1", "U2", "Bo: changed"),)
+
+
+async def test_a_deleted_question_is_not_answered(mailbox: Mailbox, memory: Memory) -> None:
+    for ts in ("100.000100", "100.000200"):
+        await mailbox.enqueue(turn(ts))
+    under_way = await claimed(mailbox)
+    await mailbox.withdraw(THREAD, "100.000100")
+    with pytest.raises(LeaseLost):
+        await mailbox.commit(under_way, EXCHANGE)
+    assert (await claimed(mailbox)).turn.ts == "100.000200"
+    await mailbox.withdraw(THREAD, "100.000200")
+    assert await mailbox.claim() is None
+    assert (await mailbox.report()).waiting == 0
+    assert await memory.read(THREAD) == []
+
+
+@pytest.mark.parametrize(("tokens", "size_bytes", "kept"), [(20, 65_536, 2), (8_000, 1_024, 2), (6, 65_536, 0)])
+async def test_memory_has_a_budget_in_tokens_and_in_bytes(
+    redis: Redis, memory: Memory, tokens: int, size_bytes: int, kept: int
+) -> None:
+    mailbox = Mailbox(redis, LAYOUT, SEALING, memory_tokens=tokens, memory_bytes=size_bytes)
+    for number in range(1, 5):
+        await mailbox.enqueue(turn(f"100.00010{number}"))
+        exchange = replace(EXCHANGE, ts=f"100.00010{number}", question="long " * 40)
+        await mailbox.commit(await claimed(mailbox), exchange)
+    assert [exchange.ts[-1] for exchange in await memory.read(THREAD)] == ["3", "4"][:kept]
+
+
+async def test_memory_without_an_end_has_none(redis: Redis) -> None:
+    mailbox = Mailbox(redis, LAYOUT, SEALING, memory_seconds=0)
+    await mailbox.enqueue(turn())
+    await mailbox.commit(await claimed(mailbox), EXCHANGE)
+    assert await redis.ttl(LAYOUT.prefix_of(THREAD) + f"memory:{THREAD}") == -1
+
+
+async def test_another_conversations_memory_does_not_open(mailbox: Mailbox, memory: Memory, redis: Redis) -> None:
+    await mailbox.enqueue(turn())
+    await mailbox.commit(await claimed(mailbox), EXCHANGE)
+    prefix = LAYOUT.prefix_of(THREAD)
+    await redis.rename(f"{prefix}memory:{THREAD}", f"{prefix}memory:{OTHER_THREAD}")
+    assert await memory.read(OTHER_THREAD) == []

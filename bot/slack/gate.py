@@ -1,0 +1,31 @@
+"""Who may have an answer now: the quotas, and how a refusal is told."""
+
+from bot import metrics
+from bot.conversation import Turn
+from bot.quotas import Quotas
+from bot.slack.mrkdwn import time_token
+from bot.slack.threads import Threads
+from bot.words import Words
+
+
+class Gate:
+    """Stands before the engine. Admins pass."""
+
+    def __init__(self, quotas: Quotas, threads: Threads, words: Words) -> None:
+        self._quotas = quotas
+        self._threads = threads
+        self._words = words
+
+    async def refuses(self, turn: Turn) -> bool:
+        """Whether a quota is used up; the person has then been told, for their eyes only, when it opens again."""
+        refusal = await self._quotas.admit(turn.user_id, is_admin=False)
+        if refusal is None or await self._threads.is_admin(turn.user_id):
+            return False
+        metrics.quota_refusals.labels(refusal.quota).inc()
+        key = "quota_questions" if refusal.quota == "questions" else "quota_tokens"
+        await self._threads.tell_privately(turn, self._words.say(key, time=time_token(refusal.opens_at)))
+        return True
+
+    async def spend(self, tokens: int) -> None:
+        """So many tokens were read and written."""
+        await self._quotas.spend(tokens)

@@ -1,0 +1,215 @@
+"""Mailbox and memory, as a whole, against a model in plain Python: any order of anything, on a real server.
+
+Time is the server's own; a lease or a delay that ends is played by setting its end into the past.
+"""
+
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
+
+from bot.conversation import ConversationId, Exchange, Turn
+from bot.errors import LeaseLost
+from bot.local.store import LocalStore
+from bot.store.connection import connect
+from bot.store.layout import Layout
+from bot.store.mailbox import Claim, Mailbox
+from bot.store.memory import Memory
+from bot.store.sealing import Sealing
+from tests.conftest import Background
+
+LAYOUT = Layout("T1/B1", partitions=2)
+SEALING = Sealing([bytes(32)])
+THREADS = [ConversationId("T1", "C1", f"{number}00.000000") for number in (1, 2, 3)]
+LONG_MS = 3_600_000
+
+threads = st.sampled_from(THREADS)
+timestamps = st.integers(1, 5).map(lambda number: f"1000.{number:06d}")
+texts = st.text(max_size=5).map(lambda text: "text " + text)
+
+
+@dataclass
+class Thread:
+    """What the model knows of one conversation."""
+
+    waiting: dict[str, str] = field(default_factory=dict)
+    """Question by ts."""
+    seen: set[str] = field(default_factory=set)
+    remembered: list[tuple[str, str]] = field(default_factory=list)
+    """(ts, question)"""
+    due: bool = False
+    held: Claim | None = None
+    lapsed: bool = False
+    """Whether the holder's lease has ended, so that the next claim may take its turn."""
+
+    def lose(self) -> None:
+        self.held, self.lapsed, self.due = None, False, bool(self.waiting)
+
+
+class MailboxMachine(RuleBasedStateMachine):
+    """Does to the mailbox and to the model the same."""
+
+    background: Background
+    store_url: str
+    claims: Bundle[Claim] = Bundle("claims")
+
+    @initialize()
+    def start(self) -> None:
+        self.client = self.run(self._connect())
+        self.mailbox = Mailbox(self.client, LAYOUT, SEALING, lease_seconds=LONG_MS / 1000)
+        self.memory = Memory(self.client, LAYOUT, SEALING)
+        self.model = {thread: Thread() for thread in THREADS}
+
+    async def _connect(self):  # type: ignore[no-untyped-def]
+        client = connect(self.store_url)
+        await client.flushall()
+        return client
+
+    def run(self, work):  # type: ignore[no-untyped-def]
+        return self.background.run(work)
+
+    def teardown(self) -> None:
+        self.run(self.client.aclose())
+
+    @rule(thread=threads, ts=timestamps, text=texts)
+    def enqueue(self, thread: ConversationId, ts: str, text: str) -> None:
+        model = self.model[thread]
+        assert self.run(self.mailbox.enqueue(Turn(thread, ts, "U1", text))) is (ts not in model.seen)
+        if ts not in model.seen:
+            model.seen.add(ts)
+            model.waiting[ts] = text
+            if model.held is None and not self._is_delayed(thread):
+                model.due = True
+
+    def _is_delayed(self, thread: ConversationId) -> bool:
+        due_ms = self.run(self.client.zscore(LAYOUT.prefix_of(thread) + "ready", str(thread)))
+        return due_ms is not None and due_ms / 1000 > self.run(self.client.time())[0] + 10
+
+    @rule(target=claims)
+    def claim(self):  # type: ignore[no-untyped-def]
+        claim = self.run(self.mailbox.claim())
+        if claim is None:
+            for model in self.model.values():
+                if model.lapsed:
+                    model.lose()
+                assert not (model.due and model.waiting and model.held is None)
+                model.due = False
+            return multiple()
+        model = self.model[claim.turn.conversation]
+        assert model.held is None or model.lapsed, "two workers in one conversation"
+        assert claim.turn.ts == min(model.waiting), "not the earliest"
+        assert claim.turn.text == model.waiting[claim.turn.ts]
+        for other in self.model.values():  # a claim gives back what has lapsed, in the partitions that it came to
+            if other.lapsed and self.run(self._held_by_nobody(other)):
+                other.lose()
+        model.held, model.lapsed, model.due = claim, False, False
+        return claim
+
+    async def _held_by_nobody(self, model: Thread) -> bool:
+        assert model.held is not None
+        thread = model.held.turn.conversation
+        return await self.client.zscore(LAYOUT.prefix_of(thread) + "lease", str(thread)) is None
+
+    def _holds(self, claim: Claim) -> bool:
+        return self.model[claim.turn.conversation].held == claim
+
+    @rule(claim=claims)
+    def renew(self, claim: Claim) -> None:
+        self._expect(claim, self.mailbox.renew(claim))
+        if self._holds(claim):
+            self.model[claim.turn.conversation].lapsed = False
+
+    @rule(claim=claims, ts=timestamps)
+    def post(self, claim: Claim, ts: str) -> None:
+        self._expect(claim, self.mailbox.note_post(claim, ts))
+
+    @rule(claim=consumes(claims))
+    def commit(self, claim: Claim) -> None:
+        turn, held = claim.turn, self._holds(claim)
+        exchange = Exchange(turn.ts, turn.user_id, turn.text, "an answer", tokens=1)
+        self._expect(claim, self.mailbox.commit(claim, exchange))
+        if held:
+            model = self.model[turn.conversation]
+            model.remembered.append((turn.ts, turn.text))
+            del model.waiting[turn.ts]
+            model.lose()
+
+    @rule(claim=consumes(claims), delayed=st.booleans())
+    def fail(self, claim: Claim, delayed: bool) -> None:
+        held = self._holds(claim)
+        self._expect(claim, self.mailbox.fail(claim, delay_seconds=LONG_MS / 1000 if delayed else 0))
+        if held:
+            self.model[claim.turn.conversation].lose()
+            self.model[claim.turn.conversation].due = not delayed
+
+    def _expect(self, claim: Claim, work) -> None:  # type: ignore[no-untyped-def]
+        """The claim's holder may do this, and nobody else."""
+        if self._holds(claim):
+            self.run(work)
+            return
+        with pytest.raises(LeaseLost):
+            self.run(work)
+
+    @rule(thread=threads)
+    def lease_ends(self, thread: ConversationId) -> None:
+        if self.model[thread].held is not None:
+            self.run(self.client.zadd(LAYOUT.prefix_of(thread) + "lease", {str(thread): 0}))
+            self.model[thread].lapsed = True
+
+    @rule(thread=threads)
+    def delay_ends(self, thread: ConversationId) -> None:
+        if self._is_delayed(thread):
+            self.run(self.client.zadd(LAYOUT.prefix_of(thread) + "ready", {str(thread): 0}))
+            self.model[thread].due = True
+
+    @rule(thread=threads, ts=timestamps, text=texts)
+    def revise(self, thread: ConversationId, ts: str, text: str) -> None:
+        model = self.model[thread]
+        found = self.run(self.mailbox.revise(thread, ts, text))
+        if ts in model.waiting:
+            assert found == "waiting"
+            model.waiting[ts] = text
+            if model.held is not None and model.held.turn.ts == ts:
+                model.lose()
+        elif ts in dict(model.remembered):
+            model.remembered = [(at, text if at == ts else question) for at, question in model.remembered]
+
+    @rule(thread=threads, ts=timestamps)
+    def withdraw(self, thread: ConversationId, ts: str) -> None:
+        model = self.model[thread]
+        self.run(self.mailbox.withdraw(thread, ts))
+        model.waiting.pop(ts, None)
+        model.remembered = [(at, question) for at, question in model.remembered if at != ts]
+        if model.held is not None and model.held.turn.ts == ts:
+            model.lose()
+
+    @invariant()
+    def memory_is_what_was_committed(self) -> None:
+        for thread, model in getattr(self, "model", {}).items():
+            exchanges = self.run(self.memory.read(thread))
+            assert [(exchange.ts, exchange.question) for exchange in exchanges] == model.remembered
+
+    @invariant()
+    def what_waits_is_counted(self) -> None:
+        if hasattr(self, "mailbox"):
+            waiting = sum(len(model.waiting) for model in self.model.values())
+            assert self.run(self.mailbox.report()).waiting == waiting
+
+
+def test_mailbox_and_memory_behave_as_the_model(background: Background, local_store: LocalStore) -> None:
+    machine = type("Machine", (MailboxMachine,), {"background": background, "store_url": local_store.url})
+    quick = settings(
+        max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck), database=None
+    )
+    run_state_machine_as_test(machine, settings=quick)
