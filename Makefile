@@ -9,10 +9,10 @@ NAMES := awk '/^Collecting/ {sub(/[^A-Za-z0-9_.-].*/, "", $$2); printf " %s", $$
 SHELL := bash
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test check format bench-start clean
+.PHONY: help run setup test check format bench-delivery bench-start clean
 
 help:  ## Explain each target in a line
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/.run  ## Run Dolly on this machine: workspace page, store, engine, a small model
 	@exec $(BIN)/dolly local
@@ -31,6 +31,9 @@ check: .venv/.test  ## Check format, lint, types and who imports whom
 format: .venv/.test  ## Format the sources and mend what the linter can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+bench-delivery: .venv/.bench  ## Measure Dolly beside a plain Bolt bot: first text, CPU, memory (SHORT=1: two minutes)
+	$(BIN)/python -m tests.benchmarks.delivery $(if $(SHORT),--short,--plot docs/delivery.png)
 
 bench-start: .venv/.test  ## Measure make run from an empty folder: first word, second start, orphans, speed under load
 	$(BIN)/python -m tests.benchmarks.start
@@ -56,4 +59,9 @@ clean:  ## Remove .venv and every cache; .dolly, with your store and workspace, 
 .venv/.test: .venv/.run
 	@echo "Installing what the tests need …"
 	@set -o pipefail; $(PIP) --editable '.[local,test,check]' | $(NAMES)
+	@touch $@
+
+.venv/.bench: .venv/.test
+	@echo "Installing what the benchmarks need …"
+	@set -o pipefail; $(PIP) --editable '.[bench]' | $(NAMES)
 	@touch $@
