@@ -6,6 +6,8 @@
     │   └── AlreadyRunning     another Dolly uses the same data folder
     ├── StoreUnavailable       the store does not answer in time
     ├── StoreMismatch          the store was begun with another layout, schema or key
+    ├── FilesNotRewritten      what was deleted from the store may still be in its server's files
+    ├── ErasureLogBroken       the erasure log cannot be read or written
     ├── SealBroken             a stored text does not open: damaged, of another conversation, or its key is missing
     ├── TooManyWaiting         this person has as many unanswered questions as one may have
     ├── NotUnderstood          Slack sent what can never be read; acknowledged and logged
@@ -62,6 +64,16 @@ class StoreMismatch(DollyError):
     """The store was begun with another layout, schema or key than this Dolly has."""
 
 
+class FilesNotRewritten(DollyError):
+    """What was deleted from the store may still be in its server's files."""
+
+
+class ErasureLogBroken(DollyError):
+    """The erasure log cannot be read or written, so nothing may be forgotten, or served, without it."""
+
+    words_key = "forget_failed"
+
+
 class SealBroken(DollyError):
     """A stored text does not open: it is damaged, of another conversation, or its key is missing."""
 
@@ -102,12 +114,15 @@ class EngineUnreachable(EngineError):
     """There is no connection to the engine, or none in time."""
 
     words_key = "engine_unreachable"
+    waiting_key: ClassVar[str] = "waiting_for_engine"
+    """The key of the sentence that its user reads while it is tried again."""
 
 
 class EngineOverloaded(EngineError):
     """The engine is up and has no free place for this request."""
 
     words_key = "engine_overloaded"
+    waiting_key: ClassVar[str] = "waiting_in_queue"
 
 
 class EngineSlow(EngineError):

@@ -10,7 +10,14 @@ import structlog
 
 from bot.context_window import fit
 from bot.conversation import Exchange, Line, Message, Posting, Shape, Turn, asked
-from bot.errors import EngineError, QuestionTooLong, SlackUnreachable, StoreUnavailable
+from bot.errors import (
+    EngineError,
+    EngineOverloaded,
+    EngineUnreachable,
+    QuestionTooLong,
+    SlackUnreachable,
+    StoreUnavailable,
+)
 from bot.store.memory import Memory
 from bot.words import Words
 
@@ -173,11 +180,13 @@ class Responder:
         await self._finish(turn, journal, exchange.answer, None)
         return replace(exchange, answer_ts=journal.posting.ts)
 
-    async def tell_place(self, turn: Turn, journal: Journal, error: EngineError, place: int) -> None:
+    async def tell_place(
+        self, turn: Turn, journal: Journal, error: EngineOverloaded | EngineUnreachable, place: int
+    ) -> None:
         """Say, where the answer will stand, that it has to wait, and for how many others."""
         reply = self._slack.reply(turn, journal)
         try:
-            await reply.notice(self._words.say("waiting_" + error.words_key, place=place))
+            await reply.notice(self._words.say(error.waiting_key, place=place))
         except BaseException:
             await reply.abandon()
             raise

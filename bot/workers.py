@@ -186,7 +186,9 @@ class Workers:
             return claim.age_seconds >= self._answer_within_seconds
         return not error.is_passing or claim.attempt >= ATTEMPTS
 
-    async def _wait_for_engine(self, claim: Claim, journal: JobJournal, error: EngineError) -> None:
+    async def _wait_for_engine(
+        self, claim: Claim, journal: JobJournal, error: EngineOverloaded | EngineUnreachable
+    ) -> None:
         """Hand the turn back, and tell its user that it waits, once it does so noticeably."""
         if claim.age_seconds >= NOTICE_SECONDS:
             with contextlib.suppress(SlackError, SlackUnreachable):

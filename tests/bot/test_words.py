@@ -13,8 +13,9 @@ BOT = Path(__file__).resolve().parents[2] / "bot"
 def asked_for() -> set[str]:
     sources = [path.read_text(encoding="utf-8") for path in BOT.rglob("*.py")]
     assert len(sources) > 20
-    keys = {key for source in sources for key in re.findall(r'words\.(?:say|choices)\(\s*"(\w+)"', source)}
-    return keys | {error.words_key for error in vars(errors).values() if hasattr(error, "words_key")}
+    keys = {key for source in sources for key in re.findall(r'(?:words|responder)\.(?:say|choices)\([^"]*"(\w+)"', source)}
+    named = [(getattr(e, "words_key", None), getattr(e, "waiting_key", None)) for e in vars(errors).values()]
+    return keys | {key for pair in named for key in pair if key}
 
 
 def test_the_catalogue_is_complete_and_has_nothing_unused() -> None:
