@@ -1,57 +1,142 @@
 """The connection to Redis or Valkey, and whether that server keeps what it is given."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import hashlib
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Any
 
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    MovedError,
+    NoPermissionError,
+    NoScriptError,
+    RedisClusterException,
+    RedisError,
+    ResponseError,
+)
 
+from bot import metrics
 from bot.errors import StoreUnavailable
 
+Client = Redis | RedisCluster
 
-def key_prefix(owner: str) -> str:
-    """What every key of `owner` starts with: one app in one team.
-
-    Two Dollies may share a server, and neither may take the other's turns. The hash tag keeps the keys in
-    one slot, so that a script may touch several.
-    """
-    return f"dolly:{{{owner}}}:"
+REPLICA_SECONDS = 1.0
+"""How long replicas may take to confirm: Slack waits three seconds for all of it."""
 
 
-def connect(url: str) -> Redis:
+def connect(url: str, *, cluster: bool = False) -> Client:
     """A client of the server at `url` that gives up quickly: whoever asks decides whether to ask again.
+
+    With `cluster`, `url` names one of the cluster's nodes. Raises StoreUnavailable where `url` cannot be one.
 
     Retrying inside the client would outlast Slack's three seconds. The client's own socket timeout is off:
     it waits with asyncio.wait_for, which before Python 3.12 swallows a cancellation now and then, so that a
     cancelled task would run on. Use it within `store_errors`, which has the deadline.
     """
-    return Redis.from_url(
-        url,
-        decode_responses=True,
-        socket_connect_timeout=2,
-        socket_timeout=None,
-        retry=Retry(NoBackoff(), 1),
-        health_check_interval=15,
-        client_name="dolly",
-    )
+    options: dict[str, Any] = {
+        "decode_responses": True,
+        "encoding_errors": "surrogatepass",  # half a character in a question must not make it unstorable
+        "socket_connect_timeout": 2,
+        "socket_timeout": None,
+        "retry": Retry(NoBackoff(), 1),
+        "health_check_interval": 15,
+        "client_name": "dolly",
+        "protocol": 2,  # the client tries commands of later servers under protocol 3,
+        "driver_info": None,  # and with this
+    }
+    try:
+        return RedisCluster.from_url(url, **options) if cluster else Redis.from_url(url, **options)
+    except RedisClusterException as error:
+        raise StoreUnavailable(f"REDIS_URL does not fit REDIS_CLUSTER=1: {error}.") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A Lua script, which the server runs whole or not at all."""
+
+    text: str
+    sha: str
+    """By which a server that has seen it knows it."""
+
+
+def load_script(name: str) -> Script:
+    """`name`.lua of this folder."""
+    text = files("bot.store").joinpath(f"{name}.lua").read_text()
+    return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+async def run_script(
+    client: Client, script: Script, keys: Sequence[str], args: Sequence[Any], *, wait_replicas: int = 0
+) -> Any:
+    """What `script` returns, on the node that has `keys`. To be called within `store_errors`.
+
+    With `wait_replicas`, raises StoreUnavailable when fewer replicas confirm what it wrote; it has been written then.
+    """
+    rest = (len(keys), *keys, *args)
+    try:
+        return await _call(client, ("EVALSHA", script.sha, *rest), keys[0], wait_replicas)
+    except NoScriptError:
+        return await _call(client, ("EVAL", script.text, *rest), keys[0], wait_replicas)
+
+
+async def _call(client: Client, command: tuple[Any, ...], key: str, wait_replicas: int) -> Any:
+    if not wait_replicas:
+        return await client.execute_command(*command)
+    wait = ("WAIT", wait_replicas, round(REPLICA_SECONDS * 1000))
+    # WAIT speaks of its own connection's writes only, hence one pipeline.
+    if isinstance(client, RedisCluster):
+        reply, confirmed = await _on_one_node(client, command, wait, key)
+    else:
+        async with client.pipeline(transaction=False) as pipe:
+            pipe.execute_command(*command)
+            pipe.execute_command(*wait)
+            reply, confirmed = await pipe.execute(raise_on_error=False)
+    for answer in (reply, confirmed):
+        if isinstance(answer, Exception):
+            raise answer
+    if confirmed < wait_replicas:
+        raise StoreUnavailable(
+            f"The store has {confirmed} replicas that confirm what is written, and REDIS_WAIT_REPLICAS wants "
+            f"{wait_replicas}; is one down?"
+        )
+    return reply
+
+
+async def _on_one_node(client: RedisCluster, command: tuple[Any, ...], wait: tuple[Any, ...], key: str) -> list[Any]:
+    """Both commands on one connection to the node that has `key`."""
+    for _ in range(2):
+        await client.initialize()
+        node = client.get_node_from_key(key)
+        async with client.pipeline() as pipe:
+            pipe.execute_command(*command, target_nodes=node)
+            pipe.execute_command(*wait, target_nodes=node)
+            replies = await pipe.execute(raise_on_error=False, allow_redirections=False)
+        if not isinstance(replies[0], MovedError):
+            break
+        await client.exists(key)  # redis-py follows, and knows the key's node from now on
+    return list(replies)
 
 
 @asynccontextmanager
 async def store_errors(seconds: float = 5) -> AsyncIterator[None]:
     """Turn whatever goes wrong with the store in the body, or takes too long, into StoreUnavailable."""
     try:
-        async with asyncio.timeout(seconds):
-            yield
+        with metrics.store_seconds.time():
+            async with asyncio.timeout(seconds):
+                yield
     except TimeoutError:
         raise StoreUnavailable(f"The store did not answer within {seconds:g} s.") from None
-    except (RedisError, OSError) as error:
+    except (RedisError, RedisClusterException, OSError) as error:
         if isinstance(error.__cause__ or error, AuthenticationError):
             raise StoreUnavailable("The store refuses the user or password in REDIS_URL; correct it.") from None
+        if isinstance(error, MovedError):
+            raise StoreUnavailable("The store is one node of a cluster; set REDIS_CLUSTER=1.") from None
         raise StoreUnavailable(f"The store does not answer ({type(error).__name__}); is it up?") from None
 
 
@@ -86,22 +171,37 @@ PROMISES = {
 }
 
 
-async def inspect(redis: Redis) -> StoreReport:
-    """Ask the server what it promises. Raises StoreUnavailable, with a sentence, when it does not answer."""
+async def inspect(client: Client) -> StoreReport:
+    """Ask the server, or each node of a cluster, what it promises.
+
+    Raises StoreUnavailable, with a sentence, when it does not answer.
+    """
     async with store_errors():
+        if not isinstance(client, RedisCluster):
+            return await _inspect(client)
+        await client.initialize()
+        reports = [await _inspect(client, target_nodes=node) for node in client.get_nodes()]
+    return StoreReport(
+        ", ".join(sorted({report.version for report in reports})),
+        tuple(dict.fromkeys(sentence for report in reports for sentence in report.unsafe)),
+        tuple(dict.fromkeys(sentence for report in reports for sentence in report.unknown)),
+    )
+
+
+async def _inspect(client: Client, **where: Any) -> StoreReport:
+    try:
+        info: dict[str, Any] = await client.info("server", **where)
+    except NoPermissionError:
+        info = {}
+    unsafe, unknown = [], []
+    for name, (wanted, risk) in PROMISES.items():
         try:
-            info: dict[str, Any] = await redis.info("server")
-        except NoPermissionError:
-            info = {}
-        unsafe, unknown = [], []
-        for name, (wanted, risk) in PROMISES.items():
-            try:
-                found = (await redis.config_get(name)).get(name)
-            except ResponseError:
-                found = None  # managed services and tight ACLs keep their configuration to themselves
-            if found is None:
-                unknown.append(f"The store does not say what its {name} is; it should be {wanted}.")
-            elif found != wanted:
-                unsafe.append(f"The store is unsafe: {risk}.")
+            found = (await client.config_get(name, **where)).get(name)
+        except ResponseError:
+            found = None  # managed services and tight ACLs keep their configuration to themselves
+        if found is None:
+            unknown.append(f"The store does not say what its {name} is; it should be {wanted}.")
+        elif found != wanted:
+            unsafe.append(f"The store is unsafe: {risk}.")
     version = info.get("valkey_version") or info.get("redis_version") or "unknown"
     return StoreReport(str(version), tuple(unsafe), tuple(unknown))
