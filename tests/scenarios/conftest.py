@@ -15,7 +15,7 @@ from bot.local.store import LocalStore
 from bot.local.workspace import Workspace
 from bot.model_client import ModelClient
 from bot.responder import AnswerStyle
-from bot.service import Service, SlackAccess, running_service
+from bot.service import Bounds, Service, SlackAccess, StoreAccess, running_service
 from bot.slack.http_events import PATH
 from bot.telemetry import configure_logging
 from tests.scenarios.faults import Faults
@@ -23,6 +23,8 @@ from tests.scenarios.faults import Faults
 Json = dict[str, Any]
 Transport = Literal["socket_mode", "http"]
 
+MEMORY_KEY = bytes(range(32))
+BOUNDS = Bounds()
 SYSTEM_PROMPT = "You are Dolly, a helpful assistant."
 
 
@@ -92,6 +94,8 @@ async def running_team(
     *,
     workspace: Workspace | None = None,
     max_tokens: int = 60,
+    store: StoreAccess | None = None,
+    bounds: Bounds = BOUNDS,
     **limits: Any,
 ) -> AsyncIterator[Team]:
     """Start a workspace (or use one that runs) and Dolly in it."""
@@ -108,7 +112,9 @@ async def running_team(
     )
     model = ModelClient(engine_url, temperature=0, **limits)
     try:
-        async with running_service(slack, store_url, model, AnswerStyle(SYSTEM_PROMPT, max_tokens)) as service:
+        style = AnswerStyle(SYSTEM_PROMPT, max_tokens)
+        store = store or StoreAccess(store_url, memory_keys=(MEMORY_KEY,))
+        async with running_service(slack, store, model, style, bounds) as service:
             if service.http_port is not None:
                 workspace.request_url = f"http://127.0.0.1:{service.http_port}{PATH}"
             yield Team(workspace, service)
