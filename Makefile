@@ -9,7 +9,7 @@ NAMES := awk '/^Collecting/ {sub(/[^A-Za-z0-9_.-].*/, "", $$2); printf " %s", $$
 SHELL := bash
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test check format bench-delivery bench-start clean
+.PHONY: help run setup test check format bench-delivery bench-start chaos clean
 
 help:  ## Explain each target in a line
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,10 @@ bench-delivery: .venv/.bench  ## Measure Dolly beside a plain Bolt bot: first te
 
 bench-start: .venv/.test  ## Measure make run from an empty folder: first word, second start, orphans, speed under load
 	$(BIN)/python -m tests.benchmarks.start
+
+chaos: .venv/.test  ## Kill replicas, store and engine while people ask, and judge what they saw (EVENTS=600: minutes)
+	$(BIN)/python -m tests.chaos
+	$(BIN)/python -m pytest -m chaos tests/chaos
 
 clean:  ## Remove .venv and every cache; .dolly, with your store and workspace, stays
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
