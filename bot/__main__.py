@@ -1,12 +1,12 @@
-"""The `dolly` command: local | serve | check."""
+"""The `dolly` command: local | serve | check | forget."""
 
 import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Annotated, Any, TextIO
 
 import structlog
 import typer
@@ -14,7 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from bot.errors import AlreadyRunning, DollyError, LocalPartError, SettingsError
-from bot.local.parts import Addresses, running_parts
+from bot.forget import Choose, NotATarget, chosen
+from bot.forget import forget as forget_for_good
+from bot.local.parts import Addresses, reachable_store, running_parts
 from bot.model_client import ModelClient
 from bot.preflight import Finding, check_engine, check_slack, check_store
 from bot.responder import AnswerStyle
@@ -67,6 +69,29 @@ def check() -> None:
         table.add_row(MARKS[finding.verdict], finding.part, finding.sentence)
     console.print(table)
     raise typer.Exit(1 if any(finding.verdict == "wrong" for finding in findings) else 0)
+
+
+@app.command()
+def forget(
+    user: Annotated[str | None, typer.Option(help="A person's id: all their questions and the answers.")] = None,
+    conversation: Annotated[str | None, typer.Option(help="A link to a message of it, or CHANNEL/TS.")] = None,
+    channel: Annotated[str | None, typer.Option(help="A channel's id: all its conversations.")] = None,
+    everyone: Annotated[bool, typer.Option("--everyone", help="All conversations of the team.")] = False,
+    team: Annotated[str | None, typer.Option(help="The team's id, where the store serves several.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether this is meant.")] = False,
+) -> None:
+    """Forget a person, a conversation, a channel or everything; also while Dolly runs."""
+    try:
+        choose = chosen(user=user, conversation=conversation, channel=channel, everyone=everyone)
+    except NotATarget as error:
+        errors.print(str(error), style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(2) from None
+    settings = _settings()
+    configure_logging("error")
+    if not yes and not typer.confirm("What is forgotten cannot be brought back. Go on?"):
+        errors.print("Nothing was forgotten.")
+        raise typer.Exit(1)
+    _run(_forget(settings, choose, team))
 
 
 def _settings(*, needs_slack: bool = False) -> Settings:
@@ -162,6 +187,23 @@ async def _check(settings: Settings, findings: list[Finding]) -> None:
         findings.append(Finding("This machine", "wrong", str(error)))
 
 
+async def _forget(settings: Settings, choose: Choose, team: str | None) -> None:
+    async with AsyncExitStack() as stack:
+        url = settings.redis_url
+        if url is None:
+            url = await stack.enter_async_context(reachable_store(settings.dolly_data))
+        store = _store_access(settings, url)
+        await forget_for_good(
+            store.url,
+            choose,
+            cluster=store.cluster,
+            memory_keys=store.memory_keys,
+            erasure_log=store.erasure_log,
+            team=team,
+            tell=lambda sentence: console.print(sentence, soft_wrap=True),
+        )
+
+
 def _parts(settings: Settings, tell: Callable[[str], None] = lambda _: None) -> AbstractAsyncContextManager[Addresses]:
     return running_parts(
         settings.dolly_data,
@@ -195,23 +237,23 @@ async def _service(
     settings: Settings, slack: SlackAccess, addresses: Addresses, finish_seconds: float
 ) -> AsyncIterator[Service]:
     style = AnswerStyle(settings.system_prompt, settings.max_tokens)
-    store = _store_access(settings, addresses)
+    store = _store_access(settings, addresses.redis_url)
     async with (
         _model(settings, addresses) as model,
         running_service(slack, store, model, style, _bounds(settings, finish_seconds)) as service,
     ):
-        for sentence in (*service.store.unsafe, *service.store.unknown):
+        for sentence in service.warnings:
             errors.print(sentence, style="yellow", markup=False, soft_wrap=True)
         yield service
 
 
-def _store_access(settings: Settings, addresses: Addresses) -> StoreAccess:
+def _store_access(settings: Settings, redis_url: str) -> StoreAccess:
     """How the store is reached, with a key of its own where it is Dolly's own store."""
     keys = settings.memory_keys
     if not keys and not settings.dolly_memory_plaintext:
         keys = (own_key(settings.dolly_data / "memory.key"),)
     return StoreAccess(
-        addresses.redis_url,
+        redis_url,
         cluster=settings.redis_cluster,
         partitions=settings.redis_partitions,
         wait_replicas=settings.redis_wait_replicas,
@@ -220,6 +262,7 @@ def _store_access(settings: Settings, addresses: Addresses) -> StoreAccess:
         memory_days=settings.memory_days,
         memory_tokens=settings.memory_tokens,
         memory_bytes=settings.memory_bytes,
+        erasure_log=settings.erasure_log or settings.dolly_data / "erasures.jsonl",
     )
 
 

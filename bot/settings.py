@@ -167,6 +167,8 @@ class Settings(BaseSettings):
 
     dolly_data: Annotated[Path, AfterValidator(Path.expanduser)] = Path(".dolly")
     """The folder of Dolly's own store, workspace and logs."""
+    erasure_log: Annotated[Path, AfterValidator(Path.expanduser)] | None = None
+    """What was to be forgotten, in hashes; without it, `erasures.jsonl` in the data folder."""
     dolly_port: Port = 8765
     """The workspace page's port on 127.0.0.1, for `make run`."""
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bot.errors import LocalPartError
 from bot.local.engine import LocalEngine
 from bot.local.model import default_model_path
 from bot.local.store import LocalStore
@@ -48,3 +49,23 @@ async def running_parts(
             engine_url = engine.url
             tell(f"The engine is ready, with the model {path.stem}.")
         yield Addresses(redis_url, engine_url)
+
+
+@asynccontextmanager
+async def reachable_store(data: Path) -> AsyncIterator[str]:
+    """The address of the store that Dolly keeps under `data`: of the one that runs, or of one started for the body.
+
+    Raises LocalPartError where there is none, or none can be started.
+    """
+    directory = data / "store"
+    if not directory.is_dir():
+        raise LocalPartError(f"There is no store in {data}; name Dolly's data folder with DOLLY_DATA.")
+    store = LocalStore(directory)
+    if await store.answers():
+        yield store.url
+        return
+    try:
+        await store.start()
+        yield store.url
+    finally:
+        await store.stop()

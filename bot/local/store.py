@@ -63,7 +63,7 @@ class LocalStore:
                 "store",
                 [str(binary), *self._options()],
                 log_path=self._directory / "store.log",
-                is_ready=self._answers,
+                is_ready=self.answers,
                 ready_timeout_seconds=START_TIMEOUT_SECONDS,
                 pass_fds=[server_lock],
             )
@@ -81,6 +81,10 @@ class LocalStore:
         if self._socket_path.parent != self._directory:
             with suppress(OSError):
                 self._socket_path.parent.rmdir()
+
+    async def answers(self) -> bool:
+        """Whether a server runs in the directory, whoever started it."""
+        return await self._ask("PING") == b"+PONG\r\n"
 
     def _options(self) -> list[str]:
         options = {
@@ -131,9 +135,6 @@ class LocalStore:
             return f"process {(self._directory / 'store.pid').read_text().strip()}"
         except OSError:
             return "a process named valkey-server"
-
-    async def _answers(self) -> bool:
-        return await self._ask("PING") == b"+PONG\r\n"
 
     async def _ask(self, command: str) -> bytes:
         """The server's reply to a command of one word; empty where there is none."""

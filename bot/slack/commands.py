@@ -1,11 +1,13 @@
-"""/dolly: help, or a question whose answer only its asker sees."""
+"""/dolly: help, forget, or a question whose answer only its asker sees."""
 
 from typing import Any
 
 from slack_bolt.context.ack.async_ack import AsyncAck
+from slack_bolt.context.respond.async_respond import AsyncRespond
 
-from bot.errors import StoreUnavailable
+from bot.errors import QuestionTooLong, StoreUnavailable, TooManyWaiting
 from bot.slack.client import Identity
+from bot.slack.forget_command import ForgetCommand
 from bot.slack.mrkdwn import escape, to_plain
 from bot.slack.payloads import text
 from bot.slack.questions import Questions
@@ -17,22 +19,26 @@ QUOTED_CHARACTERS = 500
 class Commands:
     """Listeners of slash commands. Slack never repeats a command, so each ends with a sentence at once."""
 
-    def __init__(self, questions: Questions, identity: Identity, words: Words) -> None:
+    def __init__(self, questions: Questions, forget: ForgetCommand, identity: Identity, words: Words) -> None:
         self._questions = questions
+        self._forget = forget
         self._identity = identity
         self._words = words
 
-    async def dolly(self, ack: AsyncAck, command: dict[str, Any]) -> None:
-        """`/dolly`, `/dolly help`, `/dolly <question>`, `/dolly ask <question>`."""
+    async def dolly(self, ack: AsyncAck, respond: AsyncRespond, command: dict[str, Any]) -> None:
+        """`/dolly`, `/dolly help`, `/dolly forget`, `/dolly <question>`, `/dolly ask <question>`."""
         said = to_plain(text(command, "text"), self._identity.bot_user_id)
         verb, _, rest = said.partition(" ")
+        if verb == "forget":
+            await self._forget.command(ack, respond, command, rest.strip())
+            return
         question = rest.strip() if verb == "ask" else said
         if question in ("", "help"):
             await ack(self._words.say("command_help", mention=f"<@{self._identity.bot_user_id}>"))
             return
         try:
             await self._questions.commanded(command, question)
-        except StoreUnavailable as error:
+        except (StoreUnavailable, TooManyWaiting, QuestionTooLong) as error:
             await ack(self._words.say(error.words_key))
         else:
             # Slack shows a command to nobody, not even to who typed it.

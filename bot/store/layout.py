@@ -38,6 +38,16 @@ class Layout:
         return f"dolly:{{{self.owner}/{zlib.crc32(str(conversation).encode()) % self.partitions}}}:"
 
 
+async def layouts(client: Client) -> list[Layout]:
+    """All that the store was begun with: one for each app in each team."""
+    found = []
+    async with store_errors(60):
+        async for key in client.scan_iter(match="dolly:{*}:layout", count=1_000):
+            owner = key.removeprefix("dolly:{").removesuffix("}:layout")
+            found.append(Layout(owner, int(await client.hget(key, "partitions") or 1)))
+    return sorted(set(found), key=lambda layout: layout.owner)
+
+
 PROBE = "dolly"
 """Sealed at the first start, and opened at each later one: a Dolly without the right key is told so at once."""
 

@@ -61,7 +61,7 @@ class AppIdentity:
     client_secret: str = field(repr=False)
     command: str = "/dolly"
     command_description: str = "Ask Dolly; only you see the answer"
-    command_hint: str = "help | <question>"
+    command_hint: str = "help | forget | <question>"
 
 
 TEAM_ID = "T0DOLLYWS01"

@@ -1,0 +1,299 @@
+"""`/dolly forget`: what people have Dolly forget, in a list with buttons or by a permalink; and the end of it all.
+
+Slack allows no commands in threads, hence the list. Before Slack is told "received", what is to be forgotten is in
+the erasure log, on disk; it is carried out afterwards, or at the next start. To click twice is to click once.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from slack_bolt.context.ack.async_ack import AsyncAck
+from slack_bolt.context.respond.async_respond import AsyncRespond
+
+from bot.conversation import ConversationId
+from bot.erasures import Erasure, Erasures, Target
+from bot.errors import DollyError, FilesNotRewritten, NotUnderstood, StoreUnavailable
+from bot.slack import blocks
+from bot.slack.client import UNREACHABLE, Identity
+from bot.slack.mrkdwn import escape
+from bot.slack.payloads import TIMESTAMP, identifier
+from bot.slack.permalinks import linked_thread, permalink
+from bot.store.connection import store_errors
+from bot.store.forgetting import Forgetting
+from bot.store.memory import Memory
+from bot.words import Words
+
+log = structlog.get_logger(__name__)
+
+STORE_SECONDS = 1.2
+ADMIN_SECONDS = 0.8
+"""Of Slack's three seconds; who cannot be looked up in time is no admin."""
+LISTED = 10
+QUOTED_CHARACTERS = 80
+RETRY_SECONDS = (0.5, 1, 2, 4, 8, 16)
+"""Pauses between tries while the store is away; after the last, the next start does it."""
+ADDRESS = re.compile(r"https?://[^\s)]+")
+
+FORGET_CONVERSATION, FORGET_ME = "forget_conversation", "forget_me"
+"""Ids of the buttons' actions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A conversation as the list shows it."""
+
+    conversation: ConversationId
+    question: str
+    """How the person's own first question in it begins."""
+
+
+class ForgetCommand:
+    """Listeners: the command's verb, its buttons, and what Slack tells when the app is removed."""
+
+    def __init__(
+        self,
+        erasures: Erasures,
+        forgetting: Forgetting,
+        memory: Memory,
+        is_admin: Callable[[str], Awaitable[bool]],
+        identity: Identity,
+        words: Words,
+    ) -> None:
+        self._erasures = erasures
+        self._forgetting = forgetting
+        self._memory = memory
+        self._is_admin = is_admin
+        self._identity = identity
+        self._words = words
+        self._working: set[asyncio.Task[None]] = set()
+
+    # --- listeners --------------------------------------------------------------------------------------------------
+
+    async def command(self, ack: AsyncAck, respond: AsyncRespond, command: dict[str, Any], rest: str) -> None:
+        """`/dolly forget` and `/dolly forget <permalink>`."""
+        user_id = identifier(command, "user_id")
+        address = ADDRESS.search(rest)
+        linked = linked_thread(address[0]) if address else None
+        try:
+            if not rest:
+                await ack(**await self._list(user_id))
+            elif linked is None:
+                await ack(self._words.say("forget_which"))
+            else:
+                target = await self._allowed(user_id, ConversationId(self._identity.home_id, *linked))
+                await self._begin(ack, respond, target)
+        except DollyError as error:
+            log.warning("not_forgotten", error=type(error).__name__, reason=str(error))
+            await ack(self._words.say(error.words_key))
+
+    async def clicked_conversation(self, ack: AsyncAck, respond: AsyncRespond, body: dict[str, Any]) -> None:
+        """Listener of the button beside a conversation."""
+        user_id = _user_of(body)
+        try:
+            conversation = ConversationId.parse(str(body["actions"][0]["value"]))
+        except (LookupError, TypeError, ValueError):
+            raise NotUnderstood("value") from None
+        await self._clicked(ack, respond, lambda: self._allowed(user_id, conversation), user_id)
+
+    async def clicked_me(self, ack: AsyncAck, respond: AsyncRespond, body: dict[str, Any]) -> None:
+        """Listener of the button "Forget everything I said"."""
+        user_id = _user_of(body)
+
+        async def everything() -> Target:
+            return Target(user_id=user_id)
+
+        await self._clicked(ack, respond, everything, user_id)
+
+    async def uninstalled(self, body: dict[str, Any]) -> None:
+        """Listener of `app_uninstalled`: nobody will ask here any more, and all goes."""
+        team_id = body.get("team_id") or body.get("enterprise_id")
+        if team_id != self._identity.home_id:
+            log.warning("other_team_uninstalled")
+            return
+        target = Target()
+        erasure = await self._erasures.write_down(target)
+        log.warning("team_is_being_forgotten")
+        self._work(self._carry_out(erasure, target))
+
+    async def revoked(self, event: dict[str, Any], body: dict[str, Any]) -> None:
+        """Listener of `tokens_revoked`: without its bot token Dolly is removed; people's own tokens are not its."""
+        tokens = event.get("tokens")
+        if isinstance(tokens, dict) and tokens.get("bot"):
+            await self.uninstalled(body)
+
+    # --- who may forget what ----------------------------------------------------------------------------------------
+
+    async def _allowed(self, user_id: str, conversation: ConversationId) -> Target | None:
+        """The whole conversation where nobody else asked, or for an admin; else one's own part, if there is one."""
+        async with store_errors(STORE_SECONDS):
+            asked = await self._forgetting.people(conversation)
+            quoted = await self._forgetting.quoted(conversation)
+        if conversation.team_id != self._identity.home_id or not asked:
+            return None
+        if asked == {user_id} or await self._is_known_admin(user_id):
+            return Target(conversation)
+        return Target(conversation, user_id=user_id) if user_id in asked | quoted else None
+
+    async def _is_known_admin(self, user_id: str) -> bool:
+        try:
+            async with asyncio.timeout(ADMIN_SECONDS):
+                return await self._is_admin(user_id)
+        except (DollyError, TimeoutError):
+            return False
+
+    # --- written down, acknowledged, carried out ----------------------------------------------------------------------
+
+    async def _begin(self, ack: AsyncAck, respond: AsyncRespond, target: Target | None) -> None:
+        if target is None:
+            await ack(self._words.say("forget_not_yours"))
+            return
+        erasure = await self._erasures.write_down(target)
+        await ack(self._words.say("forget_begun"))
+        self._work(self._tell_when_done(respond, erasure, target))
+
+    async def _clicked(
+        self, ack: AsyncAck, respond: AsyncRespond, choose: Callable[[], Awaitable[Target | None]], user_id: str
+    ) -> None:
+        """A click is acknowledged once it is written down; what cannot be says so in the list's place."""
+        try:
+            target = await choose()
+            if target is None:
+                self._work(self._redraw(respond, self._words.say("forget_not_yours"), user_id))
+            else:
+                erasure = await self._erasures.write_down(target)
+                self._work(self._tell_when_done(respond, erasure, target, user_id))
+        except DollyError as error:
+            log.warning("not_forgotten", error=type(error).__name__, reason=str(error))
+            self._work(_respond(respond, text=self._words.say(error.words_key), replace_original=False))
+        await ack()
+
+    async def _tell_when_done(
+        self, respond: AsyncRespond, erasure: Erasure, target: Target, lists_for: str | None = None
+    ) -> None:
+        sentence = await self._carry_out(erasure, target)
+        if lists_for is None:
+            await _respond(respond, text=sentence)
+        else:
+            await self._redraw(respond, sentence, lists_for)
+
+    async def _carry_out(self, erasure: Erasure, target: Target) -> str:
+        """Forget, patiently; a sentence about what became of it."""
+        for pause in (*RETRY_SECONDS, None):
+            try:
+                forgotten = await self._erasures.carry_out(erasure, target)
+                break
+            except StoreUnavailable as error:
+                log.warning("not_forgotten_yet", reason=str(error))
+                if pause is None:
+                    return self._words.say("forget_later")
+                await asyncio.sleep(pause)
+        said = self._said(target) if forgotten.conversations else self._words.say("forgotten_nothing")
+        try:
+            await self._erasures.rewrite_files()
+        except (FilesNotRewritten, StoreUnavailable) as error:
+            log.error("files_not_rewritten", reason=str(error))
+            said += " " + self._words.say("forget_files")
+        return said
+
+    def _said(self, target: Target) -> str:
+        if target.conversation and target.user_id:
+            return self._words.say("forgotten_part")
+        return self._words.say("forgotten_conversation") if target.conversation else self._words.say("forgotten_all")
+
+    def _work(self, work: Coroutine[Any, Any, object]) -> None:
+        task = asyncio.create_task(_quietly(work))
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
+
+    # --- the list -----------------------------------------------------------------------------------------------------
+
+    async def _redraw(self, respond: AsyncRespond, sentence: str, user_id: str) -> None:
+        """The list anew, under `sentence`."""
+        try:
+            shown = await self._list(user_id, sentence)
+        except StoreUnavailable:
+            shown = {"text": sentence}
+        await _respond(respond, **shown)
+
+    async def _list(self, user_id: str, sentence: str = "") -> dict[str, Any]:
+        """Text and blocks of an ephemeral message with a person's newest conversations."""
+        async with store_errors(STORE_SECONDS):
+            listed = await self._newest(user_id)
+        if not listed:
+            return {"text": sentence or self._words.say("forget_nothing")}
+        head = "\n\n".join(part for part in (sentence, self._words.say("forget_list")) if part)
+        everything = blocks.button(
+            self._words.say("forget_all_button"),
+            FORGET_ME,
+            confirm=self._confirmation(self._words.say("forget_all_confirm")),
+        )
+        drawn = [blocks.section(head), *(self._entry(entry) for entry in listed), blocks.actions([everything])]
+        return {"text": head, "blocks": drawn}
+
+    async def _newest(self, user_id: str) -> list[Listed]:
+        """A person's threads that hold something of theirs; answers to `/dolly` have no thread and no memory."""
+        listed: list[Listed] = []
+        for conversation in await self._forgetting.conversations_of(user_id):
+            if TIMESTAMP.fullmatch(conversation.root_ts):
+                exchanges = await self._memory.read(conversation)
+                own = next((exchange.question for exchange in exchanges if exchange.user_id == user_id), "")
+                if own or user_id in await self._forgetting.people(conversation):
+                    listed.append(Listed(conversation, own))
+            if len(listed) == LISTED:
+                break
+        return listed
+
+    def _entry(self, listed: Listed) -> blocks.Block:
+        channel_id, root_ts = listed.conversation.channel_id, listed.conversation.root_ts
+        began = int(float(root_ts))
+        day = datetime.fromtimestamp(began, UTC).strftime("%Y-%m-%d")
+        where = self._words.say("forget_direct") if channel_id.startswith("D") else f"<#{channel_id}>"
+        line = self._words.say(
+            "forget_entry",
+            where=where,
+            when=f"<!date^{began}^{{date_short_pretty}}, {{time}}|{day}>",
+            link=permalink(self._identity.url, channel_id, root_ts),
+        )
+        quoted = " ".join(listed.question.split())
+        if len(quoted) > QUOTED_CHARACTERS:
+            quoted = quoted[:QUOTED_CHARACTERS] + "…"
+        button = blocks.button(
+            self._words.say("forget_button"),
+            FORGET_CONVERSATION,
+            value=str(listed.conversation),
+            confirm=self._confirmation(self._words.say("forget_confirm")),
+        )
+        return blocks.section(f"{line}\n> {escape(quoted)}" if quoted else line, accessory=button)
+
+    def _confirmation(self, sentence: str) -> blocks.Block:
+        return blocks.confirmation(
+            title=self._words.say("forget_confirm_title"),
+            text=sentence,
+            confirm=self._words.say("forget_button"),
+            deny=self._words.say("forget_keep"),
+        )
+
+
+def _user_of(body: dict[str, Any]) -> str:
+    user = body.get("user")
+    return identifier(user if isinstance(user, dict) else {}, "id")
+
+
+async def _respond(respond: AsyncRespond, *, replace_original: bool = True, **content: Any) -> None:
+    try:
+        await respond(response_type="ephemeral", replace_original=replace_original, **content)
+    except UNREACHABLE as error:
+        log.warning("response_url_failed", error=type(error).__name__)
+
+
+async def _quietly(work: Coroutine[Any, Any, object]) -> None:
+    """What goes wrong after the acknowledgement is told by the log alone."""
+    try:
+        await work
+    except Exception as error:
+        log.exception("forgetting_failed", error=type(error).__name__)
