@@ -15,7 +15,9 @@ SCOPES = {
     "chat:write": "to answer",
     "commands": "to offer /dolly",
     "im:history": "to hear direct messages",
+    "im:read": "to find direct messages that it missed",
     "channels:history": "to read the thread that it is mentioned in",
+    "channels:read": "to know in which channels it may have missed something",
     "assistant:write": 'to show "is thinking…"',
     "users:read": "to know who said what in a thread",
 }

@@ -24,11 +24,11 @@ ROOT = Path(__file__).resolve().parent.parent
 MANIFEST: dict[str, Any] = json.loads((ROOT / "deploy" / "slack-manifest.json").read_text(encoding="utf-8"))
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
-SUBSCRIBED = {"message": {"message.im"}}
+SUBSCRIBED = {"message": {"message.channels", "message.groups", "message.im", "message.mpim"}}
 """Where the name of an event that is heard is not the name that is subscribed to."""
 
-IN_PRIVATE = {"groups:history", "mpim:history"}
-"""What channels:history is where only the invited can read; `dolly check` does not insist on them."""
+IN_PRIVATE = {"groups:history", "groups:read", "mpim:history", "mpim:read"}
+"""What channels:history and channels:read are where only the invited can read; `dolly check` does not insist on them."""
 
 A_MACHINE = re.compile(rb"/(home|root|Users)/[A-Za-z]|--(extra-)?index-url")
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -17,9 +18,12 @@ from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot import metrics
 from bot.errors import DollyError, NotUnderstood
 from bot.slack.client import UNREACHABLE, Identity
 from bot.slack.commands import Commands
+from bot.slack.edits import Edits
+from bot.slack.forget_command import FORGET_CONVERSATION, FORGET_ME, ForgetCommand
 from bot.slack.home import Home
 from bot.slack.questions import Questions
 from bot.words import Words
@@ -30,7 +34,14 @@ ANYTHING = re.compile(".*", re.DOTALL)
 
 
 def build_app(
-    client: AsyncWebClient, identity: Identity, questions: Questions, commands: Commands, home: Home, words: Words
+    client: AsyncWebClient,
+    identity: Identity,
+    questions: Questions,
+    edits: Edits,
+    commands: Commands,
+    forget: ForgetCommand,
+    home: Home,
+    words: Words,
 ) -> AsyncApp:
     """The Bolt app. A listener stores and returns; only then is Slack told "received".
 
@@ -60,6 +71,8 @@ def build_app(
         # Signatures are checked in front, on the bytes as they came (bot/slack/http_events.py).
         request_verification_enabled=False,
         attaching_conversation_kwargs_enabled=False,
+        # Bolt would also keep back that a message of Dolly's own was deleted; the listeners know whose one is.
+        ignoring_self_events_enabled=False,
     )
 
     async def nothing(ack: AsyncAck) -> None:
@@ -75,10 +88,16 @@ def build_app(
             task.add_done_callback(telling.discard)
 
     app.event("app_mention")(questions.mentioned)
+    app.event({"type": "message", "subtype": "message_changed"})(edits.changed)
+    app.event({"type": "message", "subtype": "message_deleted"})(edits.deleted)
     app.event("message")(questions.said)
     app.event("agent_session_stopped")(questions.stop)
     app.event("app_home_opened")(home.opened)
+    app.event("app_uninstalled")(forget.uninstalled)
+    app.event("tokens_revoked")(forget.revoked)
     app.command("/dolly")(commands.dolly)
+    app.action(FORGET_CONVERSATION)(forget.clicked_conversation)
+    app.action(FORGET_ME)(forget.clicked_me)
 
     # Bolt leaves what no listener hears unacknowledged, and Slack would deliver it again and again.
     app.event(ANYTHING)(nothing)
@@ -91,6 +110,15 @@ def build_app(
 
     app.error(_refuse)
     return app
+
+
+async def dispatch(app: AsyncApp, request: AsyncBoltRequest) -> BoltResponse:
+    """What `app` answers to a request from Slack."""
+    start = time.perf_counter()
+    response = await app.async_dispatch(request)
+    if response.status == 200:
+        metrics.ack_seconds.observe(time.perf_counter() - start)
+    return response
 
 
 class _IgnoreUnreadable(AsyncMiddleware):

@@ -15,6 +15,8 @@ from slack_bolt.adapter.aiohttp import to_aiohttp_response
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.request.async_request import AsyncBoltRequest
 
+from bot.slack.app import dispatch
+
 log = structlog.get_logger(__name__)
 
 PATH = "/slack/events"
@@ -52,7 +54,7 @@ def web_app(app: AsyncApp, signing_secret: str, clock: Callable[[], float] = tim
             readable = _readable(request, body)
         except _Malformed as fault:
             return _refusal(400, str(fault))
-        return await to_aiohttp_response(await app.async_dispatch(readable))
+        return await to_aiohttp_response(await dispatch(app, readable))
 
     async def healthy(_: web.Request) -> web.Response:
         return web.Response(text="ok")

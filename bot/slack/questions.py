@@ -1,16 +1,22 @@
 """Whatever asks Dolly something (mention, direct message, follow-up, slash question) becomes one turn: one path."""
 
+import asyncio
 import time
-from typing import Any
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Literal
 
 import structlog
 
+from bot import metrics
 from bot.conversation import ConversationId, Turn
+from bot.errors import DollyError, QuestionTooLong, TooManyWaiting
 from bot.slack.client import Identity
 from bot.slack.mrkdwn import mentions, to_plain
 from bot.slack.payloads import address, identifier, text, timestamp
 from bot.store.connection import store_errors
 from bot.store.mailbox import Mailbox
+from bot.store.marks import Marks
+from bot.words import Words
 
 log = structlog.get_logger(__name__)
 
@@ -20,35 +26,56 @@ STORE_SECONDS = 1.5
 ASKING_SUBTYPES = frozenset({"", "file_share", "thread_broadcast"})
 """Message subtypes (none at all, too) that are somebody saying something; the others tell of edits, joins, …"""
 
+Outcome = Literal["stored", "duplicate", "refused"]
+Tell = Callable[[Turn, str], Coroutine[Any, Any, None]]
+"""Says a sentence to the turn's author alone."""
+
 
 class Questions:
     """Puts what was asked into the mailbox. Returning means that it is stored, and Slack may be told so.
 
     Every listener raises StoreUnavailable, so that Slack delivers the event again, and NotUnderstood where
-    that would help nobody.
+    that would help nobody. What is not taken (too long, too many at once) is said to its author once, and done with.
     """
 
-    def __init__(self, mailbox: Mailbox, identity: Identity) -> None:
+    def __init__(
+        self,
+        mailbox: Mailbox,
+        marks: Marks,
+        identity: Identity,
+        words: Words,
+        tell: Tell,
+        *,
+        question_characters: int = 20_000,
+    ) -> None:
         self._mailbox = mailbox
+        self._marks = marks
         self._identity = identity
+        self._words = words
+        self._tell = tell
+        self._question_characters = question_characters
+        self._telling: set[asyncio.Task[None]] = set()
 
     async def mentioned(self, event: dict[str, Any]) -> None:
         """Listener of `app_mention`."""
-        if _from_a_person(event):
-            await self._store(self._turn(event))
+        if from_a_person(event):
+            await self.ask(self._turn(event))
 
     async def said(self, event: dict[str, Any]) -> None:
         """Listener of `message`: direct messages, and mentions again.
 
-        One mention comes as two events; both are stored under one key, so whichever comes counts.
+        One mention comes as two events; both are stored under one key, so whichever comes counts. All that is
+        said in Dolly's channels comes here too, and goes no further.
         """
-        direct = event.get("channel_type") == "im"
-        asked = direct or mentions(text(event, "text"), self._identity.bot_user_id)
-        if asked and text(event, "subtype") in ASKING_SUBTYPES and _from_a_person(event):
-            await self._store(self._turn(event, is_direct=direct))
+        turn = self.question(event, direct=event.get("channel_type") == "im")
+        if turn is not None:
+            await self.ask(turn)
 
     async def commanded(self, command: dict[str, Any], question: str) -> None:
-        """A slash command's question; its trigger id stands for the message that a command does not have."""
+        """A slash command's question; its trigger id stands for the message that a command does not have.
+
+        Raises QuestionTooLong and TooManyWaiting as well.
+        """
         channel_id, trigger_id = identifier(command, "channel_id"), identifier(command, "trigger_id")
         await self._store(
             Turn(
@@ -67,23 +94,72 @@ class Questions:
             async with store_errors(STORE_SECONDS):
                 await self._mailbox.request_stop(ConversationId(self._identity.home_id, channel_id, root_ts))
 
-    def _turn(self, event: dict[str, Any], *, is_direct: bool = False) -> Turn:
-        channel_id, ts = identifier(event, "channel"), timestamp(event, "ts")
-        root_ts = timestamp(event, "thread_ts") if event.get("thread_ts") else ts
+    def question(self, message: Mapping[str, Any], *, direct: bool, is_late: bool = False) -> Turn | None:
+        """The turn that a message with its `channel` makes; None where it asks Dolly nothing.
+
+        In a direct message everything is a question, elsewhere a mention is.
+        """
+        asked = direct or mentions(text(message, "text"), self._identity.bot_user_id)
+        if not asked or text(message, "subtype") not in ASKING_SUBTYPES or not from_a_person(message):
+            return None
+        return self._turn(message, is_direct=direct, is_late=is_late)
+
+    def conversation(self, message: Mapping[str, Any]) -> ConversationId:
+        """Where a message with its `channel` stands."""
+        root = "thread_ts" if message.get("thread_ts") else "ts"
+        return ConversationId(self._identity.home_id, identifier(message, "channel"), timestamp(message, root))
+
+    def plain(self, message: Mapping[str, Any]) -> str:
+        """What a message says, as Dolly keeps it."""
+        return to_plain(text(message, "text"), self._identity.bot_user_id)
+
+    def _turn(self, message: Mapping[str, Any], *, is_direct: bool = False, is_late: bool = False) -> Turn:
+        conversation = self.conversation(message)
         return Turn(
-            ConversationId(self._identity.home_id, channel_id, root_ts),
-            ts=ts,
-            user_id=identifier(event, "user"),
-            text=to_plain(text(event, "text"), self._identity.bot_user_id),
-            is_direct=is_direct or channel_id.startswith("D"),
+            conversation,
+            ts=timestamp(message, "ts"),
+            user_id=identifier(message, "user"),
+            text=self.plain(message),
+            is_direct=is_direct or conversation.channel_id.startswith("D"),
+            is_late=is_late,
         )
 
-    async def _store(self, turn: Turn) -> None:
+    async def ask(self, turn: Turn) -> Outcome:
+        """Store `turn`. Where it is not taken, its author is told: once, though the message may come again."""
+        try:
+            return "stored" if await self._store(turn) else "duplicate"
+        except QuestionTooLong as error:
+            if await self.first_refusal(turn):
+                self.tell(turn, error)
+        except TooManyWaiting as error:  # raised once for a message: the next time, it is a duplicate
+            self.tell(turn, error)
+        return "refused"
+
+    def too_long(self, turn_text: str) -> bool:
+        """Whether a text is longer than what Dolly stores."""
+        return len(turn_text) > self._question_characters
+
+    async def first_refusal(self, turn: Turn) -> bool:
+        async with store_errors(STORE_SECONDS):
+            return await self._marks.first_refusal(turn)
+
+    def tell(self, turn: Turn, error: DollyError) -> None:
+        """Say to the author why their question is not taken. The acknowledgement does not wait for it."""
+        log.info("refused", conversation=str(turn.conversation), ts=turn.ts, reason=type(error).__name__)
+        task = asyncio.create_task(self._tell(turn, self._words.say(error.words_key)))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    async def _store(self, turn: Turn) -> bool:
+        if self.too_long(turn.text):
+            raise QuestionTooLong(f"A question has more than {self._question_characters} characters; it is not taken.")
         async with store_errors(STORE_SECONDS):
             new = await self._mailbox.enqueue(turn)
+        (metrics.stored if new else metrics.duplicates).inc()
         log.info("stored" if new else "duplicate", conversation=str(turn.conversation), ts=turn.ts)
+        return new
 
 
-def _from_a_person(event: dict[str, Any]) -> bool:
+def from_a_person(message: Mapping[str, Any]) -> bool:
     """Bots are not answered: two of them could talk for ever."""
-    return bool(event.get("user")) and not event.get("bot_id")
+    return bool(message.get("user")) and not message.get("bot_id")

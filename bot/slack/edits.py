@@ -1,0 +1,101 @@
+"""Messages that are edited or deleted in Slack: what waits, or is remembered of them, follows."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+
+from bot.errors import NotUnderstood
+from bot.slack.payloads import text, timestamp
+from bot.slack.questions import STORE_SECONDS, Outcome, Questions, from_a_person
+from bot.store.connection import store_errors
+from bot.store.mailbox import Mailbox
+from bot.store.marks import Marks
+
+log = structlog.get_logger(__name__)
+
+DEDUPED_SECONDS = 24 * 3600
+"""An older message may have been answered, and its dedupe mark be gone: its edit is no question."""
+
+
+class Edits:
+    """Listeners. They raise StoreUnavailable and NotUnderstood as those of Questions do.
+
+    An edit is known by team, channel, ts and `edited.ts`: the same one again does the same again, which changes
+    nothing, and one that comes after a later one of its message is passed over (bot/store/marks.py).
+    """
+
+    def __init__(
+        self,
+        questions: Questions,
+        mailbox: Mailbox,
+        marks: Marks,
+        *,
+        max_age_seconds: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._questions = questions
+        self._mailbox = mailbox
+        self._marks = marks
+        self._max_age_seconds = min(max_age_seconds, DEDUPED_SECONDS)
+        self._clock = clock
+
+    async def changed(self, event: dict[str, Any]) -> None:
+        """Listener of `message_changed`. It tells of much else than edits: unfurls, replies counted, Dolly's own
+        answers growing."""
+        message, previous = _part(event, "message"), event.get("previous_message")
+        if text(message, "subtype") == "tombstone":  # a deleted message that has replies
+            await self._withdraw(message)
+        elif not isinstance(previous, dict) or text(previous, "text") != text(message, "text"):
+            await self.edited(message, direct=event.get("channel_type") == "im")
+
+    async def deleted(self, event: dict[str, Any]) -> None:
+        """Listener of `message_deleted`; it may have been a message of Dolly's own."""
+        previous = event.get("previous_message")
+        root = {"thread_ts": previous.get("thread_ts")} if isinstance(previous, dict) else {}
+        await self._withdraw({**root, "channel": event.get("channel"), "ts": event.get("deleted_ts")})
+
+    async def edited(self, message: Mapping[str, Any], *, direct: bool) -> Outcome | None:
+        """`message`, with its `channel`, says something else than before. What became of it as a question.
+
+        An edit may make a question of it, or come before the message itself does.
+        """
+        edit = message.get("edited")
+        if not isinstance(edit, dict) or not from_a_person(message):
+            return None
+        conversation, ts, new = (
+            self._questions.conversation(message),
+            timestamp(message, "ts"),
+            self._questions.plain(message),
+        )
+        async with store_errors(STORE_SECONDS):
+            if not await self._marks.is_newest_edit(conversation, ts, timestamp(edit, "ts")):
+                log.info("edit_passed_over", conversation=str(conversation), ts=ts)
+                return None
+        turn = self._questions.question(message, direct=direct)
+        if self._questions.too_long(new):
+            if turn is not None:  # told once, as of a new question; what it was before stays
+                await self._questions.ask(turn)
+            return None
+        async with store_errors(STORE_SECONDS):
+            revised = await self._mailbox.revise(conversation, ts, new)
+        if revised != "unknown":
+            log.info("edited", conversation=str(conversation), ts=ts, found=revised)
+        elif turn is not None and self._clock() - float(ts) <= self._max_age_seconds:
+            return await self._questions.ask(turn)
+        return None
+
+    async def _withdraw(self, message: Mapping[str, Any]) -> None:
+        conversation, ts = self._questions.conversation(message), timestamp(message, "ts")
+        async with store_errors(STORE_SECONDS):
+            await self._mailbox.withdraw(conversation, ts)
+        log.info("deleted", conversation=str(conversation), ts=ts)
+
+
+def _part(event: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The message inside an event, with the channel that only the event has."""
+    part = event.get(name)
+    if not isinstance(part, dict):
+        raise NotUnderstood(name)
+    return {**part, "channel": event.get("channel")}

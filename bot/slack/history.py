@@ -1,0 +1,106 @@
+"""Slack's history, read page by page within a budget: whoever is being answered comes first."""
+
+import asyncio
+import time
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.errors import SlackError
+from bot.slack.client import UNREACHABLE, failure
+
+log = structlog.get_logger(__name__)
+
+Json = dict[str, Any]
+
+PAGE_MESSAGES = 200
+BUDGET_SECONDS = 60.0
+KINDS = ("im", "mpim", "private_channel", "public_channel")
+"""Conversations by Slack's names for their kinds, in the order in which they are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A place that Dolly is a member of."""
+
+    id: str
+    is_direct: bool
+
+
+class History:
+    """Reads what was said. Methods raise SlackError where Slack refuses, SlackUnreachable where it may work later.
+
+    Slack allows an app 50 calls a minute of each method (Tier 3); `calls_per_minute` is what of them is used here.
+    """
+
+    def __init__(
+        self, client: AsyncWebClient, *, calls_per_minute: int = 40, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._client = client
+        self._calls_per_minute = calls_per_minute
+        self._clock = clock
+        self._calls: dict[str, deque[float]] = defaultdict(deque)
+
+    async def channels(self) -> list[Channel]:
+        """Where Dolly is a member. A kind that it may not list (scope missing) is left out, and said in the log."""
+        found = []
+        for kind in KINDS:
+            try:
+                async for page in self._pages("users.conversations", types=kind, exclude_archived=True):
+                    found += [Channel(each["id"], bool(each.get("is_im"))) for each in page["channels"]]
+            except SlackError as error:
+                log.error("channels_not_listed", kind=kind, reason=str(error))
+        return found
+
+    async def messages(self, channel_id: str, since: float) -> AsyncIterator[Json]:
+        """What stands in a channel itself, newest first: all since then, and more of what was before.
+
+        The more is what the last page brings anyway; the roots in it tell whether their threads go on.
+        """
+        async for page in self._pages("conversations.history", channel=channel_id):
+            for message in page["messages"]:
+                yield message
+            if page["messages"] and float(page["messages"][-1]["ts"]) < since:
+                return
+
+    async def thread(self, channel_id: str, root_ts: str, since: float) -> list[Json]:
+        """A thread's root and its replies since then, oldest first; empty for a thread that is gone."""
+        found: list[Json] = []
+        arguments = {"channel": channel_id, "ts": root_ts, "oldest": f"{since:.6f}", "include_all_metadata": True}
+        try:
+            async for page in self._pages("conversations.replies", **arguments):
+                found += page["messages"]
+        except SlackError as error:
+            if error.reason != "thread_not_found":
+                raise
+        return found
+
+    async def _pages(self, method: str, **arguments: Any) -> AsyncIterator[Any]:
+        cursor = ""
+        while True:
+            await self._spend(method)
+            params = {**arguments, "limit": PAGE_MESSAGES, **({"cursor": cursor} if cursor else {})}
+            try:
+                page = await self._client.api_call(method, http_verb="GET", params=_on_the_wire(params))
+            except (SlackApiError, *UNREACHABLE) as error:
+                raise failure(method, error) from None
+            yield page
+            cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
+            if not cursor:
+                return
+
+    async def _spend(self, method: str) -> None:
+        """Return when the method may be called: so many times in any minute."""
+        calls = self._calls[method]
+        if len(calls) >= self._calls_per_minute:
+            await asyncio.sleep(max(0.0, calls.popleft() + BUDGET_SECONDS - self._clock()))
+        calls.append(self._clock())
+
+
+def _on_the_wire(arguments: Json) -> dict[str, str]:
+    return {name: str(int(value)) if isinstance(value, bool) else str(value) for name, value in arguments.items()}

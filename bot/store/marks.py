@@ -1,0 +1,37 @@
+"""What is kept in mind of single messages, so that what comes again, or late, has no second effect.
+
+    edited:<conv>     sorted set: message's ts → ts of its newest edit, in microseconds
+    refused:<job>     this message was refused, and its author was told
+
+Both are dropped after 26 hours, as the mailbox's dedupe marks are. They hold no text.
+"""
+
+from bot.conversation import ConversationId, Turn
+from bot.store.connection import Client, store_errors
+from bot.store.layout import Layout
+from bot.store.mailbox import DEDUPE_SECONDS
+
+
+class Marks:
+    """Marks on messages. Every method raises StoreUnavailable."""
+
+    def __init__(self, client: Client, layout: Layout) -> None:
+        self._client = client
+        self._layout = layout
+
+    async def is_newest_edit(self, conversation: ConversationId, ts: str, edited_ts: str) -> bool:
+        """Whether no later edit of the message `ts` was heard of. True again for the same edit: it may be repeated."""
+        key = f"{self._layout.prefix_of(conversation)}edited:{conversation}"
+        edited = round(float(edited_ts) * 1_000_000)
+        async with store_errors(), self._client.pipeline(transaction=False) as pipe:
+            pipe.zadd(key, {ts: edited}, gt=True)
+            pipe.zscore(key, ts)
+            pipe.expire(key, DEDUPE_SECONDS)
+            _, newest, _ = await pipe.execute()
+        return bool(newest <= edited)
+
+    async def first_refusal(self, turn: Turn) -> bool:
+        """True once for a message that is not taken: now its author is to be told."""
+        key = f"{self._layout.prefix_of(turn.conversation)}refused:{turn.job_id}"
+        async with store_errors():
+            return bool(await self._client.set(key, "1", nx=True, ex=DEDUPE_SECONDS))
