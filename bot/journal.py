@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from bot.conversation import Posting, Shape
 from bot.errors import LeaseLost, StoreUnavailable
-from bot.store.mailbox import Claim, Mailbox
+from bot.store.claims import Claim
+from bot.store.mailbox import Mailbox
 
 RETRY_SECONDS = 0.1
 

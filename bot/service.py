@@ -1,29 +1,39 @@
 """The running assistant, put together from plain values."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import aiohttp
 import structlog
 
+from bot.erasures import ErasureLog, Erasures
 from bot.model_client import ModelClient
 from bot.quotas import Quotas
 from bot.responder import AnswerStyle, Responder
 from bot.slack.app import build_app
+from bot.slack.catch_up import CatchUp
 from bot.slack.client import TIMEOUT_SECONDS, Identity, authenticate, web_client
 from bot.slack.commands import Commands
+from bot.slack.edits import Edits
+from bot.slack.forget_command import ForgetCommand
 from bot.slack.gate import Gate
+from bot.slack.history import History
 from bot.slack.home import Home
 from bot.slack.questions import Questions
 from bot.slack.threads import Threads
 from bot.slack.transport import http_events, socket_mode
 from bot.store.connection import StoreReport, connect, inspect
+from bot.store.cursors import Cursors
+from bot.store.forgetting import Forgetting
 from bot.store.layout import Layout, agree
 from bot.store.mailbox import Mailbox
+from bot.store.marks import Marks
 from bot.store.memory import Memory
 from bot.store.sealing import Sealing
+from bot.store.settlings import Settlings
 from bot.words import Words
 from bot.workers import Workers
 
@@ -58,6 +68,8 @@ class StoreAccess:
     memory_days: float = 30
     memory_tokens: int = 8_000
     memory_bytes: int = 65_536
+    erasure_log: Path = Path(".dolly/erasures.jsonl")
+    """What was to be forgotten; made with the first erasure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +83,8 @@ class Bounds:
     tokens_per_day: int = 0
     answer_within_seconds: float = 900
     catchup_max_age_seconds: float = 6 * 3600
+    reads_per_minute: int = 40
+    """Calls of each method with which Slack's history is read; Slack allows 50."""
     finish_seconds: float = 1
 
 
@@ -84,6 +98,10 @@ class Service:
     http_port: int | None
     """Where HTTP events are received; None with Socket Mode."""
     store: StoreReport
+    hears: Callable[[], bool]
+    """Whether Slack's events can come in just now."""
+    warnings: tuple[str, ...]
+    """What may lose or keep what it should not, a sentence each, with what to do."""
 
 
 @asynccontextmanager
@@ -93,6 +111,7 @@ async def running_service(
     """Answer in Slack as long as the body runs.
 
     Raises StoreUnavailable when the store does not answer at the start, StoreMismatch when it was begun otherwise,
+    ErasureLogBroken when nobody can tell what is to stay forgotten,
     SlackError when a token is refused, LocalPartError when a port is taken. An engine that does not answer is no
     reason not to start: whoever asks meanwhile is told so.
     """
@@ -101,8 +120,6 @@ async def running_service(
         redis = connect(store.url, cluster=store.cluster)
         stack.push_async_callback(redis.aclose)
         report = await inspect(redis)
-        for sentence in (*report.unsafe, *report.unknown):
-            log.warning("store_promise", reason=sentence)
 
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
         session = await stack.enter_async_context(aiohttp.ClientSession(timeout=timeout))
@@ -112,6 +129,12 @@ async def running_service(
         layout = Layout(f"{identity.home_id}/{identity.bot_id}", store.partitions)
         sealing = Sealing(store.memory_keys)
         await agree(redis, layout, sealing)
+        forgetting = Forgetting(redis, layout, sealing)
+        erasures = Erasures(ErasureLog(store.erasure_log, layout.owner), forgetting, redis)
+        unsafe = await erasures.replay()  # before any turn is claimed or stored
+        warnings = tuple(sentence for sentence in (*report.unsafe, *report.unknown, unsafe) if sentence)
+        for sentence in warnings:
+            log.warning("store_promise", reason=sentence)
         mailbox = Mailbox(
             redis,
             layout,
@@ -124,7 +147,8 @@ async def running_service(
             wait_replicas=store.wait_replicas,
         )
         threads = Threads(client, identity, words)
-        responder = Responder(Memory(redis, layout, sealing), model, threads, words, style)
+        memory = Memory(redis, layout, sealing)
+        responder = Responder(memory, model, threads, words, style)
         quotas = Quotas(
             redis, layout, questions_per_minute=bounds.questions_per_minute, tokens_per_day=bounds.tokens_per_day
         )
@@ -132,6 +156,7 @@ async def running_service(
             mailbox,
             responder,
             Gate(quotas, threads, words),
+            Settlings(redis, layout),
             threads.settle,
             concurrent_answers=bounds.concurrent_answers,
             answer_within_seconds=bounds.answer_within_seconds,
@@ -140,20 +165,48 @@ async def running_service(
         answering = asyncio.create_task(workers.run())
         stack.push_async_callback(_end, answering)
 
-        questions = Questions(mailbox, identity)
-        commands = Commands(questions, identity, words)
+        marks = Marks(redis, layout)
+        questions = Questions(
+            mailbox,
+            marks,
+            identity,
+            words,
+            threads.tell_privately,
+            question_characters=bounds.question_characters,
+        )
+        edits = Edits(questions, mailbox, marks, max_age_seconds=bounds.catchup_max_age_seconds)
+        forget = ForgetCommand(erasures, forgetting, memory, threads.is_admin, identity, words)
+        commands = Commands(questions, forget, identity, words)
         home = Home(client, words, memory_days=store.memory_days)
-        app = build_app(client, identity, questions, commands, home, words)
-        http_port = None
+        app = build_app(client, identity, questions, edits, commands, forget, home, words)
+        http_port, hears = None, always
         if slack.app_token is not None:
-            await stack.enter_async_context(socket_mode(app, slack.app_token))
+            hears = (await stack.enter_async_context(socket_mode(app, slack.app_token))).hears
         else:
             assert slack.signing_secret is not None, "SlackAccess has neither an app token nor a signing secret"
             http_port = await stack.enter_async_context(
                 http_events(app, slack.signing_secret, slack.http_host, slack.http_port)
             )
+        catch_up = CatchUp(
+            History(client, calls_per_minute=bounds.reads_per_minute),
+            questions,
+            edits,
+            mailbox,
+            memory,
+            Cursors(redis, layout),
+            identity,
+            hears,
+            max_age_seconds=bounds.catchup_max_age_seconds,
+        )
+        catching_up = asyncio.create_task(catch_up.run())
+        stack.push_async_callback(_end, catching_up)
         log.info("ready", team=identity.team, transport="http" if http_port else "socket_mode")
-        yield Service(identity, answering, http_port, report)
+        yield Service(identity, answering, http_port, report, hears, warnings)
+
+
+def always() -> bool:
+    """Over HTTP, events can come as long as this process runs."""
+    return True
 
 
 async def _end(task: asyncio.Task[None]) -> None:

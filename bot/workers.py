@@ -21,7 +21,9 @@ from bot.errors import (
 )
 from bot.journal import JobJournal
 from bot.responder import AnswerNotDelivered, Ending, Responder
-from bot.store.mailbox import Claim, Mailbox, Settling
+from bot.store.claims import Claim
+from bot.store.mailbox import Mailbox
+from bot.store.settlings import Settling, Settlings
 
 log = structlog.get_logger(__name__)
 
@@ -64,6 +66,7 @@ class Workers:
         mailbox: Mailbox,
         responder: Responder,
         gate: Gate,
+        settlings: Settlings,
         settle: Callable[[Settling], Awaitable[bool]],
         *,
         concurrent_answers: int,
@@ -73,6 +76,7 @@ class Workers:
         self._mailbox = mailbox
         self._responder = responder
         self._gate = gate
+        self._settlings = settlings
         self._settle = settle
         self._answer_within_seconds = answer_within_seconds
         self._finish_seconds = finish_seconds
@@ -138,7 +142,7 @@ class Workers:
         journal = JobJournal(self._mailbox, claim)
         try:
             ending = await self._answer(claim, journal, stop)
-        except AnswerNotDelivered as error:
+        except AnswerNotDelivered:
             await self._persist(lambda: self._mailbox.note_kept(claim, error.exchange))
             await self._requeue(claim, "slack_unreachable", counted=False)
         except AWAY as error:
@@ -251,11 +255,11 @@ class Workers:
         """Read threads again in which two workers may have written, when both must be done."""
         while True:
             try:
-                settling = await self._mailbox.next_settling()
+                settling = await self._settlings.next()
                 if settling is None:
                     await asyncio.sleep(SETTLE_IDLE_SECONDS)
                 elif await self._settle(settling):
-                    await self._mailbox.settled(settling)
+                    await self._settlings.done(settling)
             except DollyError as error:
                 log.warning("not_settled", error=type(error).__name__, reason=str(error))
                 await asyncio.sleep(STORE_RETRY_SECONDS)

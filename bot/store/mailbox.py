@@ -22,16 +22,16 @@ The keys of a conversation carry its partition's prefix, with one hash tag (layo
 """
 
 import asyncio
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import structlog
 
 from bot.conversation import ConversationId, Exchange, Posting, Shape, Turn
 from bot.errors import LeaseLost, SealBroken, TooManyWaiting
-from bot.store import memory
+from bot.store import claims, memory
+from bot.store.claims import Claim, QueueReport, Revised
 from bot.store.connection import Client, load_script, run_script, store_errors
 from bot.store.layout import Layout
 from bot.store.sealing import Sealing
@@ -43,55 +43,7 @@ FENCE_SECONDS = 7 * 24 * 3600
 POSTED_SECONDS = 7 * 24 * 3600
 SETTLE_SECONDS = 20.0
 """How long after the lease of a possibly living worker its thread is read again: Slack's timeout, and 10 s."""
-SETTLE_PAUSE_SECONDS = 30.0
 DEAD_LETTERS_KEPT = 1_000
-
-Revised = Literal["waiting", "remembered", "unknown"]
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A turn that this worker holds, until its lease ends."""
-
-    turn: Turn
-    fence: int
-    attempt: int
-    """1 for the first; those that ended because an engine or Slack was away do not count."""
-    claims: int
-    """How often the turn was claimed at all: above 1, another worker may still be writing."""
-    age_seconds: float
-    """Since it was stored."""
-    posting: Posting
-    kept: Exchange | None
-    """A finished answer that Slack did not take before."""
-    verdict: str | None
-    """The key of the sentence with which the turn is to end, without an answer."""
-
-    @property
-    def job_id(self) -> str:
-        return self.turn.job_id
-
-
-@dataclass(frozen=True, slots=True)
-class Settling:
-    """A thread to be read again, because more than one worker may have written an answer into it."""
-
-    conversation: ConversationId
-    job_id: str
-    turn_ts: str
-    kept: tuple[str, ...]
-    """The messages that are the answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class QueueReport:
-    """What waits in the mailbox now."""
-
-    waiting: int
-    leased: int
-    dead: int
-    oldest_seconds: float
-    """Age of the oldest turn that has no answer yet; 0 without one."""
 
 
 class Mailbox:
@@ -120,7 +72,7 @@ class Mailbox:
         self._memory = memory.Memory(client, layout, sealing)
         self._scripts = {
             name: load_script(name)
-            for name in ("enqueue", "claim", "renew", "note", "commit", "fail", "revise", "withdraw", "settle")
+            for name in ("enqueue", "claim", "renew", "note", "commit", "fail", "revise", "withdraw")
         }
         self._first_partition = 0
         self._arrived = asyncio.Event()
@@ -160,6 +112,8 @@ class Mailbox:
         """The message `ts` was edited to `text`, wherever it is now: in a waiting turn, or in what is remembered."""
         while (found := await self._waiting_turn(conversation, ts)) is not None:
             stored, turn = found
+            if turn.text == text:
+                return "waiting"
             if await self._run(
                 "revise",
                 conversation,
@@ -209,9 +163,9 @@ class Mailbox:
         return None
 
     def _claimed(self, conversation: str, job_id: str, fence: int, age_ms: int, *fields: str | None) -> Claim:
-        sealed, user_id, attempts, claims, shape, posts, kept, verdict = fields
+        sealed, user_id, attempts, claimed, shape, posts, kept, verdict = fields
         try:
-            turn = _load(self._sealing.open(conversation, sealed or ""))
+            turn = claims.load(sealed or "", conversation, self._sealing)
             answer = memory.load(kept, conversation, self._sealing) if kept else None
         except (SealBroken, TypeError, ValueError, KeyError) as error:
             # Of another version, or damaged: nobody will ever read it, and its user is told.
@@ -222,7 +176,7 @@ class Mailbox:
             turn=turn,
             fence=int(fence),
             attempt=int(attempts or 1),
-            claims=int(claims or 1),
+            claims=int(claimed or 1),
             age_seconds=int(age_ms) / 1000,
             posting=Posting(_shape(shape), tuple((posts or "").split())),
             kept=answer,
@@ -263,6 +217,12 @@ class Mailbox:
         """The ts of all messages of Dolly's own in `conversation` that belong to some job."""
         async with store_errors():
             return frozenset(await self._client.hkeys(self._key(conversation, f"posted:{conversation}")))
+
+    async def posted(self, conversation: ConversationId) -> dict[str, str]:
+        """By their ts, the jobs that Dolly's messages in `conversation` belong to, of the last days."""
+        async with store_errors():
+            found: dict[str, str] = await self._client.hgetall(self._key(conversation, f"posted:{conversation}"))
+        return found
 
     async def place(self, claim: Claim) -> int:
         """The turn's place among all that wait, from 1."""
@@ -307,30 +267,7 @@ class Mailbox:
         await self._fenced("fail", claim, keys=["ready", "lease", f"job:{claim.job_id}"], args=args)
         self._arrived.set()
 
-    # --- what is looked at again, and looked at from outside ---------------------------------------------------------
-
-    async def next_settling(self) -> Settling | None:
-        """A thread that is due to be read again; it comes back until `settled`."""
-        for prefix in self._layout.prefixes:
-            keys, args = [prefix + "settle"], [prefix, round(SETTLE_PAUSE_SECONDS * 1000)]
-            async with store_errors():
-                found = await run_script(self._client, self._scripts["settle"], keys, args)
-            if found is not None:
-                job_id, conversation, ts, posts = found
-                if conversation is None:  # forgotten meanwhile
-                    async with store_errors():
-                        await self._client.zrem(prefix + "settle", job_id)
-                    continue
-                return Settling(ConversationId.parse(conversation), job_id, ts, tuple((posts or "").split()))
-        return None
-
-    async def settled(self, settling: Settling) -> None:
-        """The thread was read again, and what was double is gone."""
-        key = self._key(settling.conversation, "")
-        async with store_errors(), self._client.pipeline(transaction=False) as pipe:
-            pipe.zrem(key + "settle", settling.job_id)
-            pipe.delete(f"{key}settling:{settling.job_id}")
-            await pipe.execute()
+    # --- what is looked at from outside ----------------------------------------------------------------------------
 
     async def report(self) -> QueueReport:
         """What waits now."""
@@ -387,7 +324,7 @@ class Mailbox:
         """The turn of message `ts` that has no answer yet, as it is stored and as it is."""
         async with store_errors():
             stored = await self._client.hget(self._key(conversation, f"job:{conversation}/{ts}"), "turn")
-        return (stored, _load(self._sealing.open(str(conversation), stored))) if stored else None
+        return (stored, claims.load(stored, str(conversation), self._sealing)) if stored else None
 
     async def _change(self, conversation: ConversationId, ts: str, text: str) -> bool:
         """Change what is remembered; and what will be, where an answer that may quote it is under way."""
@@ -405,12 +342,7 @@ class Mailbox:
         return float(seconds) * 1000 + microseconds / 1000
 
     def _sealed(self, turn: Turn) -> str:
-        return self._sealing.seal(str(turn.conversation), json.dumps(asdict(turn), ensure_ascii=False))
-
-
-def _load(text: str) -> Turn:
-    fields = json.loads(text)
-    return Turn(conversation=ConversationId(**fields.pop("conversation")), **fields)
+        return claims.dump(turn, self._sealing)
 
 
 def _shape(text: str | None) -> Shape | None:

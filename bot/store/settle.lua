@@ -3,10 +3,12 @@
 -- Returns nil, or {job id, conversation, question's ts, posts}.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 1)
-if #due == 0 then
-  return nil
+for _, job in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now)) do
+  local fields = redis.call('HMGET', ARGV[1] .. 'settling:' .. job, 'conversation', 'ts', 'posts')
+  if fields[1] then
+    redis.call('ZADD', KEYS[1], now + ARGV[2], job)
+    return {job, unpack(fields, 1, 3)}
+  end
+  redis.call('ZREM', KEYS[1], job) -- forgotten meanwhile
 end
-redis.call('ZADD', KEYS[1], now + ARGV[2], due[1])
-local fields = redis.call('HMGET', ARGV[1] .. 'settling:' .. due[1], 'conversation', 'ts', 'posts')
-return {due[1], unpack(fields, 1, 3)}
+return nil

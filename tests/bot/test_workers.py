@@ -14,9 +14,10 @@ from bot.errors import SlackError, SlackUnreachable
 from bot.model_client import ModelClient
 from bot.responder import AnswerStyle, Journal, Responder, Stopped
 from bot.store.layout import Layout
-from bot.store.mailbox import Mailbox, Settling
+from bot.store.mailbox import Mailbox
 from bot.store.memory import Memory
 from bot.store.sealing import Sealing
+from bot.store.settlings import Settling, Settlings
 from bot.words import Words
 from bot.workers import ATTEMPTS, Workers
 from tests.scripted_engine import Script, ScriptedEngine
@@ -153,7 +154,13 @@ async def desk(
         slack, gate = Notebook(), OpenGate()
         responder = Responder(memory, model, slack, WORDS, AnswerStyle("You are Dolly.", max_tokens=100))
         workers = Workers(
-            mailbox, responder, gate, slack.settle, concurrent_answers=4, answer_within_seconds=answer_within_seconds
+            mailbox,
+            responder,
+            gate,
+            Settlings(redis, LAYOUT),
+            slack.settle,
+            concurrent_answers=4,
+            answer_within_seconds=answer_within_seconds,
         )
         running = asyncio.create_task(workers.run())
         try:

@@ -8,11 +8,13 @@ from redis.asyncio import Redis
 
 from bot.conversation import ConversationId, Exchange, Line, Posting, Turn
 from bot.errors import LeaseLost, StoreUnavailable, TooManyWaiting
+from bot.store.claims import Claim
 from bot.store.connection import connect
 from bot.store.layout import Layout
-from bot.store.mailbox import Claim, Mailbox
+from bot.store.mailbox import Mailbox
 from bot.store.memory import Memory
 from bot.store.sealing import Sealing
+from bot.store.settlings import Settlings
 
 LAYOUT = Layout("T1/B1")
 SEALING = Sealing([bytes(range(32))])
@@ -230,8 +232,9 @@ async def test_an_attempt_that_does_not_count_leaves_the_others(mailbox: Mailbox
 
 
 async def test_a_thread_with_two_workers_is_read_again_and_others_are_not(
-    mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+    mailbox: Mailbox, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    settlings = Settlings(redis, LAYOUT)
     monkeypatch.setattr("bot.store.mailbox.SETTLE_SECONDS", -1.0)
     await mailbox.enqueue(turn())
     await mailbox.note_shape(await claimed(mailbox), "stream")
@@ -239,17 +242,17 @@ async def test_a_thread_with_two_workers_is_read_again_and_others_are_not(
     alive = await claimed(mailbox)
     await mailbox.note_post(alive, "101.000100")
     await mailbox.commit(alive, EXCHANGE)
-    settling = await mailbox.next_settling()
+    settling = await settlings.next()
     assert settling is not None
     assert (settling.job_id, settling.turn_ts, settling.kept) == (alive.job_id, "100.000100", ("101.000100",))
-    assert await mailbox.next_settling() is None, "not twice at once"
-    await mailbox.settled(settling)
+    assert await settlings.next() is None, "not twice at once"
+    await settlings.done(settling)
 
     await mailbox.enqueue(turn("100.000200"))
     alone = await claimed(mailbox)
     await mailbox.note_shape(alone, "stream")
     await mailbox.commit(alone, None)
-    assert await mailbox.next_settling() is None
+    assert await settlings.next() is None
 
 
 async def test_what_is_given_up_is_kept_as_a_dead_letter(mailbox: Mailbox) -> None:

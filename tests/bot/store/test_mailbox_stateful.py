@@ -22,9 +22,10 @@ from hypothesis.stateful import (
 from bot.conversation import ConversationId, Exchange, Turn
 from bot.errors import LeaseLost
 from bot.local.store import LocalStore
+from bot.store.claims import Claim
 from bot.store.connection import connect
 from bot.store.layout import Layout
-from bot.store.mailbox import Claim, Mailbox
+from bot.store.mailbox import Mailbox
 from bot.store.memory import Memory
 from bot.store.sealing import Sealing
 from tests.conftest import Background

@@ -1,0 +1,55 @@
+"""The values that the mailbox hands out, and how a turn is stored."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from bot.conversation import ConversationId, Exchange, Posting, Turn
+from bot.store.sealing import Sealing
+
+Revised = Literal["waiting", "remembered", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A turn that this worker holds, until its lease ends."""
+
+    turn: Turn
+    fence: int
+    attempt: int
+    """1 for the first; those that ended because an engine or Slack was away do not count."""
+    claims: int
+    """How often the turn was claimed at all: above 1, another worker may still be writing."""
+    age_seconds: float
+    """Since it was stored."""
+    posting: Posting
+    kept: Exchange | None
+    """A finished answer that Slack did not take before."""
+    verdict: str | None
+    """The key of the sentence with which the turn is to end, without an answer."""
+
+    @property
+    def job_id(self) -> str:
+        return self.turn.job_id
+
+
+@dataclass(frozen=True, slots=True)
+class QueueReport:
+    """What waits in the mailbox now."""
+
+    waiting: int
+    leased: int
+    dead: int
+    oldest_seconds: float
+    """Age of the oldest turn that has no answer yet; 0 without one."""
+
+
+def dump(turn: Turn, sealing: Sealing) -> str:
+    """A turn as it is stored."""
+    return sealing.seal(str(turn.conversation), json.dumps(asdict(turn), ensure_ascii=False))
+
+
+def load(stored: str, conversation: str, sealing: Sealing) -> Turn:
+    """The inverse of `dump`. Raises SealBroken, ValueError, KeyError or TypeError for what is none."""
+    fields = json.loads(sealing.open(conversation, stored))
+    return Turn(conversation=ConversationId(**fields.pop("conversation")), **fields)

@@ -1,0 +1,48 @@
+"""Threads that are to be read again, because a worker that was taken for dead may have written there after all."""
+
+from dataclasses import dataclass
+
+from bot.conversation import ConversationId
+from bot.store.connection import Client, load_script, run_script, store_errors
+from bot.store.layout import Layout
+
+PAUSE_MS = 30_000
+"""After which a thread is handed out again, unless it is done by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """A thread to be read again, because more than one worker may have written an answer into it."""
+
+    conversation: ConversationId
+    job_id: str
+    turn_ts: str
+    kept: tuple[str, ...]
+    """The messages that are the answer."""
+
+
+class Settlings:
+    """What the mailbox's commit has put down to be settled. Methods raise StoreUnavailable."""
+
+    def __init__(self, client: Client, layout: Layout) -> None:
+        self._client = client
+        self._layout = layout
+        self._script = load_script("settle")
+
+    async def next(self) -> Settling | None:
+        """A thread that is due to be read again; it comes back until `done`."""
+        for prefix in self._layout.prefixes:
+            async with store_errors():
+                found = await run_script(self._client, self._script, [prefix + "settle"], [prefix, PAUSE_MS])
+            if found is not None:
+                job_id, conversation, ts, posts = found
+                return Settling(ConversationId.parse(conversation), job_id, ts, tuple((posts or "").split()))
+        return None
+
+    async def done(self, settling: Settling) -> None:
+        """The thread was read again, and what was double is gone."""
+        prefix = self._layout.prefix_of(settling.conversation)
+        async with store_errors(), self._client.pipeline(transaction=False) as pipe:
+            pipe.zrem(prefix + "settle", settling.job_id)
+            pipe.delete(f"{prefix}settling:{settling.job_id}")
+            await pipe.execute()
