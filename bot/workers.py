@@ -142,8 +142,9 @@ class Workers:
         journal = JobJournal(self._mailbox, claim)
         try:
             ending = await self._answer(claim, journal, stop)
-        except AnswerNotDelivered:
-            await self._persist(lambda: self._mailbox.note_kept(claim, error.exchange))
+        except AnswerNotDelivered as error:
+            finished = error.exchange
+            await self._persist(lambda: self._mailbox.note_kept(claim, finished))
             await self._requeue(claim, "slack_unreachable", counted=False)
         except AWAY as error:
             await self._wait_for_engine(claim, journal, error)

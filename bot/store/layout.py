@@ -53,7 +53,7 @@ PROBE = "dolly"
 
 
 async def agree(client: Client, layout: Layout, sealing: Sealing) -> None:
-    """Write partition count, schema and a sealed probe down at the first start, and go on at later ones only with these.
+    """Write partition count, schema and a sealed probe down at the first start; go on at later ones only with these.
 
     Raises StoreMismatch, with what to do.
     """

@@ -215,14 +215,13 @@ class Mailbox:
 
     async def recorded(self, conversation: ConversationId) -> frozenset[str]:
         """The ts of all messages of Dolly's own in `conversation` that belong to some job."""
-        async with store_errors():
-            return frozenset(await self._client.hkeys(self._key(conversation, f"posted:{conversation}")))
+        return frozenset(await self.posted(conversation))
 
     async def posted(self, conversation: ConversationId) -> dict[str, str]:
         """By their ts, the jobs that Dolly's messages in `conversation` belong to, of the last days."""
         async with store_errors():
-            found: dict[str, str] = await self._client.hgetall(self._key(conversation, f"posted:{conversation}"))
-        return found
+            found: Any = await self._client.hgetall(self._key(conversation, f"posted:{conversation}"))
+        return dict(found)
 
     async def place(self, claim: Claim) -> int:
         """The turn's place among all that wait, from 1."""
@@ -323,7 +322,7 @@ class Mailbox:
     async def _waiting_turn(self, conversation: ConversationId, ts: str) -> tuple[str, Turn] | None:
         """The turn of message `ts` that has no answer yet, as it is stored and as it is."""
         async with store_errors():
-            stored = await self._client.hget(self._key(conversation, f"job:{conversation}/{ts}"), "turn")
+            stored: Any = await self._client.hget(self._key(conversation, f"job:{conversation}/{ts}"), "turn")
         return (stored, claims.load(stored, str(conversation), self._sealing)) if stored else None
 
     async def _change(self, conversation: ConversationId, ts: str, text: str) -> bool:
@@ -339,7 +338,7 @@ class Mailbox:
         async with store_errors():
             now: Any = await self._client.time()
         seconds, microseconds = next(iter(now.values())) if isinstance(now, dict) else now
-        return float(seconds) * 1000 + microseconds / 1000
+        return float(seconds) * 1000 + float(microseconds) / 1000
 
     def _sealed(self, turn: Turn) -> str:
         return claims.dump(turn, self._sealing)

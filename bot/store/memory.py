@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import structlog
 
@@ -95,7 +96,7 @@ class Memory:
         key = f"{prefix}memory:{conversation}"
         for _ in range(REWRITE_TRIES):
             async with store_errors():
-                stored = await self._client.lrange(key, 0, -1)
+                stored: Any = await self._client.lrange(key, 0, -1)
             rewriting: list[str] = []
             for entry, exchange in self._opened(stored, conversation):
                 changed = _changed(exchange, texts)
@@ -112,7 +113,7 @@ class Memory:
         """Do what was asked for while an answer was under way (`changes:` in bot/store/mailbox.py)."""
         key = f"{self._layout.prefix_of(conversation)}changes:{conversation}"
         async with store_errors():
-            changes: dict[str, str] = await self._client.hgetall(key)
+            changes: Any = await self._client.hgetall(key)
         texts = {ts: self._sealing.open(str(conversation), sealed) for ts, sealed in changes.items()}
         await self.change(conversation, texts)
         if changes:
@@ -125,7 +126,8 @@ class Memory:
         for prefix in self._layout.prefixes:
             async with store_errors():
                 since_ms = (time.time() - active_within_seconds) * 1000
-                found += await self._client.zrangebyscore(f"{prefix}threads", since_ms, "+inf")
+                active: Any = await self._client.zrangebyscore(f"{prefix}threads", since_ms, "+inf")
+            found += active
         return [ConversationId.parse(conversation) for conversation in found]
 
     async def first_time(self, topic: str) -> bool:
