@@ -22,8 +22,12 @@ class Gate:
         if refusal is None or await self._threads.is_admin(turn.user_id):
             return False
         metrics.quota_refusals.labels(refusal.quota).inc()
-        key = "quota_questions" if refusal.quota == "questions" else "quota_tokens"
-        await self._threads.tell_privately(turn, self._words.say(key, time=time_token(refusal.opens_at)))
+        opens_at = time_token(refusal.opens_at)
+        if refusal.quota == "questions":
+            sentence = self._words.say("quota_questions", time=opens_at)
+        else:
+            sentence = self._words.say("quota_tokens", time=opens_at)
+        await self._threads.tell_privately(turn, sentence)
         return True
 
     async def spend(self, tokens: int) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from types import MappingProxyType
 
 MARKDOWN_CHARACTERS = 11_500
@@ -73,6 +74,14 @@ def pieces(text: str) -> list[str]:
         parts.append(first_piece(text))
         text = text[len(parts[-1]) :]
     return parts
+
+
+def time_token(epoch: int) -> str:
+    """A time of day that Slack shows in each reader's own zone; in UTC where it cannot.
+
+    `epoch` in seconds since 1970, less than a day away: the date is left out.
+    """
+    return f"<!date^{epoch}^{{time_secs}}|{datetime.fromtimestamp(epoch, UTC):%H:%M:%S} UTC>"
 
 
 def unescape(text: str) -> str:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.slack.mrkdwn import escape, mentions, to_plain, unescape
+from bot.slack.mrkdwn import escape, mentions, time_token, to_plain, unescape
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,9 @@ def test_escaping_leaves_nothing_that_slack_would_read_and_can_be_undone(text: s
 @given(st.text(), st.text())
 def test_escaping_piece_by_piece_is_escaping_the_whole(first: str, second: str) -> None:
     assert escape(first) + escape(second) == escape(first + second)
+
+
+def test_a_time_is_each_readers_own_and_utc_where_slack_cannot_say_it() -> None:
+    token = time_token(1_763_820_225)
+    assert token == "<!date^1763820225^{time_secs}|14:03:45 UTC>"
+    assert to_plain(token, "UBOT") == "14:03:45 UTC"
