@@ -14,6 +14,7 @@ from bot.store.mailbox import Mailbox
 QUESTION = "How long does a river take from its spring to the sea, and what slows it down on its way? " * 2
 ANSWER = "That hangs on its length and its fall; most take between a few days and some weeks. " * 8
 WORKERS = 32
+PEOPLE = 100
 CHANNEL_ID = "C0EARLIER01"
 DAYS_AGO = 10
 """Threads of the last seven days are read again when Dolly starts; these are not."""
@@ -29,7 +30,9 @@ async def store_conversations(client: Client, identity: AppIdentity, key: bytes,
     async def answer(first: int) -> None:
         for number in range(first, count, WORKERS):
             ts = f"{begun + number:.6f}"
-            turn = Turn(ConversationId(identity.team_id, CHANNEL_ID, ts), ts, "U0BEN000001", QUESTION)
+            turn = Turn(
+                ConversationId(identity.team_id, CHANNEL_ID, ts), ts, f"U0EARLIER{number % PEOPLE:02}", QUESTION
+            )
             await mailbox.enqueue(turn)
             claim = await mailbox.claim()
             assert claim is not None
