@@ -15,6 +15,8 @@ from bot.preflight import SCOPES
 from bot.slack.app import build_app
 from bot.slack.client import Identity
 from bot.slack.commands import Commands
+from bot.slack.edits import Edits
+from bot.slack.forget_command import ForgetCommand
 from bot.slack.home import Home
 from bot.slack.questions import Questions
 from bot.words import Words
@@ -28,7 +30,7 @@ SUBSCRIBED = {"message": {"message.channels", "message.groups", "message.im", "m
 """Where the name of an event that is heard is not the name that is subscribed to."""
 
 IN_PRIVATE = {"groups:history", "groups:read", "mpim:history", "mpim:read"}
-"""What channels:history and channels:read are where only the invited can read; `dolly check` does not insist on them."""
+"""What channels:history and channels:read are where only the invited can read; `dolly check` insists on none."""
 
 A_MACHINE = re.compile(rb"/(home|root|Users)/[A-Za-z]|--(extra-)?index-url")
 
@@ -40,7 +42,7 @@ class Registering(AsyncApp):
     commands: list[Any]
 
     def event(self, event: Any, *args: Any, **kwargs: Any) -> Any:
-        self.events.append(event)
+        self.events.append(event["type"] if isinstance(event, dict) else event)
         return super().event(event, *args, **kwargs)
 
     def command(self, command: Any, *args: Any, **kwargs: Any) -> Any:
@@ -56,7 +58,8 @@ def app(monkeypatch: pytest.MonkeyPatch) -> type[Registering]:
     identity = Identity("T1", "Team", None, "U1", "B1", "dolly", "https://team.example/", frozenset())
     questions = Mock(spec=Questions)
     commands = Mock(spec=Commands)
-    build_app(AsyncWebClient("xoxb-0"), identity, questions, commands, Mock(spec=Home), Words())
+    edits, forget, home = Mock(spec=Edits), Mock(spec=ForgetCommand), Mock(spec=Home)
+    build_app(AsyncWebClient("xoxb-0"), identity, questions, edits, commands, forget, home, Words())
     for names in (Registering.events, Registering.commands):
         assert len(names) > sum(isinstance(name, str) for name in names) > 0
         names[:] = [name for name in names if not isinstance(name, re.Pattern)]

@@ -75,7 +75,7 @@ class CatchUp:
         """From here on all channels have still to be read; None when they were."""
         self._behind: dict[str, float] = {}
         """Channels that could not be read, each from where on."""
-        self._is_reading = False
+        self._is_reading = True  # until it is known what is to be read
         self._due = asyncio.Event()
 
     @property
