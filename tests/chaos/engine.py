@@ -21,6 +21,9 @@ from tests.scripted_engine import Request, Script, ScriptedEngine
 
 TOKENS_PER_SECOND = 80
 WINDOW_TOKENS = 100_000
+OVERLOADED = Script(refusal=(429, {"error": "Model is overloaded", "error_type": "overloaded"}))
+OVERLOAD_FILE = "overloaded"
+"""As long as it stands beside the record, the engine takes no question."""
 POISON_WORDS = "That is a hard one, let me"
 
 
@@ -29,6 +32,7 @@ class RecordingEngine(ScriptedEngine):
 
     def __init__(self, record: Path) -> None:
         super().__init__(dialect="vllm", window_tokens=WINDOW_TOKENS)
+        self._overloaded = record.with_name(OVERLOAD_FILE)
         self._record = os.open(record, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     async def _answer(self, http: web.Request, request: Request, script: Script) -> web.StreamResponse:
@@ -37,7 +41,8 @@ class RecordingEngine(ScriptedEngine):
         os.write(self._record, json.dumps(line).encode() + b"\n")
         self.requests.clear()  # they are in the file
         self.calls.clear()
-        return await super()._answer(http, request, script_for(request.messages))
+        is_overloaded = self._overloaded.exists()
+        return await super()._answer(http, request, OVERLOADED if is_overloaded else script_for(request.messages))
 
 
 def script_for(messages: Messages) -> Script:

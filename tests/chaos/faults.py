@@ -28,6 +28,7 @@ PER_10_000 = {
     "store_pause": 6,
     "store_full": 6,
     "engine_kill": 12,
+    "engine_overloaded": 8,
     "kill_after_post": 45,
     "sockets_cut": 20,
     "auth_fails": 8,
@@ -161,6 +162,13 @@ class Faults:
         await self._kill(replica, "auth_fails", away_seconds=0)
         await asyncio.sleep(self._chance.uniform(2, 4))
         self._witness.auth_fails_for.discard(port)
+
+    async def _engine_overloaded(self) -> None:
+        seconds = self._chance.uniform(1, 6)
+        self._dolly.engine.overload(begins=True)
+        self._did("engine_overloaded", f"for {seconds:.1f} s")
+        await asyncio.sleep(seconds)
+        self._dolly.engine.overload(begins=False)
 
     # --- the store, full ----------------------------------------------------------------------------------
 

@@ -109,7 +109,7 @@ def _judge_answers(verdict: Verdict, questions: list[Asked], shown: list[Shown],
             others.append(message)
     for number in by_answer.keys() - {q.number for q in questions}:
         verdict.add("crossed", number, f"its answer stands in another conversation, {shown[0].conversation}")
-    apologies = _apologies(verdict, questions, others)
+    apologies = _apologies(verdict, questions, others, by_answer)
     for question in questions:
         answers, is_apologised = by_answer[question.number], question.number in apologies
         if len(answers) + is_apologised > 1:
@@ -127,26 +127,24 @@ def _judge_answers(verdict: Verdict, questions: list[Asked], shown: list[Shown],
                 verdict.add("unanswered", question.number, f"acked, and no answer stands there{half}")
 
 
-def _apologies(verdict: Verdict, questions: list[Asked], others: list[Shown]) -> set[int]:
+def _apologies(
+    verdict: Verdict, questions: list[Asked], others: list[Shown], by_answer: dict[int, list[Shown]]
+) -> set[int]:
     """The questions that Dolly's messages without an answer belong to.
 
-    By the metadata where there is one; the rest are taken to be for the poison, then for whatever else there is.
+    By the metadata where there is one; the rest are taken to be for the poison, then for what has no answer.
     """
     by_ts = {q.ts: q.number for q in questions}
     known = [by_ts[m.job_ts] for m in others if m.job_ts in by_ts]
     for number, times in Counter(known).items():
         if times > 1:
             verdict.add("double_visible", number, f"{times} messages that are no answer")
-    apologies = set(known)
+    left = [q for q in questions if q.number not in known]
+    candidates = [q.number for q in sorted(left, key=lambda q: (not q.is_poison, bool(by_answer.get(q.number))))]
     unknown = len(others) - len(known)
-    candidates = [q.number for q in sorted(questions, key=lambda q: not q.is_poison) if q.number not in apologies]
-    poison = [q.number for q in questions if q.is_poison and q.number not in apologies]
-    apologies.update(poison[:unknown])
-    if unknown > len(poison):
-        texts = "; ".join(repr(m.text[:80]) for m in others if m.job_ts not in by_ts)
-        number = next((number for number in candidates if number not in apologies), candidates[0] if candidates else -1)
-        verdict.add("apologised", number, f"{unknown} messages that are no answers, for {len(poison)} poison: {texts}")
-    return apologies
+    if unknown > len(candidates):
+        verdict.add("double_visible", questions[0].number, f"{len(others)} messages that are no answers in its thread")
+    return {*known, *candidates[:unknown]}
 
 
 def _judge_memory(verdict: Verdict, questions: Iterable[Asked], order: "Order | None") -> None:

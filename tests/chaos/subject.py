@@ -19,6 +19,7 @@ from pathlib import Path
 from redis.asyncio import Redis
 
 from bot.local.workspace.records import AppIdentity
+from tests.chaos.engine import OVERLOAD_FILE
 from tests.chaos.fault_proxy import HOST, FaultProxy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -117,6 +118,13 @@ class Engine(Victim):
     async def start(self) -> None:
         command = [sys.executable, "-m", "tests.chaos.engine", str(self.port), str(self.record)]
         await self.spawn(command, cwd=self._folder, environment={**os.environ, "PYTHONPATH": str(ROOT)})
+
+    def overload(self, *, begins: bool) -> None:
+        """From now on it refuses every question, or none."""
+        if begins:
+            self.record.with_name(OVERLOAD_FILE).touch()
+        else:
+            self.record.with_name(OVERLOAD_FILE).unlink(missing_ok=True)
 
 
 class Replica(Victim):

@@ -25,7 +25,7 @@ from bot.local.workspace.timeline.changes import Change
 from bot.local.workspace.web_api.server import WebApi
 from bot.words import Words
 from tests.chaos.judge import Asked, Shown
-from tests.chaos.markers import answers_in, questions_in, whole_answers_in
+from tests.chaos.markers import questions_in, whole_answers_in
 
 Json = dict[str, Any]
 Posted = Callable[[int, str], Awaitable[None]]
@@ -54,6 +54,8 @@ class Witness:
         """The ports of replicas whose auth.test fails."""
         self._chance = chance
         self._later: set[asyncio.Task[None]] = set()
+        self._response_urls: dict[str, int] = {}
+        self._slash_answers: list[Shown] = []
         self._hint = Words().say("thread_hint")
 
     async def start(self) -> None:
@@ -88,14 +90,7 @@ class Witness:
                 if message.get("user") == own and message["text"] != self._hint:
                     streaming = timeline.stream_state(channel_id, message["ts"]) == "streaming"
                     found.append(Shown(conversation, message["ts"], message["text"], streaming, _job_ts(message)))
-        by_number = {a.number: a for a in self.asked.values() if a.is_command}
-        for channel in timeline.channels():
-            for person in channel.members:
-                for message in timeline.ephemerals(channel.id, person):
-                    for number in answers_in(message["text"]):
-                        place = by_number[number].conversation if number in by_number else "elsewhere"
-                        found.append(Shown(place, message["ts"], message["text"]))
-        return found
+        return found + self._slash_answers
 
     # --- deliveries ---------------------------------------------------------------------------------------
 
@@ -105,6 +100,8 @@ class Witness:
 
         async def attempt_seen(envelope: Envelope) -> Json:
             numbers = _asked_in(envelope)
+            if envelope.kind == "slash_commands" and numbers:
+                self._response_urls[envelope.payload["response_url"].rpartition("/")[2]] = numbers[0]
             for number in numbers:
                 if (asked := self.asked.get(number)) and asked.sent is None:
                     self.asked[number] = replace(asked, sent=time.time())
@@ -156,7 +153,12 @@ class Witness:
 
         async def use_seen(urls: ResponseUrls, request: web.Request) -> web.Response:
             witness.calls["response_url"] += 1
-            return await use(urls, request)
+            response = await use(urls, request)
+            number = witness._response_urls.get(request.match_info["id"])
+            if number is not None and response.status == 200:
+                text = (await request.json())["text"]
+                witness._slash_answers.append(Shown(witness.asked[number].conversation, str(number), text))
+            return response
 
         WebApi._answer = answer_seen  # type: ignore[assignment, method-assign]
         ResponseUrls._use = use_seen  # type: ignore[assignment, method-assign]
