@@ -27,6 +27,7 @@ async def rewrite_files(client: Client) -> None:
     if isinstance(client, RedisCluster):
         async with store_errors():
             await client.initialize()
+            await client.nodes_manager.initialize()  # nodes may have come since this client began
         for node in [*client.get_primaries(), *client.get_replicas()]:
             await _rewrite(node.execute_command)
     else:
