@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,9 +14,12 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
+    BusyLoadingError,
     MovedError,
     NoPermissionError,
     NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
     RedisClusterException,
     RedisError,
     ResponseError,
@@ -25,6 +29,17 @@ from bot import metrics
 from bot.errors import StoreUnavailable
 
 Client = Redis | RedisCluster
+
+REASONS: dict[type[Exception], str] = {
+    AuthenticationError: "The store refuses the user or password in REDIS_URL; correct it.",
+    NoPermissionError: "The store's user may not do all that Dolly needs; deploy/store-users.acl lists it.",
+    OutOfMemoryError: "The store's memory is full; raise its maxmemory, or forget what is no longer needed.",
+    ReadOnlyError: "The store is a read-only replica; let REDIS_URL name the primary.",
+    BusyLoadingError: "The store is still reading its files; it will answer soon.",
+    MovedError: "The store is one node of a cluster; set REDIS_CLUSTER=1.",
+    ssl.SSLError: "The store's certificate is not trusted; name its CA in REDIS_URL, as ?ssl_ca_certs=<file>.",
+}
+"""By what a server or a connection says, a sentence with what to do."""
 
 REPLICA_SECONDS = 1.0
 """How long replicas may take to confirm: Slack waits three seconds for all of it."""
@@ -133,11 +148,18 @@ async def store_errors(seconds: float = 5) -> AsyncIterator[None]:
     except TimeoutError:
         raise StoreUnavailable(f"The store did not answer within {seconds:g} s.") from None
     except (RedisError, RedisClusterException, OSError) as error:
-        if isinstance(error.__cause__ or error, AuthenticationError):
-            raise StoreUnavailable("The store refuses the user or password in REDIS_URL; correct it.") from None
-        if isinstance(error, MovedError):
-            raise StoreUnavailable("The store is one node of a cluster; set REDIS_CLUSTER=1.") from None
-        raise StoreUnavailable(f"The store does not answer ({type(error).__name__}); is it up?") from None
+        raise StoreUnavailable(_sentence(error)) from None
+
+
+def _sentence(error: Exception) -> str:
+    """What is wrong with the store. The server's own words are left out: they may quote what was to be stored."""
+    reason: BaseException | None = error
+    while reason is not None:
+        for kind, sentence in REASONS.items():
+            if isinstance(reason, kind):
+                return sentence
+        reason = reason.__cause__ or reason.__context__
+    return f"The store does not answer ({type(error).__name__}); is it up?"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,201 @@
+"""All that Dolly does with a store, once, on whichever store it is."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bot.conversation import ConversationId, Exchange, Line, Posting, Turn
+from bot.errors import LeaseLost, TooManyWaiting
+from bot.quotas import Quotas
+from bot.store.claims import Claim
+from bot.store.connection import Client, store_errors
+from bot.store.cursors import Cursors
+from bot.store.files import rewrite_files
+from bot.store.forgetting import Forgetting
+from bot.store.layout import Layout, agree
+from bot.store.mailbox import Mailbox
+from bot.store.marks import Marks
+from bot.store.memory import Memory
+from bot.store.sealing import Sealing
+from bot.store.settlings import Settlings
+
+OWNER = "T1/B1"
+NO_WORDS = {"seen", "claim", "edited", "refused", "told", "layout", "cursors", "quota", "erasures"}
+"""Kinds of keys that may outlive forgetting."""
+SEALING = Sealing([bytes(range(32))])
+
+
+def thread(number: int) -> ConversationId:
+    return ConversationId("T1", "D1" if number % 2 else "C1", f"{number}.000100")
+
+
+async def live(client: Client, layout: Layout, *, wait_replicas: int = 0) -> None:
+    """Conversations in every partition, answered, edited, taken over, given up and forgotten again."""
+    life = Life(client, layout, wait_replicas)
+    await agree(client, layout, SEALING)
+    await agree(client, layout, SEALING)
+    for conversation in spread(layout):
+        await life.answers_in_order(conversation)
+        await life.is_taken_over(conversation)
+        await life.gives_up(conversation)
+        await life.follows_slack(conversation)
+    await life.bounds_one_person(spread(layout)[0])
+    await life.is_looked_at()
+    await life.settles()
+    await life.catches_up()
+    await life.counts()
+    await life.forgets()
+
+
+def spread(layout: Layout) -> list[ConversationId]:
+    """A conversation of each partition."""
+    found: dict[str, ConversationId] = {}
+    for number in range(1, 100 * layout.partitions):
+        found.setdefault(layout.prefix_of(thread(number)), thread(number))
+    assert len(found) == layout.partitions
+    return list(found.values())
+
+
+class Life:
+    """What happens in one store."""
+
+    def __init__(self, client: Client, layout: Layout, wait_replicas: int) -> None:
+        self.client = client
+        self.layout = layout
+        self.mailbox = Mailbox(client, layout, SEALING, waiting_per_user=3, wait_replicas=wait_replicas)
+        self.memory = Memory(client, layout, SEALING)
+        self.forgetting = Forgetting(client, layout, SEALING)
+
+    async def claimed(self) -> Claim:
+        claim = await self.mailbox.claim()
+        assert claim is not None
+        return claim
+
+    async def answers_in_order(self, conversation: ConversationId) -> None:
+        second, first = (Turn(conversation, ts, "U1", f"said at {ts}") for ts in ("2.000200", "1.000100"))
+        for turn in (second, first):
+            assert not await self.mailbox.known(turn)
+            assert await self.mailbox.enqueue(turn)
+            assert not await self.mailbox.enqueue(turn)
+        for turn in (first, second):
+            claim = await self.claimed()
+            assert claim.turn == turn
+            assert await self.mailbox.renew(claim) is False
+            await self.mailbox.request_stop(conversation)
+            assert await self.mailbox.renew(claim) is True
+            said = (Line("0.1", "U2", "Bo: before"), Line("0.2", "U3", "Cy: before"))
+            await self.mailbox.commit(claim, Exchange(turn.ts, "U1", turn.text, "answer", tokens=5, earlier=said))
+        assert [exchange.ts for exchange in await self.memory.read(conversation)] == [first.ts, second.ts]
+
+    async def is_taken_over(self, conversation: ConversationId) -> None:
+        turn = Turn(conversation, "3.000300", "U2", "said")
+        await self.mailbox.enqueue(turn)
+        before = await self.claimed()
+        await self.mailbox.note_shape(before, "stream")
+        await self.mailbox.note_post(before, "3.000400")
+        await self.mailbox.note_kept(before, Exchange(turn.ts, "U2", turn.text, "answer", tokens=5))
+        assert await self.mailbox.place(before) == 1
+        await self.mailbox.fail(before, delay_seconds=0, counted=False)
+        after = await self.claimed()
+        assert (after.claims, after.attempt) == (2, 1)
+        assert after.posting == Posting("stream", ("3.000400",))
+        assert after.kept is not None
+        with pytest.raises(LeaseLost):
+            await self.mailbox.commit(before, None)
+        await self.mailbox.commit(after, after.kept)
+        assert await self.mailbox.recorded(conversation) == {"3.000400"}
+
+    async def gives_up(self, conversation: ConversationId) -> None:
+        await self.mailbox.enqueue(Turn(conversation, "4.000400", "U3", "said"))
+        claim = await self.claimed()
+        await self.mailbox.note_verdict(claim, "apology")
+        await self.mailbox.fail(claim, delay_seconds=0)
+        again = await self.claimed()
+        assert again.verdict == "apology"
+        await self.mailbox.commit(again, None, buried="is_archived")
+
+    async def follows_slack(self, conversation: ConversationId) -> None:
+        waits = Turn(conversation, "5.000500", "U1", "said")
+        await self.mailbox.enqueue(waits)
+        assert await self.mailbox.revise(conversation, waits.ts, "said better") == "waiting"
+        claim = await self.claimed()
+        assert claim.turn == replace(waits, text="said better")
+        assert await self.mailbox.revise(conversation, "1.000100", "changed meanwhile") == "remembered"
+        await self.mailbox.commit(claim, None)
+        assert (await self.memory.read(conversation))[0].question == "changed meanwhile"
+        await self.mailbox.withdraw(conversation, "1.000100")
+        assert [exchange.ts for exchange in await self.memory.read(conversation)] == ["2.000200", "3.000300"]
+        await self.mailbox.enqueue(Turn(conversation, "6.000600", "U1", "said"))
+        await self.mailbox.withdraw(conversation, "6.000600")
+        assert await self.mailbox.claim() is None
+
+    async def bounds_one_person(self, conversation: ConversationId) -> None:
+        turns = [Turn(conversation, f"{number}.000000", "U4", "said") for number in range(10, 14)]
+        for turn in turns[:-1]:
+            await self.mailbox.enqueue(turn)
+        with pytest.raises(TooManyWaiting):
+            await self.mailbox.enqueue(turns[-1])
+
+    async def is_looked_at(self) -> None:
+        report = await self.mailbox.report()
+        assert (report.waiting, report.leased, report.dead) == (3, 0, self.layout.partitions)
+        assert report.oldest_seconds > 0
+        assert set(await self.memory.threads(3600)) == set(spread(self.layout))
+        assert await self.memory.first_time("T1/D1")
+        assert not await self.memory.first_time("T1/D1")
+
+    async def settles(self) -> None:
+        settlings = Settlings(self.client, self.layout)
+        assert await settlings.next() is None, "it is not time yet"
+        for prefix in self.layout.prefixes:
+            async with store_errors():
+                jobs: Any = await self.client.zrange(prefix + "settle", 0, -1)
+                await self.client.zadd(prefix + "settle", dict.fromkeys(jobs, 0))
+            settling = await settlings.next()
+            assert settling is not None
+            assert (settling.turn_ts, settling.kept) == ("3.000300", ("3.000400",))
+            await settlings.done(settling)
+        assert await settlings.next() is None
+
+    async def catches_up(self) -> None:
+        cursors, marks = Cursors(self.client, self.layout), Marks(self.client, self.layout)
+        heard = await cursors.read(now=100.0)
+        assert (heard.until, heard.behind) == (100.0, {})
+        await cursors.probe(2)
+        await cursors.advance(200.0)
+        await cursors.hold("C1", 150.0)
+        heard = await cursors.read(now=300.0)
+        assert (heard.until, heard.behind) == (200.0, {"C1": 150.0})
+        await cursors.release("C1")
+        for conversation in spread(self.layout):
+            assert await marks.is_newest_edit(conversation, "1.000100", "7.000000")
+            assert not await marks.is_newest_edit(conversation, "1.000100", "6.000000")
+            refused = Turn(conversation, "7.000000", "U1", "said")
+            assert [await marks.first_refusal(refused), await marks.first_refusal(refused)] == [True, False]
+
+    async def counts(self) -> None:
+        quotas = Quotas(self.client, self.layout, questions_per_minute=1, tokens_per_day=10)
+        assert await quotas.admit("U1", is_admin=False) is None
+        assert await quotas.admit("U1", is_admin=False) is not None
+        assert await quotas.admit("U2", is_admin=False) is None
+        await quotas.spend(11)
+        assert await quotas.admit("U3", is_admin=False) is not None
+
+    async def forgets(self) -> None:
+        first, *others = spread(self.layout)
+        assert await self.forgetting.conversations_of("U1")
+        assert "U1" in await self.forgetting.people(first)
+        assert await self.forgetting.quoted(first) == {"U2", "U3"}
+        assert (await self.forgetting.user("U2")).exchanges == 2 * self.layout.partitions
+        assert await self.forgetting.quoted(first) == {"U3"}
+        assert (await self.forgetting.conversation(first)).waiting >= 3
+        assert await self.memory.read(first) == []
+        await self.forgetting.channel("D1")
+        assert (await self.forgetting.team()).conversations <= len(others)
+        async with store_errors():
+            left = {key.partition("}:")[2].partition(":")[0] async for key in self.client.scan_iter()}
+        assert left <= NO_WORDS, "nothing that holds people's words stays"
+        await self.forgetting.note_applied(["one", "two"])
+        assert await self.forgetting.applied() == {"one", "two"}
+        await rewrite_files(self.client)
