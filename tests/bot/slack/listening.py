@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from redis.asyncio import Redis
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.conversation import ConversationId, Exchange, Line, Turn
@@ -16,6 +15,7 @@ from bot.slack.client import Identity
 from bot.slack.edits import Edits
 from bot.slack.history import History
 from bot.slack.questions import Questions
+from bot.store.connection import Client
 from bot.store.cursors import Cursors
 from bot.store.layout import Layout
 from bot.store.mailbox import Mailbox
@@ -23,7 +23,7 @@ from bot.store.marks import Marks
 from bot.store.memory import Memory
 from bot.store.sealing import Sealing
 from bot.words import Words
-from tests.scenarios.conftest import until
+from tests.bot.local.workspace.bare_app import eventually
 
 MAX_AGE_SECONDS = 6 * 3600.0
 
@@ -34,7 +34,7 @@ class Listener:
 
     workspace: Workspace
     client: AsyncWebClient
-    redis: Redis
+    redis: Client
     identity: Identity
     told: list[tuple[str, str]] = field(default_factory=list)
     """Sentences that were said to their author alone: of which message, and what."""
@@ -80,7 +80,7 @@ class Listener:
         catch_up = self.new_catch_up()
         running = asyncio.create_task(catch_up.run())
         try:
-            await until(lambda: catch_up.is_done or running.done())
+            await eventually(lambda: catch_up.is_done or running.done())
             yield catch_up
         finally:
             running.cancel()

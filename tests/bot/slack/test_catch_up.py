@@ -10,9 +10,9 @@ from bot.local.workspace import Workspace
 from bot.local.workspace.clock import ManualClock
 from bot.local.workspace.records import BOT_USER_ID, Json
 from bot.slack.client import Identity
+from tests.bot.local.workspace.bare_app import eventually
 from tests.bot.slack.conftest import ASHA, BEN, GENERAL
 from tests.bot.slack.listening import Listener
-from tests.scenarios.conftest import until
 from tests.scenarios.faults import Faults
 
 DOLLY = f"<@{BOT_USER_ID}>"
@@ -156,7 +156,7 @@ async def test_a_channel_that_cannot_be_read_is_read_later(
     direct = ears.workspace.timeline.direct_channel(ASHA).id
     say(ears, "first", direct)
     say(ears, f"{DOLLY} second")
-    faults.next("conversations.history", fault)  # type: ignore[arg-type]
+    faults.next("conversations.history", fault)
     async with ears.catching_up():
         assert await ears.texts() == ["second"], "the others are read all the same"
         await clock.advance(3600)
@@ -165,7 +165,7 @@ async def test_a_channel_that_cannot_be_read_is_read_later(
             while not (turns := await ears.waiting()):
                 await asyncio.sleep(0.02)
         assert [turn.text for turn in turns] == ["first"]
-        await until(lambda: not ears.catch_up._behind)
+        await eventually(lambda: not ears.catch_up._behind)
     assert (await ears.cursors.read(0)).behind == {}
 
 
@@ -173,7 +173,7 @@ async def test_what_a_killed_dolly_left_behind_is_read_by_the_next(ears: Listene
     say(ears, f"{DOLLY} here")
     faults.always("conversations.history", "internal_error")
     async with ears.catching_up() as first:
-        await until(lambda: first.is_done)
+        await eventually(lambda: first.is_done)
     await ears.cursors.advance(ears.now + 60)
     faults.none()
     async with ears.catching_up():
@@ -196,11 +196,11 @@ async def test_an_unreachable_slack_holds_everything(
     before = (await ears.cursors.read(0)).until
     faults.always("users.conversations", 503)
     running = asyncio.create_task(ears.catch_up.run())
-    await until(lambda: faults.calls["users.conversations"] > 2)
+    await eventually(lambda: faults.calls["users.conversations"] > 2)
     assert not ears.catch_up.is_done
     assert (await ears.cursors.read(0)).until == before
     faults.none()
-    await until(lambda: ears.catch_up.is_done)
+    await eventually(lambda: ears.catch_up.is_done)
     assert await ears.texts() == ["hello"]
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

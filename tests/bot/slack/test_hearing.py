@@ -16,9 +16,9 @@ from bot.slack.client import Identity
 from bot.slack.history import History
 from bot.store.cursors import Cursors, Heard
 from bot.store.layout import Layout
+from tests.bot.local.workspace.bare_app import eventually
 from tests.bot.slack.conftest import ASHA, GENERAL
 from tests.bot.slack.listening import Listener
-from tests.scenarios.conftest import until
 from tests.scenarios.faults import Faults
 
 DOLLY = f"<@{BOT_USER_ID}>"
@@ -67,7 +67,7 @@ async def test_after_a_time_without_a_socket_all_since_is_read(ears: Listener, c
         async with asyncio.timeout(5):
             while await ears.texts() != ["did you hear me?"]:
                 await asyncio.sleep(0.02)
-        await until(lambda: ears.is_hearing)
+        await eventually(lambda: ears.is_hearing)
         async with asyncio.timeout(5):
             while await heard_until(ears) <= before:
                 await asyncio.sleep(0.02)
@@ -111,8 +111,8 @@ async def test_a_process_that_stood_still_was_deaf(ears: Listener, clock: Manual
         await asyncio.sleep(0.1)
         calls = faults.calls["conversations.history"]
         await clock.advance(30)
-        await until(lambda: faults.calls["conversations.history"] > calls)
-        await until(lambda: catch_up.is_done)
+        await eventually(lambda: faults.calls["conversations.history"] > calls)
+        await eventually(lambda: catch_up.is_done)
 
 
 async def test_a_cursor_never_moves_back(redis: Redis) -> None:

@@ -52,9 +52,9 @@ class Delivery:
         """How many sockets the app holds open."""
         return self._sockets.connections
 
-    async def disconnect(self, reason: DisconnectReason) -> None:
-        """Tell every socket to go, and close it, except on a mere warning."""
-        await self._sockets.disconnect(reason)
+    async def disconnect(self, reason: DisconnectReason, *, sockets: int | None = None) -> None:
+        """Tell every socket (or so many, the oldest first) to go, and close it, except on a mere warning."""
+        await self._sockets.disconnect(reason, sockets=sockets)
 
     def pending(self) -> int:
         """How many events are neither acknowledged nor given up."""

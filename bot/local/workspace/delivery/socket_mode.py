@@ -72,9 +72,9 @@ class SocketMode:
         finally:
             del self._unacked[envelope.envelope_id]
 
-    async def disconnect(self, reason: DisconnectReason) -> None:
-        """Tell every socket to go, and close it, except on a mere warning."""
-        for socket in tuple(self._sockets):
+    async def disconnect(self, reason: DisconnectReason, *, sockets: int | None = None) -> None:
+        """Tell every socket (or so many, the oldest first) to go, and close it, except on a mere warning."""
+        for socket in tuple(self._sockets)[:sockets]:
             await self._dismiss(socket, reason)
 
     async def stop(self) -> None:

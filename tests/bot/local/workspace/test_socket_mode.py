@@ -209,3 +209,11 @@ async def test_nonsense_from_the_app_is_ignored(app: BareApp, workspace: Workspa
     await workspace.people.post(ASHA, GENERAL, "hello")
     await eventually(lambda: socket.events)
     await eventually(lambda: workspace.delivery.pending() == 0)
+
+
+async def test_one_of_two_sockets_may_be_sent_away(app: BareApp, workspace: Workspace) -> None:
+    first, second = await app.connect(), await app.connect()
+    await workspace.delivery.disconnect("refresh_requested", sockets=1)
+    await eventually(lambda: first.socket.closed)
+    assert not second.socket.closed
+    assert workspace.delivery.connections == 1
