@@ -111,7 +111,10 @@ class ErasureLog:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise ErasureLogBroken(f"The erasure log {self._path} cannot be read ({error.strerror}).") from None
+            raise ErasureLogBroken(
+                f"The erasure log {self._path} cannot be read ({error.strerror}); mend that, or name another place "
+                "with ERASURE_LOG."
+            ) from None
 
     def _salt(self) -> bytes:
         """Empty where there is no file yet."""

@@ -151,9 +151,15 @@ async def test_a_rewriting_that_does_not_end_is_given_up(client: Redis, monkeypa
 
 
 async def test_another_server_with_snapshots_and_a_user_who_may_do_only_this(tmp_path: Path) -> None:
-    blind = {"rdbcompression": "no", "aof_use_rdb_preamble": "no"}
     user = "narrow on >secret ~dolly:* +@all -@admin"
-    with running(debians_redis(), tmp_path / "redis", save="3600 1", user=user.replace(" ", "\n"), **blind) as server:
+    with running(
+        debians_redis(),
+        tmp_path / "redis",
+        save="3600 1",
+        user=user.replace(" ", "\n"),
+        rdbcompression="no",
+        aof_use_rdb_preamble="no",
+    ) as server:
         admin, narrow = connect(server.url), connect(server.url.replace("//", "//narrow:secret@"))
         assert isinstance(narrow, Redis)
         await talk(narrow, Sealing(()))

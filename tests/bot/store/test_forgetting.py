@@ -1,16 +1,19 @@
 """Forgetting on a real Valkey: what goes, what stays, and that nothing under way brings it back."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
 from bot.conversation import ConversationId, Exchange, Line, Turn
 from bot.errors import LeaseLost
+from bot.store.claims import Claim
 from bot.store.connection import Client
 from bot.store.forgetting import Forgetting, Forgotten
 from bot.store.layout import Layout
-from bot.store.mailbox import Claim, Mailbox
+from bot.store.mailbox import Mailbox
 from bot.store.memory import Memory
 from bot.store.sealing import Sealing
 
@@ -82,19 +85,15 @@ async def kinds(client: Client, containing: str = "") -> set[str]:
     return {key.partition("}:")[2].partition(":")[0] for key in keys}
 
 
-async def everything(client: Client) -> str:
+async def everything(client: Redis) -> str:
     """All names and values that the store holds, as one text."""
-    found: list[object] = []
-    async for key in client.scan_iter():
-        readers = {
-            "string": client.get,
-            "hash": client.hgetall,
-            "list": lambda key: client.lrange(key, 0, -1),
-            "zset": lambda key: client.zrange(key, 0, -1),
-            "set": client.smembers,
-        }
-        found += [key, await readers[await client.type(key)](key)]
-    return repr(found)
+    readers: dict[Any, Callable[[Any], Awaitable[Any]]] = {
+        "string": client.get,
+        "hash": client.hgetall,
+        "list": lambda key: client.lrange(key, 0, -1),
+        "zset": lambda key: client.zrange(key, 0, -1),
+    }
+    return repr([(key, await readers[await client.type(key)](key)) async for key in client.scan_iter()])
 
 
 async def test_a_conversation_goes_with_all_that_it_left(
