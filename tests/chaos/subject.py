@@ -128,7 +128,7 @@ class Engine(Victim):
 
 
 class Replica(Victim):
-    """`dolly serve`, or with `bug` a Dolly that is broken on purpose (tests.chaos.planted_bugs)."""
+    """`dolly serve`, or with `bug` a Dolly that is broken on purpose (tests.chaos.launch)."""
 
     def __init__(self, number: int, folder: Path, dolly: "Dolly") -> None:
         super().__init__(f"replica-{number}", folder)
@@ -144,8 +144,8 @@ class Replica(Victim):
         return {"Slack": self.slack, "store": self.store, "engine": self.engine}
 
     async def start(self) -> None:
-        module = ["tests.chaos.planted_bugs", self._dolly.bug] if self._dolly.bug else ["bot"]
-        await self.spawn([sys.executable, "-m", *module, "serve"], cwd=self._folder, environment=self._environment())
+        command = [sys.executable, "-m", "tests.chaos.launch", self._dolly.bug or "none", "serve"]
+        await self.spawn(command, cwd=self._folder, environment=self._environment())
 
     def _environment(self) -> dict[str, str]:
         identity = self._dolly.identity

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.planted_bugs import BUGS
+from tests.chaos.launch import BUGS
 from tests.chaos.report import explain
 from tests.chaos.run import Run, run
 
