@@ -1,17 +1,25 @@
 """What Dolly counts and times, for Prometheus. No label holds a user, a channel or a text.
 
-Whoever does a thing counts it; bot/admin.py shows the counts.
+Whoever does a thing counts it; bot/admin.py shows the counts, and docs/operations.md says when to worry. They are
+those of this process, so of one replica; only the queue's, which lie in the store, are the same for all.
 """
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, when it was made
 
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900)
+SHORT_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5)
+PER_SECOND = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
-# --- the queue (read from the store when it is asked for) -----------------------------------------------------
+# --- the queue: read from the store when it is asked for, NaN where the store does not answer ------------------------
+
 oldest_unanswered = Gauge("dolly_oldest_unanswered_seconds", "Age of the oldest question that has no answer yet")
 waiting = Gauge("dolly_turns_waiting", "Turns stored and not yet finished")
 leased = Gauge("dolly_turns_leased", "Conversations that a worker holds")
 dead = Gauge("dolly_turns_dead", "Turns in the dead-letter list")
+
+# --- turns -----------------------------------------------------------------------------------------------------------
 
 attempts = Counter("dolly_attempts", "Turns claimed by a worker")
 takeovers = Counter("dolly_takeovers", "Turns claimed after another worker had begun to answer them")
@@ -25,21 +33,35 @@ ephemeral_unknown = Counter("dolly_ephemeral_unknown", "Slash answers of which n
 settled = Counter("dolly_settled", "Threads read again after a takeover", ["outcome"])
 caught_up = Counter("dolly_caught_up", "Questions found in Slack's history after an outage", ["outcome"])
 
-# --- Slack in ----------------------------------------------------------------------------------------------------
+# --- Slack in --------------------------------------------------------------------------------------------------------
+
 stored = Counter("dolly_events_stored", "Questions stored")
 duplicates = Counter("dolly_duplicates", "Deliveries of a question that was stored before")
-ack_seconds = Histogram("dolly_ack_seconds", "From an event's arrival to its acknowledgement", buckets=SECONDS)
-first_text_seconds = Histogram("dolly_first_text_seconds", "From storing a question to its first visible text", buckets=SECONDS)
+ack_seconds = Histogram(
+    "dolly_ack_seconds", "From an event's arrival to its acknowledgement; Slack waits for 3", buckets=SHORT_SECONDS
+)
+first_text_seconds = Histogram(
+    "dolly_first_text_seconds", "From storing a question to its first visible text", buckets=SECONDS
+)
 
-# --- the engine --------------------------------------------------------------------------------------------------
-first_token_seconds = Histogram("dolly_engine_first_token_seconds", "From asking the engine to its first text", buckets=SECONDS)
-engine_tokens = Counter("dolly_engine_tokens", "Tokens that the engine read and wrote", ["direction"])
-engine_errors = Counter("dolly_engine_errors", "Requests that the engine did not finish", ["kind"])
+# --- the engine ------------------------------------------------------------------------------------------------------
 
-# --- Slack out ---------------------------------------------------------------------------------------------------
+first_token_seconds = Histogram(
+    "dolly_engine_first_token_seconds", "From asking the engine to its first token", buckets=SECONDS
+)
+engine_tokens_per_second = Histogram(
+    "dolly_engine_tokens_per_second", "Speed of one answer, from its first token to its last", buckets=PER_SECOND
+)
+engine_tokens = Counter("dolly_engine_tokens", "Tokens of prompts (at most) and of answers", ["direction"])
+engine_errors = Counter("dolly_engine_errors", "Answers that the engine did not finish", ["kind"])
+
+# --- Slack out -------------------------------------------------------------------------------------------------------
+
 slack_calls = Counter("dolly_slack_calls", "Calls of Slack's Web API", ["method", "outcome"])
 
-# --- the store and the policies -------------------------------------------------------------------------------------
-store_seconds = Histogram("dolly_store_seconds", "Time of one call of the store", buckets=SECONDS)
+# --- the store and the policies --------------------------------------------------------------------------------------
+
+store_up = Gauge("dolly_store_up", "1 when the store answered just now")
 store_safe = Gauge("dolly_store_safe", "1 when the store says that it keeps what it acknowledges")
+store_seconds = Histogram("dolly_store_seconds", "Time of one call of the store", buckets=SHORT_SECONDS)
 quota_refusals = Counter("dolly_quota_refusals", "Questions refused by a quota", ["quota"])

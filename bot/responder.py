@@ -8,6 +8,7 @@ from typing import Protocol
 
 import structlog
 
+from bot import metrics
 from bot.context_window import fit
 from bot.conversation import Exchange, Line, Message, Posting, Shape, Turn, asked
 from bot.errors import (
@@ -223,12 +224,14 @@ class Responder:
         try:
             try:
                 prompt = await self._prompt_while_thinking(turn, reply)
+                metrics.engine_tokens.labels("prompt").inc(prompt.tokens)
                 await self._generate(prompt.messages, reply, written, stop)
                 closing = await self._closing(turn) if _joined(written) else self._words.say("engine_silent")
             except QuestionTooLong as error:
                 log.warning("no_answer", error=type(error).__name__, reason=str(error))
                 closing = self._words.say(error.words_key)
             except EngineError as error:
+                metrics.engine_errors.labels(type(error).__name__).inc()
                 if not gives_up(error):
                     raise
                 log.warning("no_answer", error=type(error).__name__, reason=str(error))
@@ -286,7 +289,8 @@ class Responder:
             earlier = await self._fitting(system, await self._slack.earlier_messages(turn), text, budget)
             required = await self._model.count_tokens([system, asked(text, earlier)])
         messages = fit(system, exchanges, asked(text, earlier), required_tokens=required, token_budget=budget)
-        return Prompt(messages, required + sum(exchange.tokens for exchange in exchanges), text, earlier)
+        tokens = min(required + sum(exchange.tokens for exchange in exchanges), budget)
+        return Prompt(messages, tokens, text, earlier)
 
     async def _fitting(self, system: Message, earlier: list[Line], text: str, budget: int) -> list[Line]:
         """As many of the newest `earlier` lines as fit `budget` before the question; found by halving."""

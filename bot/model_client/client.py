@@ -14,6 +14,7 @@ from bot.errors import EngineBroke, EngineError, EngineSlow
 from bot.model_client import counting, refusals
 from bot.model_client.connection import EngineConnection
 from bot.model_client.dialects import EngineReport, recognise
+from bot.model_client.measuring import Measurement
 from bot.model_client.stopping import StopCut
 
 T = TypeVar("T")
@@ -96,6 +97,7 @@ class ModelClient:
     async def _deltas(self, messages: Sequence[Message], max_tokens: int) -> AsyncGenerator[str, None]:
         """The text as the engine sends it, no piece empty."""
         began = False
+        measurement = Measurement()
         try:
             async with self._connection.chat_client() as client:
                 patience = self._first_token_seconds
@@ -104,6 +106,8 @@ class ModelClient:
                 async with aclosing(await self._within(patience, deadline, asked)) as chunks:
                     while True:
                         delta = await self._within(patience, deadline, self._next(chunks, began=began))
+                        if delta.is_progress:
+                            measurement.token()
                         if delta.text:
                             began = True
                             yield delta.text
@@ -115,6 +119,8 @@ class ModelClient:
         except EngineError:
             self._known = None  # the next answer looks anew at what stands there
             raise
+        finally:
+            measurement.end()
 
     async def _ask(self, client: AsyncInferenceClient, messages: Sequence[Message], max_tokens: int) -> Any:
         """The chunks of an answer. An engine that serves another model than before is asked once more."""

@@ -8,8 +8,11 @@ import aiohttp
 import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetryHandler
+from slack_sdk.http_retry.request import HttpRequest
 from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
+from bot import metrics
 from bot.errors import DollyError, NotUnderstood, SlackError, SlackUnreachable
 from bot.slack.payloads import identifier
 
@@ -45,13 +48,40 @@ class Identity:
 
 def web_client(token: str, api_url: str, session: aiohttp.ClientSession | None = None) -> AsyncWebClient:
     """A client that waits out rate limits, and repeats nothing else: a repeated post could be a second post."""
-    return AsyncWebClient(
+    return _CountedClient(
         token=token,
         base_url=api_url,
         timeout=TIMEOUT_SECONDS,
         session=session,
-        retry_handlers=[AsyncRateLimitErrorRetryHandler(max_retry_count=3)],
+        retry_handlers=[_CountedRateLimits(max_retry_count=3)],
     )
+
+
+class _CountedClient(AsyncWebClient):
+    """Counts each call by its method and Slack's name for how it went."""
+
+    async def api_call(self, api_method: str, **options: Any) -> AsyncSlackResponse:
+        outcome = "broken_off"
+        try:
+            answer = await super().api_call(api_method, **options)
+            outcome = "ok"
+            return answer
+        except SlackApiError as error:
+            outcome = error_name(error)
+            raise
+        except UNREACHABLE:
+            outcome = "unreachable"
+            raise
+        finally:
+            metrics.slack_calls.labels(api_method, outcome).inc()
+
+
+class _CountedRateLimits(AsyncRateLimitErrorRetryHandler):
+    """Counts what Slack makes wait, too: such a call ends well in the end."""
+
+    async def prepare_for_next_attempt_async(self, *, request: HttpRequest, **attempt: Any) -> None:
+        metrics.slack_calls.labels(request.url.rpartition("/")[2], "rate_limited").inc()
+        await super().prepare_for_next_attempt_async(request=request, **attempt)
 
 
 async def authenticate(client: AsyncWebClient, *, patient: bool = True) -> Identity:
@@ -126,3 +156,10 @@ def is_passing(error: SlackApiError) -> bool:
     # The client keeps the status under another name where the body was no JSON.
     status = response.status_code if hasattr(response, "status_code") else response.status
     return error_name(error) in PASSING or status >= 500
+
+
+def is_undone(error: Exception) -> bool:
+    """Whether a call that Slack did not answer well was certainly not carried out, though it may work later."""
+    if isinstance(error, SlackApiError):
+        return error_name(error) == "ratelimited" or not is_passing(error)
+    return isinstance(error, aiohttp.ClientConnectorError)

@@ -1,4 +1,4 @@
-"""No log line holds what was said, a token or a key, at any level and whatever goes wrong."""
+"""No log line and no metric holds what was said, a token or a key, at any level and whatever goes wrong."""
 
 import asyncio
 import io
@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from prometheus_client import generate_latest
 
 from bot.local.workspace import Workspace
 from tests.scenarios.conftest import Transport, running_team, until
@@ -31,7 +32,7 @@ SCRIPTS = [
 ]
 
 
-async def test_nothing_that_was_said_and_no_secret_is_logged(
+async def test_nothing_that_was_said_and_no_secret_is_logged_or_counted(
     store_url: str, transport: Transport, faults: Faults, logs: io.StringIO, capfd: pytest.CaptureFixture[str]
 ) -> None:
     workspace = Workspace()
@@ -80,6 +81,12 @@ async def test_nothing_that_was_said_and_no_secret_is_logged(
     for name, secret in secrets.items():
         for where in (logs.getvalue(), printed.out, printed.err):
             assert secret not in where, f"{name} is in a log line"
+    shown = generate_latest().decode()
+    assert 'dolly_slack_calls_total{method="chat.startStream",outcome="invalid_blocks"}' in shown
+    identity = workspace.identity
+    people = {"who asked": asha, "the channel": general, "the team": identity.team_id, "Dolly": identity.bot_user_id}
+    for name, secret in (secrets | people | {"a message's ts": root}).items():
+        assert secret not in shown, f"{name} is in a metric"
 
 
 def vars_of(workspace: Workspace) -> dict[str, str]:

@@ -1,0 +1,156 @@
+"""The admin port as Prometheus and a supervisor use it: over HTTP, with a real store that can go away."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from redis.asyncio import Redis
+
+from bot.admin import Report, admin_server
+from bot.conversation import ConversationId, Turn
+from bot.errors import LocalPartError
+from bot.store.claims import QueueReport
+from bot.store.connection import connect
+from bot.store.layout import Layout
+from bot.store.mailbox import Mailbox
+from bot.store.sealing import Sealing
+
+
+@dataclass
+class Admin:
+    """The port as its readers see it."""
+
+    url: str
+    http: aiohttp.ClientSession
+    reasons: list[str]
+
+    async def get(self, path: str) -> tuple[int, str]:
+        async with self.http.get(self.url + path) as answer:
+            return answer.status, await answer.text()
+
+    async def ready(self) -> tuple[int, Any]:
+        async with self.http.get(self.url + "/readyz") as answer:
+            return answer.status, await answer.json()
+
+    async def gauges(self) -> dict[str, float]:
+        """Each series without labels, as Prometheus' own parser reads it."""
+        _, text = await self.get("/metrics")
+        samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+        return {sample.name: sample.value for sample in samples if not sample.labels}
+
+
+async def empty_queue() -> QueueReport:
+    return QueueReport(0, 0, 0, 0.0)
+
+
+@asynccontextmanager
+async def serving(report: Report = empty_queue, store_seconds: float = 2) -> AsyncIterator[Admin]:
+    reasons: list[str] = []
+
+    async def readiness() -> list[str]:
+        return reasons
+
+    async with (
+        admin_server("127.0.0.1", 0, readiness, report, store_seconds=store_seconds) as port,
+        aiohttp.ClientSession() as http,
+    ):
+        yield Admin(f"http://127.0.0.1:{port}", http, reasons)
+
+
+def mailbox(redis: Any) -> Mailbox:
+    return Mailbox(redis, Layout("T1/B1"), Sealing(()))
+
+
+def turn(ts: str) -> Turn:
+    return Turn(ConversationId("T1", "C1", ts), ts=ts, user_id="U1", text="hi")
+
+
+async def test_it_is_alive_and_ready() -> None:
+    async with serving() as admin:
+        assert await admin.get("/healthz") == (200, "ok")
+        assert await admin.ready() == (200, {"ready": True, "reasons": []})
+
+
+async def test_what_keeps_it_from_answering_is_said() -> None:
+    async with serving() as admin:
+        admin.reasons.append("It does not hear Slack.")
+        assert await admin.ready() == (503, {"ready": False, "reasons": ["It does not hear Slack."]})
+        admin.reasons.clear()
+        assert (await admin.ready())[0] == 200
+
+
+async def test_the_queue_is_what_the_store_holds_now(redis: Redis) -> None:
+    box = mailbox(redis)
+    async with serving(box.report) as admin:
+        assert (await admin.gauges())["dolly_oldest_unanswered_seconds"] == 0
+        for ts in ("100.000100", "200.000100", "300.000100"):
+            await box.enqueue(turn(ts))
+        claim = await box.claim()
+        assert claim is not None
+        await asyncio.sleep(0.05)
+        gauges = await admin.gauges()
+        assert (gauges["dolly_turns_waiting"], gauges["dolly_turns_leased"], gauges["dolly_turns_dead"]) == (3, 1, 0)
+        assert 0.05 <= gauges["dolly_oldest_unanswered_seconds"] < 5
+        assert gauges["dolly_store_up"] == 1
+        await box.commit(claim, None, buried="apology")
+        gauges = await admin.gauges()
+        assert (gauges["dolly_turns_waiting"], gauges["dolly_turns_leased"], gauges["dolly_turns_dead"]) == (2, 0, 1)
+
+
+async def test_a_store_that_is_gone_is_said_and_no_old_number_stays(redis: Redis) -> None:
+    await mailbox(redis).enqueue(turn("100.000100"))
+    nowhere = connect("redis://127.0.0.1:1/0")
+    async with serving(mailbox(redis).report) as admin:
+        assert (await admin.gauges())["dolly_turns_waiting"] == 1
+    async with serving(mailbox(nowhere).report) as admin:
+        gauges = await admin.gauges()
+        assert gauges["dolly_store_up"] == 0
+        for name in (
+            "dolly_oldest_unanswered_seconds",
+            "dolly_turns_waiting",
+            "dolly_turns_leased",
+            "dolly_turns_dead",
+        ):
+            assert gauges[name] != gauges[name], f"{name} is not a number"
+        status, body = await admin.ready()
+        assert status == 503
+        assert "store" in body["reasons"][0]
+        assert (await admin.get("/healthz"))[0] == 200, "a restart of Dolly would not help"
+    await nowhere.aclose()
+
+
+async def test_a_store_that_hangs_holds_nobody_up() -> None:
+    async def never() -> QueueReport:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with serving(never, store_seconds=0.05) as admin:
+        began = time.monotonic()
+        assert (await admin.gauges())["dolly_store_up"] == 0
+        assert (await admin.ready())[0] == 503
+        assert time.monotonic() - began < 2
+
+
+async def test_prometheus_gets_its_format_and_the_process_itself() -> None:
+    async with serving() as admin, admin.http.get(admin.url + "/metrics") as answer:
+        assert answer.status == 200
+        assert answer.headers["Content-Type"].startswith("text/plain; version=")
+        text = await answer.text()
+    assert "process_resident_memory_bytes" in text
+    assert 'dolly_ack_seconds_bucket{le="3.0"}' in text, "Slack's limit is one of the borders"
+
+
+async def test_a_taken_port_is_a_sentence() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(LocalPartError, match="ADMIN_PORT"):
+            async with admin_server("127.0.0.1", taken.getsockname()[1], lambda: asyncio.sleep(0, []), empty_queue):
+                pass
