@@ -23,6 +23,7 @@ from bot.slack.gate import Gate
 from bot.slack.history import History
 from bot.slack.home import Home
 from bot.slack.questions import Questions
+from bot.slack.settling import Settler
 from bot.slack.threads import Threads
 from bot.slack.transport import http_events, socket_mode
 from bot.store.connection import StoreReport, connect, inspect
@@ -152,12 +153,13 @@ async def running_service(
         quotas = Quotas(
             redis, layout, questions_per_minute=bounds.questions_per_minute, tokens_per_day=bounds.tokens_per_day
         )
+        settler = Settler(client, identity, mailbox.recorded, lease_seconds=store.lease_seconds)
         workers = Workers(
             mailbox,
             responder,
             Gate(quotas, threads, words),
             Settlings(redis, layout),
-            threads.settle,
+            settler.settle,
             concurrent_answers=bounds.concurrent_answers,
             answer_within_seconds=bounds.answer_within_seconds,
             finish_seconds=bounds.finish_seconds,

@@ -1,19 +1,25 @@
-"""An answer on its way into a Slack thread: deltas → one streaming message, or a posted one where that is refused."""
+"""An answer on its way into a Slack thread: deltas → one streamed message, or one that is written over and over.
+
+It is begun as a stream where Slack takes one now, else with a placeholder. A stream that cannot go on (it is five
+minutes old, or full, or its last call got no answer) is ended, and the whole text is put in its place: from then on
+the answer is placed, in as many messages as it needs.
+"""
 
 import asyncio
 import contextlib
-from typing import Any
 
 import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot import metrics
 from bot.conversation import Turn
-from bot.errors import DollyError
-from bot.responder import Stopped
-from bot.slack.client import UNREACHABLE, Identity, error_name, failure
+from bot.errors import DollyError, SlackError, SlackUnreachable
+from bot.responder import Journal, Stopped
+from bot.slack.answer_messages import AnswerMessages, PerhapsMade
+from bot.slack.client import UNREACHABLE, Identity
 from bot.slack.mrkdwn import escape, first_piece, pieces
-from bot.slack.pacing import Cadence
+from bot.slack.pacing import Pacer
 from bot.words import Words
 
 log = structlog.get_logger(__name__)
@@ -21,75 +27,89 @@ log = structlog.get_logger(__name__)
 ABANDON_SECONDS = 1.0
 """Longer than Slack takes as a rule; whoever stops Dolly waits for it."""
 
-STREAM_ENDED = "message_not_in_streaming_state"
-"""Slack ends a stream five minutes after its start, even while it is written."""
+NO_STREAMS_HERE = frozenset(
+    {
+        *("unknown_method", "method_deprecated", "deprecated_endpoint", "feature_not_enabled", "access_denied"),
+        *("not_allowed_token_type", "missing_scope", "no_permission", "streaming_mode_mismatch"),
+    }
+)
+"""Slack's names for what keeps every stream of a workspace from starting, not just this one."""
 
 
 class ReplyStream:
-    """Writes one answer in its thread, at the pace that Slack allows.
+    """Writes one answer in its thread, at the pace that Slack allows (bot.responder.Reply)."""
 
-    Methods raise SlackUnreachable where a call may work later, SlackError where Slack takes none of this.
-    """
-
-    def __init__(self, client: AsyncWebClient, identity: Identity, turn: Turn, cadence: Cadence, words: Words) -> None:
+    def __init__(
+        self,
+        client: AsyncWebClient,
+        identity: Identity,
+        turn: Turn,
+        journal: Journal,
+        pacer: Pacer,
+        words: Words,
+    ) -> None:
         self._client = client
-        self._identity = identity
-        self._turn = turn
-        self._cadence = cadence
+        self._conversation = turn.conversation
+        self._journal = journal
+        self._pacer = pacer
         self._words = words
-        self._unsent = ""
+        self._messages = AnswerMessages(client, identity, turn, journal, pacer)
+        self._text = ""
+        self._streamed = 0
+        """How many characters of the text the stream has taken."""
+        self._placed = ""
+        """The text that was last placed as a whole."""
+        self._is_streamed = False
+        self._unknown: PerhapsMade | None = None
         self._sender: asyncio.Task[None] | None = None
         self._calling = asyncio.Lock()
-        self._stream_ts: str | None = None
-        self._streaming_refused = False
         self._is_processing = False
+        self._is_visible = False
 
-    async def thinking(self) -> None:
-        """Show Slack's own "is thinking…" under the question; Slack takes it away with the first text."""
-        try:
-            await self._client.assistant_threads_setStatus(
-                channel_id=self._turn.conversation.channel_id,
-                thread_ts=self._turn.conversation.root_ts,
-                status=self._words.say("thinking"),
-                loading_messages=self._words.choices("thinking_steps"),
-            )
-        except (SlackApiError, *UNREACHABLE) as error:
-            log.info("status_not_shown", error=type(error).__name__)  # an answer without it is still an answer
+    async def begin(self) -> None:
+        """Take over what another worker left, if one did; then show that an answer is being prepared."""
+        if self._journal.posting.shape is not None:
+            await self._messages.take_over()
+            await self._show_thinking()
+        elif self._pacer.take_stream():
+            self._is_streamed = True
+            await self._show_thinking()
         else:
-            self._is_processing = True
+            await self._messages.place([self._words.say("placeholder")])
 
     async def write(self, delta: str) -> None:
         """Add a piece of the model's text. Raises Stopped when the reader pressed Stop."""
         if self._sender is not None and self._sender.done():
             await self._end_sender()
-        self._unsent += delta
-        if self._sender is None and self._unsent.strip() and not self._streaming_refused:
+        self._text += delta
+        if self._sender is None and self._has_news:
             self._sender = asyncio.create_task(self._send_in_turn())
+
+    async def notice(self, sentence: str) -> None:
+        """Say this where the answer will stand, until it does."""
+        if self._journal.posting.shape is not None:
+            await self._messages.take_over()
+        await self._messages.place([sentence])
 
     async def finish(self, sentence: str | None = None) -> None:
         """Bring out what is unsent, then `sentence`. Raises Stopped as `write` does."""
         await self._end_sender()
-        while self._unsent.strip() and not self._streaming_refused:
-            await self._send()
-        rest = self._unsent.strip()
-        if self._stream_ts is not None and await self._end_stream(None if rest else sentence) and not rest:
-            return
-        for piece in pieces(rest):
-            await self._post(escape(piece))
-        if sentence:
-            await self._post(sentence)
-        await self._settle()
+        self._raise_unknown()
+        if not await self._stream_ended(self._text[self._streamed :].rstrip(), sentence):
+            await self._place(self._text.strip(), sentence, is_last=True)
+        await self._clear_thinking()
 
     async def stop(self, sentence: str) -> None:
         """Write no more; say `sentence` where Slack, having stopped the stream itself, still takes it."""
         with contextlib.suppress(Stopped):
             await self._end_sender()
-        if self._stream_ts is None:
-            await self._post(sentence)
-        else:
+        self._raise_unknown()
+        if self._is_streamed and self._messages.is_begun:
             with contextlib.suppress(Stopped):
-                await self._end_stream(sentence)
-        await self._settle()
+                await self._stream_ended("", sentence)
+        else:
+            await self._place(self._placed, sentence, is_last=True)
+        await self._clear_thinking()
 
     async def abandon(self) -> None:
         """Write no more; what stands there stays, and is no longer shown as being written."""
@@ -98,27 +118,33 @@ class ReplyStream:
             await asyncio.gather(self._sender, return_exceptions=True)
         with contextlib.suppress(Stopped, DollyError, TimeoutError):
             async with asyncio.timeout(ABANDON_SECONDS):
-                if self._stream_ts is not None:
-                    await self._end_stream(None)
-                await self._settle()
+                await self._messages.written_down()
+                await self._stream_ended("", None)
+                await self._clear_thinking()
 
-    async def _settle(self) -> None:
-        """Tell Slack that nothing is being prepared any more, where no ended stream has told it."""
-        if not self._is_processing:
-            return
-        self._is_processing = False
-        with contextlib.suppress(SlackApiError, *UNREACHABLE):
-            await self._client.assistant_threads_setStatus(
-                channel_id=self._turn.conversation.channel_id, thread_ts=self._turn.conversation.root_ts, status=""
-            )
+    # --- sending ----------------------------------------------------------------------------------------------------
+
+    @property
+    def _has_news(self) -> bool:
+        """Whether there is text that can be sent and was not."""
+        if self._unknown is not None:
+            return False
+        if self._is_streamed:
+            return bool(self._text[self._streamed :].strip())
+        return self._text.strip() != self._placed
 
     async def _send_in_turn(self) -> None:
         """Send what is unsent, the first piece at once and the others when it is their turn."""
-        while self._unsent.strip() and not self._streaming_refused:
-            if self._stream_ts is not None:
-                await self._cadence.turn()
+        while self._has_news:
+            if not self._is_streamed:
+                await self._pacer.updates.turn()
+            elif self._messages.is_begun:
+                await self._pacer.appends.turn()
             async with self._calling:
-                await self._send()
+                if self._is_streamed:
+                    await self._stream_on()
+                elif not await self._placed_on():
+                    return  # with the next text, or with the end
 
     async def _end_sender(self) -> None:
         """Let a call under way come to its end, so that nothing is sent twice; raise what the sender raised."""
@@ -131,67 +157,111 @@ class ReplyStream:
         if not sender.cancelled():
             sender.result()
 
-    async def _send(self) -> None:
-        """Send the next piece, opening a stream where none is open. What Slack refuses stays unsent."""
-        piece = first_piece(self._unsent)
+    def _raise_unknown(self) -> None:
+        """Leave it to the next worker to find out what stands in Slack: it reads the thread, now and later."""
+        if self._unknown is not None:
+            raise self._unknown
+
+    # --- as a stream --------------------------------------------------------------------------------------------------
+
+    async def _stream_on(self) -> None:
+        """Send what is unsent to the stream, opening it with the first; go over to placing where that fails."""
+        piece = first_piece(self._text)[self._streamed :]
+        if not piece:
+            self._go_over("message_full")
+            return
         try:
-            if self._stream_ts is None:
-                await self._open_stream(piece)
+            if self._messages.is_begun:
+                await self._messages.append(escape(piece))
             else:
-                await self._client.chat_appendStream(
-                    channel=self._turn.conversation.channel_id, ts=self._stream_ts, markdown_text=escape(piece)
-                )
-        except SlackApiError as error:
-            self._take_refusal(error_name(error))
-        except UNREACHABLE as error:
-            method = "chat.startStream" if self._stream_ts is None else "chat.appendStream"
-            raise failure(method, error) from None
+                await self._messages.start_stream(escape(piece))
+        except PerhapsMade as error:
+            self._unknown = error
+        except (SlackError, SlackUnreachable) as error:
+            self._go_over(error.reason)
         else:
-            self._unsent = self._unsent[len(piece) :]
+            self._streamed += len(piece)
+            self._show_text()
 
-    async def _open_stream(self, piece: str) -> None:
-        answer = await self._client.chat_startStream(
-            channel=self._turn.conversation.channel_id,
-            thread_ts=self._turn.conversation.root_ts,
-            recipient_team_id=self._identity.home_id,
-            recipient_user_id=self._turn.user_id,
-            markdown_text=escape(piece),
-        )
-        self._stream_ts = answer["ts"]
-
-    async def _end_stream(self, sentence: str | None) -> bool:
-        """End the open stream with `sentence`; False when Slack has ended it before, so that it was not taken."""
-        arguments: dict[str, Any] = {"channel": self._turn.conversation.channel_id, "ts": self._stream_ts}
-        if sentence:
-            arguments["markdown_text"] = "\n\n" + sentence
-        try:
-            await self._client.chat_stopStream(**arguments)
-        except SlackApiError as error:
-            self._take_refusal(error_name(error))
-            return not sentence
-        except UNREACHABLE as error:
-            raise failure("chat.stopStream", error) from None
-        self._is_processing = False
-        return True
-
-    def _take_refusal(self, reason: str) -> None:
-        """Go on in a new message where a stream has ended, in posted ones where there can be no stream."""
+    def _go_over(self, reason: str) -> None:
+        """Place the answer from now on. Raises Stopped where the reader stopped the stream."""
         if reason == "stopped_by_user":
             raise Stopped
         log.info("stream_refused", reason=reason)
-        if reason == STREAM_ENDED:
-            self._stream_ts = None
-        else:
-            self._streaming_refused = True
+        if not self._messages.is_begun and reason in NO_STREAMS_HERE:
+            self._pacer.streams_refused()
+        self._is_streamed = False
 
-    async def _post(self, text: str) -> None:
+    async def _stream_ended(self, rest: str, sentence: str | None) -> bool:
+        """End the open stream with `rest` of the text and `sentence`; False where none took them."""
+        if not self._is_streamed:
+            return False
+        if not self._messages.is_begun:
+            self._pacer.give_back_stream()
+            self._is_streamed = False
+            return False
+        if len(first_piece(self._text)) < self._streamed + len(rest):
+            self._go_over("message_full")
+            return False
         try:
-            await self._client.chat_postMessage(
-                channel=self._turn.conversation.channel_id,
-                thread_ts=self._turn.conversation.root_ts,
-                markdown_text=text,
-                unfurl_links=False,
-                unfurl_media=False,
+            await self._messages.end_stream("\n\n".join(part for part in (escape(rest), sentence) if part))
+        except (SlackError, SlackUnreachable) as error:
+            self._go_over(error.reason)
+            return False
+        self._is_processing = False
+        return True
+
+    # --- placed -------------------------------------------------------------------------------------------------------
+
+    async def _placed_on(self) -> bool:
+        """Place the text so far; False where Slack does not take it now."""
+        try:
+            await self._place(self._text.strip(), None, is_last=False)
+        except PerhapsMade as error:
+            self._unknown = error
+        except SlackUnreachable as error:
+            log.info("slack_unreachable", reason=str(error))
+            return False
+        return True
+
+    async def _place(self, text: str, sentence: str | None, *, is_last: bool) -> None:
+        """Have the answer's messages say all of `text` and `sentence`, and, at the last, no other message be there."""
+        parts = [escape(piece) for piece in pieces(text)]
+        if sentence:
+            parts = [*parts[:-1], "\n\n".join([*parts[-1:], sentence])]
+        await self._messages.place(parts)
+        self._placed = text
+        if text:
+            self._show_text()
+        if is_last:
+            await self._messages.trim(len(parts))
+
+    # --- what stands around it ----------------------------------------------------------------------------------------
+
+    def _show_text(self) -> None:
+        if not self._is_visible:
+            metrics.first_text_seconds.observe(self._journal.age_seconds)
+        self._is_visible = True
+
+    async def _show_thinking(self) -> None:
+        """Show Slack's own "is thinking…" under the question; Slack takes it away with the first text."""
+        self._is_processing = await self._set_status(self._words.say("thinking"), self._words.choices("thinking_steps"))
+
+    async def _clear_thinking(self) -> None:
+        """Tell Slack that nothing is being prepared any more, where no ended stream has told it."""
+        if self._is_processing:
+            self._is_processing = False
+            await self._set_status("", None)
+
+    async def _set_status(self, status: str, steps: list[str] | None) -> bool:
+        try:
+            await self._client.assistant_threads_setStatus(
+                channel_id=self._conversation.channel_id,
+                thread_ts=self._conversation.root_ts,
+                status=status,
+                loading_messages=steps,
             )
         except (SlackApiError, *UNREACHABLE) as error:
-            raise failure("chat.postMessage", error) from None
+            log.info("status_not_shown", error=type(error).__name__)  # an answer without it is still an answer
+            return False
+        return True

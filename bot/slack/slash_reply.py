@@ -1,27 +1,50 @@
-"""An answer to a slash command: whole, and only its asker sees it."""
+"""An answer to a slash command: whole, in one post, and only its asker sees it."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
 
 import aiohttp
+import structlog
+from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetryHandler
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
+from bot import metrics
 from bot.conversation import Turn
-from bot.errors import SlackError
-from bot.slack.client import TIMEOUT_SECONDS
-from bot.slack.mrkdwn import escape, pieces
+from bot.errors import SlackError, SlackUnreachable
+from bot.responder import Journal
+from bot.slack.client import TIMEOUT_SECONDS, UNREACHABLE
+from bot.slack.mrkdwn import escape, first_piece
+from bot.words import Words
 
-USES = 5
-"""How often Slack takes an answer at one response_url."""
+log = structlog.get_logger(__name__)
+
+LIFETIME_SECONDS = 30 * 60
+"""How long Slack takes answers at a response_url."""
+CONNECT_RETRY_SECONDS = (0.5, 2.0, 8.0)
+"""What could not even be connected was certainly not posted, and is tried again."""
 
 
 class SlashReply:
-    """Collects one answer and posts it to the command's response_url when it is finished."""
+    """Collects one answer and posts it to the command's response_url when it is finished (bot.responder.Reply).
 
-    def __init__(self, turn: Turn) -> None:
-        assert turn.response_url is not None
-        self._webhook = AsyncWebhookClient(turn.response_url, timeout=TIMEOUT_SECONDS, retry_handlers=[])
+    Nobody can look whether such a post arrived. So one is made per job, it is written down before, and where its
+    outcome is not known, it is counted and not repeated.
+    """
+
+    def __init__(self, turn: Turn, journal: Journal, words: Words, now: Callable[[], float] = time.time) -> None:
+        self._turn = turn
+        self._journal = journal
+        self._words = words
+        self._now = now
         self._text = ""
 
-    async def thinking(self) -> None:
+    async def begin(self) -> None:
         """Slack shows nothing here: the command was acknowledged with Dolly's own sentence."""
+
+    async def notice(self, sentence: str) -> None:
+        """Nothing is said: the one post is the answer's."""
 
     async def write(self, delta: str) -> None:
         """Add a piece of the model's text."""
@@ -35,23 +58,58 @@ class SlashReply:
         await self.finish(sentence)
 
     async def finish(self, sentence: str | None = None) -> None:
-        """Post the answer, then `sentence`. Raises SlackError when Slack does not take it."""
-        answers = [escape(piece) for piece in pieces(self._text.strip())[:USES]] or [""]
-        answers[-1] = "\n\n".join(part for part in (answers[-1], sentence) if part)
-        for answer in answers:
-            await self._post(answer)
-
-    async def _post(self, markdown: str) -> None:
+        """Post the answer, as much of it as one post takes, then `sentence`. Raises SlackError when it is refused."""
+        if self._journal.posting.shape is not None:
+            _outcome_unknown("taken_over")
+            return
+        if self._now() - float(self._turn.ts) >= LIFETIME_SECONDS:
+            raise SlackError("response_url", "expired")
+        text = self._text.strip()
+        piece = first_piece(text)
+        cut = self._words.say("answer_cut") if len(piece) < len(text) else None
+        markdown = "\n\n".join(part for part in (escape(piece), cut, sentence) if part)
+        await self._journal.intend("ephemeral")
         try:
-            response = await self._webhook.send(
-                text=markdown,
-                blocks=[{"type": "markdown", "text": markdown}],
-                response_type="ephemeral",
-                replace_original=True,
-                unfurl_links=False,
-                unfurl_media=False,
-            )
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise SlackError("response_url", type(error).__name__) from None
-        if response.status_code != 200:
-            raise SlackError("response_url", f"http_{response.status_code}")
+            await respond_privately(self._turn, markdown, blocks=[{"type": "markdown", "text": markdown}])
+        except SlackUnreachable as error:
+            _outcome_unknown(error.reason)
+        else:
+            metrics.first_text_seconds.observe(self._journal.age_seconds)
+
+
+def _outcome_unknown(reason: str) -> None:
+    log.warning("ephemeral_unknown", reason=reason)
+    metrics.ephemeral_unknown.inc()
+
+
+async def respond_privately(turn: Turn, text: str, blocks: list[dict[str, Any]] | None = None) -> None:
+    """Post at the turn's response_url, waiting out rate limits and a Slack that cannot be connected.
+
+    Raises SlackError where it is refused, SlackUnreachable where nobody knows whether it arrived.
+    """
+    assert turn.response_url is not None
+    limits = AsyncRateLimitErrorRetryHandler(max_retry_count=3)
+    webhook = AsyncWebhookClient(turn.response_url, timeout=TIMEOUT_SECONDS, retry_handlers=[limits])
+    post = {"text": text, "blocks": blocks, "response_type": "ephemeral", "replace_original": True}
+    for wait_seconds in (*CONNECT_RETRY_SECONDS, None):
+        outcome, reason = await _outcome(webhook, post)
+        metrics.slack_calls.labels("response_url", outcome).inc()
+        if outcome == "ok":
+            return
+        if outcome == "unknown":
+            raise SlackUnreachable("response_url", reason)
+        if outcome == "refused" or wait_seconds is None:
+            raise SlackError("response_url", reason)
+        await asyncio.sleep(wait_seconds)
+
+
+async def _outcome(webhook: AsyncWebhookClient, post: dict[str, Any]) -> tuple[str, str]:
+    """How one post ended: ok, refused, unreachable (certainly not made) or unknown; and Slack's or the error's name."""
+    try:
+        response = await webhook.send(**post, unfurl_links=False, unfurl_media=False)
+    except aiohttp.ClientConnectorError as error:
+        return "unreachable", type(error).__name__
+    except UNREACHABLE as error:
+        return "unknown", type(error).__name__
+    outcome = "ok" if response.status_code == 200 else "refused" if response.status_code < 500 else "unknown"
+    return outcome, f"http_{response.status_code}"

@@ -1,102 +1,133 @@
 """Slack's threads as the responder sees them: what was said there, and a reply to what was asked."""
 
+from typing import Any
+
 import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.conversation import Turn
-from bot.responder import Reply
+from bot.conversation import Line, Turn
+from bot.errors import DollyError
+from bot.responder import Journal, Reply
 from bot.slack.client import UNREACHABLE, Identity, failure
 from bot.slack.mrkdwn import PLAIN_MENTION, mentioned_ids, to_plain, with_names
-from bot.slack.pacing import Cadence
+from bot.slack.pacing import Pacer
+from bot.slack.people import People
 from bot.slack.reply_stream import ReplyStream
-from bot.slack.slash_reply import SlashReply
+from bot.slack.slash_reply import SlashReply, respond_privately
 from bot.words import Words
 
 log = structlog.get_logger(__name__)
 
 PAGE_MESSAGES = 200
 PAGES = 5
-NAMES_KEPT = 5_000
-NAMES_PER_TEXT = 20
 
 
 class Threads:
     """Reads threads and opens replies, for one workspace."""
 
-    def __init__(self, client: AsyncWebClient, identity: Identity, words: Words) -> None:
+    def __init__(self, client: AsyncWebClient, identity: Identity, words: Words, pacer: Pacer | None = None) -> None:
         self._client = client
         self._identity = identity
         self._words = words
-        self._cadence = Cadence()
-        self._names: dict[str, str] = {identity.bot_user_id: "Dolly"}
+        self._pacer = pacer or Pacer()
+        self._people = People(client, identity)
 
-    def reply(self, turn: Turn) -> Reply:
+    def reply(self, turn: Turn, journal: Journal) -> Reply:
         """The answer to `turn`, not yet begun."""
         if turn.response_url:
-            return SlashReply(turn)
-        return ReplyStream(self._client, self._identity, turn, self._cadence, self._words)
+            return SlashReply(turn, journal, self._words)
+        return ReplyStream(self._client, self._identity, turn, journal, self._pacer, self._words)
 
     async def readable(self, text: str) -> str:
         """What a person asked, with the names of the people who are mentioned in it."""
-        return with_names(text, await self._names_of(PLAIN_MENTION.findall(text)))
+        return with_names(text, await self._people.names(PLAIN_MENTION.findall(text)))
 
-    async def earlier_messages(self, turn: Turn) -> list[str]:
-        """What was said in the turn's thread before it, oldest first, "name: text" a line.
+    async def is_admin(self, user_id: str) -> bool:
+        """Whether they administer the workspace; False where Slack does not say now."""
+        return await self._people.is_admin(user_id)
+
+    async def tell_privately(self, turn: Turn, sentence: str) -> None:
+        """Say something to the turn's author alone, where they asked. Where Slack does not take it, the log says so.
+
+        A thread that nobody has replied to shows no such message, so there it stands beside the question.
+        """
+        is_in_thread = turn.ts != turn.conversation.root_ts
+        try:
+            if turn.response_url:
+                await respond_privately(turn, sentence)
+                return
+            await self._client.chat_postEphemeral(
+                channel=turn.conversation.channel_id,
+                user=turn.user_id,
+                text=sentence,
+                thread_ts=turn.conversation.root_ts if is_in_thread else None,
+            )
+        except (DollyError, SlackApiError, *UNREACHABLE) as error:
+            log.warning("not_told", error=type(error).__name__, conversation=str(turn.conversation))
+
+    # --- what was said before -----------------------------------------------------------------------------------------
+
+    async def earlier_messages(self, turn: Turn) -> list[Line]:
+        """What was said in the turn's thread before it, oldest first.
 
         Empty where Slack does not let Dolly read the thread: the question is answered without it.
         """
         try:
-            messages = await self._replies(turn)
+            messages = await self._newest(turn)
         except (SlackApiError, *UNREACHABLE) as error:
             log.warning("thread_unreadable", reason=str(failure("conversations.replies", error)))
             return []
         lines = [await self._line(message) for message in messages]
-        return [line for line in lines if line]
+        return [line for line in lines if line is not None]
 
-    async def _line(self, message: dict[str, str]) -> str:
+    async def _line(self, message: dict[str, Any]) -> Line | None:
         text = message.get("text") or ""
-        plain = to_plain(text, self._identity.bot_user_id, await self._names_of(sorted(mentioned_ids(text))))
-        author = await self._name(message["user"]) if "user" in message else message.get("username", "app")
-        return f"{author}: {plain}" if plain else ""
-
-    async def _replies(self, turn: Turn) -> list[dict[str, str]]:
-        messages: list[dict[str, str]] = []
-        cursor = None
-        for _ in range(PAGES):
-            answer = await self._client.conversations_replies(
-                channel=turn.conversation.channel_id,
-                ts=turn.conversation.root_ts,
-                latest=turn.ts,
-                limit=PAGE_MESSAGES,
-                cursor=cursor,
-            )
-            messages += answer["messages"]
-            cursor = (answer.get("response_metadata") or {}).get("next_cursor")
-            if not cursor:
-                break
-        return [message for message in messages if message["ts"] < turn.ts]
-
-    async def _names_of(self, user_ids: list[str]) -> dict[str, str]:
-        """The names of the first few; a text full of ids must not become a call for each."""
-        few = list(dict.fromkeys(user_ids))[:NAMES_PER_TEXT]
-        return {user_id: await self._name(user_id) for user_id in few}
-
-    async def _name(self, user_id: str) -> str:
-        """The person's name; the id where Slack does not give one now."""
-        if user_id not in self._names:
-            name = await self._look_up(user_id)
-            if name is None:
-                return user_id
-            if len(self._names) >= NAMES_KEPT:
-                self._names = {self._identity.bot_user_id: "Dolly"}
-            self._names[user_id] = name
-        return self._names[user_id]
-
-    async def _look_up(self, user_id: str) -> str | None:
-        try:
-            user = (await self._client.users_info(user=user_id))["user"]
-        except (SlackApiError, *UNREACHABLE):
+        plain = to_plain(text, self._identity.bot_user_id, await self._people.names(sorted(mentioned_ids(text))))
+        if not plain:
             return None
-        profile = user.get("profile") or {}
-        return str(profile.get("display_name") or user.get("real_name") or user.get("name") or user_id)
+        user_id = message.get("user")
+        author = await self._people.name(user_id) if user_id else message.get("username", "app")
+        return Line(message["ts"], str(user_id or message.get("bot_id") or ""), f"{author}: {plain}")
+
+    async def _newest(self, turn: Turn) -> list[dict[str, Any]]:
+        """The root and the newest messages before the turn: all of them, where they fit the pages that may be read.
+
+        Slack gives a thread from its beginning on. Of one that is too long, as much time is skipped as probably
+        holds what does not fit: by the thread's reply count first, then by how densely a page was written.
+        """
+        page, is_all = await self._page(turn, after=None)
+        root, found = page[:1], page[1:]
+        left = int(root[0].get("reply_count") or 0) - len(found) if root else 0
+        has_skipped = False
+        for pages in range(PAGES - 1, 0, -1):
+            if is_all:
+                break
+            last = found[-1]["ts"]
+            after, room = last, pages * PAGE_MESSAGES
+            if left > room:
+                after, has_skipped = _later(last, turn.ts, 1 - room / 2 / left), True
+            page, is_all = await self._page(turn, after)
+            newer = [message for message in page if message["ts"] > after]
+            found = found + newer if after == last else newer or found
+            newest = float(found[-1]["ts"])
+            seconds = max(newest - float(after), 1e-6)
+            left = round(len(newer) * (float(turn.ts) - newest) / seconds) if has_skipped else left - len(newer)
+        return root + found
+
+    async def _page(self, turn: Turn, after: str | None) -> tuple[list[dict[str, Any]], bool]:
+        """What was said between `after` and the turn, and whether that is all of it."""
+        answer = await self._client.conversations_replies(
+            channel=turn.conversation.channel_id,
+            ts=turn.conversation.root_ts,
+            oldest=after,
+            latest=turn.ts,
+            limit=PAGE_MESSAGES,
+        )
+        messages = [message for message in answer["messages"] if message["ts"] < turn.ts]
+        return messages, not answer.get("has_more")
+
+
+def _later(ts: str, end: str, share: float) -> str:
+    """The time at which so much of what lies between `ts` and `end` is over."""
+    return f"{float(ts) + (float(end) - float(ts)) * share:.6f}"

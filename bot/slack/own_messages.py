@@ -1,0 +1,102 @@
+"""Dolly's own messages in a thread: found again, ended and taken back by whoever did not write them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.conversation import ConversationId
+from bot.errors import SlackError
+from bot.slack.client import UNREACHABLE, Identity, failure
+
+log = structlog.get_logger(__name__)
+
+EVENT_TYPE = "dolly_answer"
+"""Of the metadata that an answer's messages carry; a stream only from its end on."""
+
+PAGE_MESSAGES = 200
+
+
+def metadata(job_id: str) -> dict[str, Any]:
+    """What a message of Dolly's is marked with: the job that it answers."""
+    return {"event_type": EVENT_TYPE, "event_payload": {"job_id": job_id}}
+
+
+@dataclass(frozen=True, slots=True)
+class OwnMessage:
+    """A message of Dolly's own."""
+
+    ts: str
+    job_id: str | None
+    """The job that it is marked with."""
+
+
+class OwnMessages:
+    """Finds, ends and takes back. Methods raise SlackError where Slack refuses, SlackUnreachable where it is away."""
+
+    def __init__(self, client: AsyncWebClient, identity: Identity) -> None:
+        self._client = client
+        self._identity = identity
+
+    async def after(self, conversation: ConversationId, ts: str) -> list[OwnMessage]:
+        """Those in the conversation's thread after `ts`, oldest first. Reads every page."""
+        found: dict[str, OwnMessage] = {}
+        cursor: str | None = None
+        while cursor != "":
+            try:
+                page = await self._client.conversations_replies(
+                    channel=conversation.channel_id,
+                    ts=conversation.root_ts,
+                    oldest=ts,
+                    include_all_metadata=True,
+                    limit=PAGE_MESSAGES,
+                    cursor=cursor,
+                )
+            except (SlackApiError, *UNREACHABLE) as error:
+                raise failure("conversations.replies", error) from None
+            for message in page["messages"]:
+                if message["ts"] > ts and self._is_own(message):
+                    found[message["ts"]] = OwnMessage(message["ts"], _job_id(message))
+            cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
+        return [found[ts] for ts in sorted(found)]
+
+    async def end_stream(self, channel_id: str, ts: str, job_id: str) -> None:
+        """End the stream that the message may be; nothing happens to one that is none, or ended before."""
+        try:
+            await self._client.chat_stopStream(channel=channel_id, ts=ts, metadata=metadata(job_id))
+        except (SlackApiError, *UNREACHABLE) as error:
+            refusal = failure("chat.stopStream", error)
+            if not isinstance(refusal, SlackError):
+                raise refusal from None
+            log.info("stream_not_ended", reason=refusal.reason)
+
+    async def take_back(self, channel_id: str, ts: str, job_id: str) -> None:
+        """Delete the message; first it is ended where it is a stream under way, which Slack does not delete."""
+        try:
+            await self._delete(channel_id, ts)
+        except SlackError as error:
+            if error.reason != "cant_delete_message":
+                raise
+            await self.end_stream(channel_id, ts, job_id)
+            await self._delete(channel_id, ts)
+
+    async def _delete(self, channel_id: str, ts: str) -> None:
+        try:
+            await self._client.chat_delete(channel=channel_id, ts=ts)
+        except (SlackApiError, *UNREACHABLE) as error:
+            refusal = failure("chat.delete", error)
+            if not isinstance(refusal, SlackError) or refusal.reason != "message_not_found":
+                raise refusal from None
+
+    def _is_own(self, message: dict[str, Any]) -> bool:
+        return message.get("user") == self._identity.bot_user_id or (
+            bool(self._identity.bot_id) and message.get("bot_id") == self._identity.bot_id
+        )
+
+
+def _job_id(message: dict[str, Any]) -> str | None:
+    marks = message.get("metadata") or {}
+    job_id = (marks.get("event_payload") or {}).get("job_id")
+    return str(job_id) if marks.get("event_type") == EVENT_TYPE and job_id else None
