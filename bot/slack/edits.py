@@ -46,7 +46,7 @@ class Edits:
         answers growing."""
         message, previous = _part(event, "message"), event.get("previous_message")
         if text(message, "subtype") == "tombstone":  # a deleted message that has replies
-            await self._withdraw(message)
+            await self._withdraw(message, previous)
         elif not isinstance(previous, dict) or text(previous, "text") != text(message, "text"):
             await self.edited(message, direct=event.get("channel_type") == "im")
 
@@ -54,7 +54,7 @@ class Edits:
         """Listener of `message_deleted`; it may have been a message of Dolly's own."""
         previous = event.get("previous_message")
         root = {"thread_ts": previous.get("thread_ts")} if isinstance(previous, dict) else {}
-        await self._withdraw({**root, "channel": event.get("channel"), "ts": event.get("deleted_ts")})
+        await self._withdraw({**root, "channel": event.get("channel"), "ts": event.get("deleted_ts")}, previous)
 
     async def edited(self, message: Mapping[str, Any], *, direct: bool) -> Outcome | None:
         """`message`, with its `channel`, says something else than before. What became of it as a question.
@@ -86,11 +86,17 @@ class Edits:
             return await self._questions.ask(turn)
         return None
 
-    async def _withdraw(self, message: Mapping[str, Any]) -> None:
+    async def _withdraw(self, message: Mapping[str, Any], previous: object) -> None:
+        """Take `message` out of the queue and of memory; `previous` is what it was, where Slack tells."""
         conversation, ts = self._questions.conversation(message), timestamp(message, "ts")
+        turn = None
+        if isinstance(previous, dict):
+            was = {**previous, "channel": message["channel"], "ts": ts}
+            turn = self._questions.question(was, direct=conversation.channel_id.startswith("D"))
         async with store_errors(STORE_SECONDS):
+            if turn is not None:
+                await self._mailbox.forestall(turn)  # its own event may be the later one to come
             await self._mailbox.withdraw(conversation, ts)
-        log.info("deleted", conversation=str(conversation), ts=ts)
 
 
 def _part(event: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -108,6 +108,11 @@ class Mailbox:
         async with store_errors():
             return bool(await self._client.exists(self._key(turn.conversation, "seen:" + turn.job_id)))
 
+    async def forestall(self, turn: Turn) -> None:
+        """`turn` is not to be stored any more, should its message still come: it was deleted."""
+        async with store_errors():
+            await self._client.set(self._key(turn.conversation, f"seen:{turn.job_id}"), "1", ex=DEDUPE_SECONDS)
+
     async def revise(self, conversation: ConversationId, ts: str, text: str) -> Revised:
         """The message `ts` was edited to `text`, wherever it is now: in a waiting turn, or in what is remembered."""
         while (found := await self._waiting_turn(conversation, ts)) is not None:

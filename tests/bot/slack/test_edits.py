@@ -148,6 +148,15 @@ async def test_a_deleted_question_is_not_answered_and_not_remembered(ears: Liste
     assert await ears.remembered(answered, GENERAL) == []
 
 
+async def test_a_question_that_is_told_of_after_its_deletion_is_not_asked(ears: Listener) -> None:
+    early, talk = say(ears, f"{DOLLY} never mind"), say(ears, "people talk")
+    for message in (early, talk):
+        await ears.edits.deleted(deleted(message))
+        await ears.questions.said(told(ears, message))
+    assert await ears.texts() == []
+    assert len(await ears.redis.keys("*")) == 1, "nothing is kept of other people's talk"
+
+
 async def test_a_deleted_root_with_replies_leaves_a_tombstone(ears: Listener) -> None:
     heard: list[Json] = []
     root = say(ears, f"{DOLLY} answered")
