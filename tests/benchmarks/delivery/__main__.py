@@ -85,21 +85,18 @@ async def main() -> None:
 async def measure_levels(plan: Plan, engine_url: str, place: Path) -> list[Level]:
     """Each number of conversations at once, Dolly and the plain bot in turn."""
     levels = []
-    async with dolly(engine_url, place) as subject:
-        await subject.run(16, 1, over_seconds=ANSWER_SECONDS)
-        for conversations, turns in plan.turns.items():
-            level = Level(conversations)
-            appends = 10.0  # Slack's, for a stream that has all of them
-            for repeat in range(plan.repeats):
-                level.dolly.append(await subject.run(conversations, turns, over_seconds=ANSWER_SECONDS))
-                show("Dolly", level.dolly[-1], conversations)
-                appends = level.dolly[-1].seen.appends_per_answer
-                folder = place / f"plain-{conversations}-{repeat}"
-                async with plain_bot(engine_url, folder, appends=appends) as baseline:
-                    await baseline.run(8, 1, over_seconds=0)
-                    level.plain.append(await baseline.run(conversations, turns, over_seconds=ANSWER_SECONDS))
-                show("plain", level.plain[-1], conversations)
-            levels.append(level)
+    for conversations, turns in plan.turns.items():
+        level = Level(conversations)
+        folder = place / str(conversations)
+        async with dolly(engine_url, folder, conversations=conversations) as subject:
+            warm = await subject.run(conversations, 1, over_seconds=ANSWER_SECONDS)
+            async with plain_bot(engine_url, folder / "plain", appends=warm.seen.appends_per_answer) as baseline:
+                await baseline.run(min(conversations, 16), 1, over_seconds=1)
+                for _ in range(plan.repeats):
+                    for name, contestant, runs in (("Dolly", subject, level.dolly), ("plain", baseline, level.plain)):
+                        runs.append(await contestant.run(conversations, turns, over_seconds=ANSWER_SECONDS))
+                        show(name, runs[-1], conversations)
+        levels.append(level)
     return levels
 
 
@@ -108,7 +105,7 @@ async def measure_rates(plan: Plan, engine_url: str, place: Path) -> tuple[Sprea
     mine: list[float] = []
     its: list[float] = []
     async with (
-        dolly(engine_url, place) as subject,
+        dolly(engine_url, place, conversations=64) as subject,
         plain_bot(engine_url, place / "plain", appends=0) as baseline,
     ):
         for contestant in (subject, baseline):
@@ -123,7 +120,7 @@ async def measure_rates(plan: Plan, engine_url: str, place: Path) -> tuple[Sprea
 
 async def measure_memory(engine_url: str, place: Path) -> tuple[float, float]:
     """kB per conversation under way: Dolly's process, its store."""
-    async with dolly(engine_url, place) as subject:
+    async with dolly(engine_url, place, conversations=256) as subject:
         one = await subject.run(1, 1, over_seconds=0)
         many = await subject.run(256, 1, over_seconds=ANSWER_SECONDS / 2)
     show("Dolly, fresh", many, 256)
@@ -134,8 +131,8 @@ async def measure_growth(plan: Plan, engine_url: str, place: Path) -> Spread:
     """CPU per answer with `plan.stored` conversations stored before, over CPU per answer with none."""
     ratios = []
     async with AsyncExitStack() as stack:
-        empty = await stack.enter_async_context(dolly(engine_url, place / "empty"))
-        full = await stack.enter_async_context(dolly(engine_url, place / "full", stored=plan.stored))
+        empty = await stack.enter_async_context(dolly(engine_url, place / "empty", conversations=64))
+        full = await stack.enter_async_context(dolly(engine_url, place / "full", conversations=64, stored=plan.stored))
         for contestant in (empty, full):
             await contestant.run(64, 2, over_seconds=0)
         for _ in range(plan.growth_repeats):

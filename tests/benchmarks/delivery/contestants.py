@@ -81,8 +81,11 @@ class Contestant:
 
 
 @asynccontextmanager
-async def dolly(engine_url: str, place: Path, *, stored: int = 0) -> AsyncIterator[Contestant]:
-    """`dolly serve` with encryption and a store that syncs every write, `stored` conversations in it before."""
+async def dolly(engine_url: str, place: Path, *, conversations: int, stored: int = 0) -> AsyncIterator[Contestant]:
+    """`dolly serve` (launch.py) with encryption and a store that syncs every write.
+
+    It is ready for `conversations` at once, and has `stored` in its store before.
+    """
     key = secrets.token_bytes(32)
     async with _workspace() as workspace, _store(place / "store") as store:
         identity = workspace.identity
@@ -102,7 +105,12 @@ async def dolly(engine_url: str, place: Path, *, stored: int = 0) -> AsyncIterat
                 "QUESTIONS_PER_MINUTE": "0",
                 "WAITING_PER_USER": "1000",
             }
-            serving = running("bot", "serve", place=place / "dolly", ready="Dolly answers in", environment=settings)
+            serving = running(
+                *("tests.benchmarks.delivery.launch", str(conversations), "serve"),
+                place=place / "dolly",
+                ready="Dolly answers in",
+                environment=settings,
+            )
             async with serving as process:
                 yield Contestant(Crowd(workspace), process, store, redis)
         finally:

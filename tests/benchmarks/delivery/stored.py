@@ -3,13 +3,12 @@
 import asyncio
 import time
 
-from bot.store.sealing import Sealing
-
 from bot.conversation import ConversationId, Exchange, Turn
 from bot.local.workspace.records import AppIdentity
 from bot.store.connection import Client
 from bot.store.layout import Layout
 from bot.store.mailbox import Mailbox
+from bot.store.sealing import Sealing
 
 QUESTION = "How long does a river take from its spring to the sea, and what slows it down on its way? " * 2
 ANSWER = "That hangs on its length and its fall; most take between a few days and some weeks. " * 8
@@ -43,5 +42,5 @@ async def store_conversations(client: Client, identity: AppIdentity, key: bytes,
     for prefix in layout.prefixes:
         threads = await client.zrange(prefix + "threads", 0, -1)
         if threads:
-            await client.zadd(prefix + "threads", dict.fromkeys(threads, round(begun * 1000)))
+            await client.zadd(prefix + "threads", {str(thread): round(begun * 1000) for thread in threads})
     await client.config_set("appendfsync", "always")
