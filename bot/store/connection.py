@@ -159,6 +159,8 @@ def _sentence(error: Exception) -> str:
             if isinstance(reason, kind):
                 return sentence
         reason = reason.__cause__ or reason.__context__
+    if "Cluster mode is not enabled" in str(error):
+        return "The store is no cluster; leave REDIS_CLUSTER out."
     return f"The store does not answer ({type(error).__name__}); is it up?"
 
 

@@ -23,6 +23,7 @@ from bot.local.supervisor import TIE_TO_PARENT
 HOST = "127.0.0.1"
 SLOTS = 16_384
 READY_SECONDS = 20.0
+QUICK = {"repl-diskless-sync-delay": "0"}
 SAFE = {"appendonly": "yes", "appendfsync": "always", "save": "", "maxmemory-policy": "noeviction"}
 
 
@@ -72,7 +73,7 @@ def running(binary: Path, folder: Path, *, url: str = "redis://{host}:{port}", *
     """
     folder.mkdir()
     port = free_port()
-    settings = {"bind": HOST, "port": "{port}", "dir": str(folder), **SAFE, **options}
+    settings = {"bind": HOST, "port": "{port}", "dir": str(folder), **QUICK, **SAFE, **options}
     words = [
         word.replace("{port}", str(port))
         for name, value in settings.items()

@@ -1,0 +1,135 @@
+"""On a real cluster of three nodes."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from redis.asyncio import RedisCluster
+from redis.crc import key_slot
+
+from bot.conversation import ConversationId, Turn
+from bot.errors import StoreUnavailable
+from bot.local.store import LocalStore
+from bot.store import connection
+from bot.store.connection import connect, inspect
+from bot.store.layout import Layout, agree
+from bot.store.mailbox import Mailbox
+from bot.store.memory import Memory
+from tests.bot.store.life import OWNER, SEALING, live, spread
+from tests.bot.store.servers import HOST, SLOTS, Server, cluster, running, valkey
+
+LAYOUT = Layout(OWNER, partitions=16)
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
+    with cluster(valkey(), tmp_path_factory.mktemp("cluster")) as nodes:
+        yield nodes
+
+
+@pytest.fixture
+async def client(nodes: list[Server]) -> AsyncIterator[RedisCluster]:
+    for node in nodes:
+        node.ask("FLUSHALL")
+    client = connect(nodes[0].url, cluster=True)
+    assert isinstance(client, RedisCluster)
+    yield client
+    await client.aclose()
+
+
+async def test_partitions_spread_over_all_nodes_and_live(client: RedisCluster, nodes: list[Server]) -> None:
+    await client.initialize()
+    owners = {prefix: client.get_node_from_key(prefix) for prefix in LAYOUT.prefixes}
+    assert {owner.port for owner in owners.values() if owner} == {node.port for node in nodes}
+    await live(client, LAYOUT)
+    for node in nodes:
+        stats = node.ask("INFO", "commandstats")
+        assert "cmdstat_evalsha" in stats
+        assert "cmdstat_bgrewriteaof" in stats
+
+
+async def test_each_node_is_asked_for_its_promises(client: RedisCluster, nodes: list[Server]) -> None:
+    report = await inspect(client)
+    assert report.safe
+    nodes[1].ask("CONFIG", "SET", "appendfsync", "everysec")
+    try:
+        report = await inspect(client)
+    finally:
+        nodes[1].ask("CONFIG", "SET", "appendfsync", "always")
+    assert len(report.unsafe) == 1
+    assert "appendfsync" in report.unsafe[0]
+
+
+async def test_a_cluster_and_a_single_server_are_not_taken_for_each_other(
+    nodes: list[Server], local_store: LocalStore, tmp_path: Path
+) -> None:
+    elsewhere = next(where for where in spread(LAYOUT) if key_slot(LAYOUT.prefix_of(where).encode()) > SLOTS / 2)
+    async with connect(nodes[0].url) as client:
+        with pytest.raises(StoreUnavailable, match="set REDIS_CLUSTER=1"):
+            await Memory(client, LAYOUT, SEALING).read(elsewhere)
+    with running(valkey(), tmp_path / "single") as single:
+        client = connect(single.url, cluster=True)
+        with pytest.raises(StoreUnavailable, match="no cluster"):
+            await agree(client, LAYOUT, SEALING)
+        await client.aclose()
+    for url in (local_store.url, nodes[0].url + "/1"):
+        with pytest.raises(StoreUnavailable, match="REDIS_CLUSTER=1"):
+            connect(url, cluster=True)
+
+
+async def test_a_partition_that_moves_is_followed(
+    client: RedisCluster, nodes: list[Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a script and WAIT must go to one node together, which there is no replica of."""
+    monkeypatch.setattr(connection, "REPLICA_SECONDS", 0.1)
+    conversation = spread(LAYOUT)[0]
+    first, second = Turn(conversation, "1.0", "U1", "said"), Turn(conversation, "2.0", "U1", "said")
+    mailbox = Mailbox(client, LAYOUT, SEALING)
+    assert await mailbox.known(first) is False  # the client knows all nodes by now
+    _, port = address(client, conversation)
+    home = next(node for node in nodes if node.port == port)
+    away = next(node for node in nodes if node is not home)
+    slot = key_slot(LAYOUT.prefix_of(conversation).encode())
+
+    move(slot, away, nodes)
+    assert await mailbox.enqueue(first)
+    assert address(client, conversation) == (HOST, away.port)
+    away.ask("FLUSHALL")
+    move(slot, home, nodes)
+    with pytest.raises(StoreUnavailable, match="0 replicas"):
+        await Mailbox(client, LAYOUT, SEALING, wait_replicas=1).enqueue(second)
+    assert address(client, conversation) == (HOST, home.port)
+    assert await mailbox.known(second)
+
+
+def address(client: RedisCluster, conversation: ConversationId) -> tuple[str, int]:
+    """Where the client believes a conversation to be."""
+    node = client.get_node_from_key(LAYOUT.prefix_of(conversation))
+    assert node is not None
+    return node.host, int(node.port)
+
+
+def move(slot: int, to: Server, nodes: list[Server]) -> None:
+    """Give an empty slot to another node."""
+    name = to.ask("CLUSTER", "MYID")
+    for node in sorted(nodes, key=lambda node: node is not to):
+        node.ask("CLUSTER", "SETSLOT", slot, "NODE", name)
+
+
+async def test_what_lies_on_other_nodes_is_served_when_one_is_away(tmp_path: Path) -> None:
+    with cluster(valkey(), tmp_path) as nodes:
+        for node in nodes:
+            node.ask("CONFIG", "SET", "cluster-require-full-coverage", "no")
+        async with connect(nodes[0].url, cluster=True) as client:
+            assert isinstance(client, RedisCluster)
+            mailbox = Mailbox(client, LAYOUT, SEALING, waiting_per_user=100)
+            nodes[0].process.kill()
+            nodes[0].process.wait()
+            for ts in ("1.0", "2.0"):
+                for conversation in spread(LAYOUT):
+                    turn = Turn(conversation, ts, "U1", "said")
+                    if address(client, conversation)[1] == nodes[0].port:
+                        with pytest.raises(StoreUnavailable):
+                            await mailbox.enqueue(turn)
+                    else:
+                        assert await mailbox.enqueue(turn)
