@@ -20,7 +20,7 @@ from bot.local.parts import Addresses, reachable_store, running_parts
 from bot.model_client import ModelClient
 from bot.preflight import Finding, check_engine, check_slack, check_store
 from bot.responder import AnswerStyle
-from bot.service import Bounds, Service, SlackAccess, StoreAccess, running_service
+from bot.service import AdminPort, Bounds, Service, SlackAccess, StoreAccess, running_service
 from bot.settings import Settings, forget_proxies, missing_for_slack
 from bot.store.sealing import own_key
 from bot.telemetry import configure_logging
@@ -240,7 +240,7 @@ async def _service(
     store = _store_access(settings, addresses.redis_url)
     async with (
         _model(settings, addresses) as model,
-        running_service(slack, store, model, style, _bounds(settings, finish_seconds)) as service,
+        running_service(slack, store, model, style, _bounds(settings, finish_seconds), _admin(settings)) as service,
     ):
         for sentence in service.warnings:
             errors.print(sentence, style="yellow", markup=False, soft_wrap=True)
@@ -277,6 +277,10 @@ def _bounds(settings: Settings, finish_seconds: float) -> Bounds:
         catchup_max_age_seconds=settings.catchup_max_age_hours * 3600,
         finish_seconds=finish_seconds,
     )
+
+
+def _admin(settings: Settings) -> AdminPort | None:
+    return None if settings.admin_port is None else AdminPort(settings.admin_host, settings.admin_port)
 
 
 def _slack_access(settings: Settings) -> SlackAccess:

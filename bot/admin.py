@@ -13,6 +13,7 @@ import logging
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from aiohttp import web
 from prometheus_client.aiohttp import make_aiohttp_handler
@@ -26,17 +27,36 @@ STORE_SECONDS = 2.0
 
 SERVER_LOG = logging.getLogger("aiohttp.server.admin")
 
-Readiness = Callable[[], Awaitable[list[str]]]
-"""What keeps Dolly from answering, the store aside: a sentence each."""
-Report = Callable[[], Awaitable[QueueReport]]
+
+@dataclass
+class Health:
+    """What can be asked of Dolly; each part is filled in as soon as it runs."""
+
+    hears: Callable[[], bool] | None = None
+    """Whether Slack's events can come in just now."""
+    workers: asyncio.Task[None] | None = None
+    queue_report: Callable[[], Awaitable[QueueReport]] | None = None
+
+    def reasons(self) -> list[str]:
+        """What keeps Dolly from hearing and answering, the store aside: a sentence each."""
+        if self.hears is None or self.workers is None or self.queue_report is None:
+            return ["Dolly is starting: it waits for Slack, or for its store."]
+        reasons = []
+        if not self.hears():
+            reasons.append("Dolly does not hear Slack: none of its sockets is open.")
+        if self.workers.cancelling():
+            reasons.append("Dolly is stopping: it takes up no more questions.")
+        elif self.workers.done():
+            reasons.append("Dolly's workers have stopped; its log says why.")
+        return reasons
 
 
 @asynccontextmanager
 async def admin_server(
-    host: str, port: int, readiness: Readiness, queue_report: Report, *, store_seconds: float = STORE_SECONDS
+    host: str, port: int, health: Health, *, store_seconds: float = STORE_SECONDS
 ) -> AsyncIterator[int]:
     """Serve as long as the body runs; yields the port. Raises LocalPartError when the port is taken."""
-    admin = _Admin(readiness, queue_report, store_seconds)
+    admin = _Admin(health, store_seconds)
     application = web.Application()
     application.router.add_get("/healthz", admin.healthz)
     application.router.add_get("/readyz", admin.readyz)
@@ -57,9 +77,8 @@ async def admin_server(
 
 
 class _Admin:
-    def __init__(self, readiness: Readiness, queue_report: Report, store_seconds: float) -> None:
-        self._readiness = readiness
-        self._queue_report = queue_report
+    def __init__(self, health: Health, store_seconds: float) -> None:
+        self._health = health
         self._store_seconds = store_seconds
         self._prometheus = make_aiohttp_handler()
 
@@ -67,11 +86,11 @@ class _Admin:
         return web.Response(text="ok")
 
     async def readyz(self, _: web.Request) -> web.Response:
-        reasons = await self._readiness()
+        reasons = self._health.reasons()
         try:
             await self._asked_store()
         except StoreUnavailable as error:
-            reasons = [*reasons, str(error)]
+            reasons.append(str(error))
         return web.json_response({"ready": not reasons, "reasons": reasons}, status=503 if reasons else 200)
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
@@ -82,9 +101,11 @@ class _Admin:
         return await self._prometheus(request)
 
     async def _asked_store(self) -> QueueReport:
+        if self._health.queue_report is None:
+            raise StoreUnavailable("The store has not been asked yet.")
         try:
             async with asyncio.timeout(self._store_seconds):
-                return await self._queue_report()
+                return await self._health.queue_report()
         except TimeoutError:
             raise StoreUnavailable(f"The store did not answer within {self._store_seconds:g} s.") from None
 

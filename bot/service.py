@@ -9,6 +9,8 @@ from pathlib import Path
 import aiohttp
 import structlog
 
+from bot import metrics
+from bot.admin import Health, admin_server
 from bot.erasures import ErasureLog, Erasures
 from bot.model_client import ModelClient
 from bot.quotas import Quotas
@@ -90,6 +92,14 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
+class AdminPort:
+    """Where metrics and health are served; port 0 is any free one."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """An assistant that is up: it hears Slack and answers."""
 
@@ -98,6 +108,8 @@ class Service:
     """Ends only by an error, or with the service."""
     http_port: int | None
     """Where HTTP events are received; None with Socket Mode."""
+    admin_port: int | None
+    """Where metrics and health are served; None where nobody asked for them."""
     store: StoreReport
     hears: Callable[[], bool]
     """Whether Slack's events can come in just now."""
@@ -107,7 +119,12 @@ class Service:
 
 @asynccontextmanager
 async def running_service(
-    slack: SlackAccess, store: StoreAccess, model: ModelClient, style: AnswerStyle, bounds: Bounds = Bounds()
+    slack: SlackAccess,
+    store: StoreAccess,
+    model: ModelClient,
+    style: AnswerStyle,
+    bounds: Bounds = Bounds(),
+    admin: AdminPort | None = None,
 ) -> AsyncIterator[Service]:
     """Answer in Slack as long as the body runs.
 
@@ -117,10 +134,15 @@ async def running_service(
     reason not to start: whoever asks meanwhile is told so.
     """
     words = Words()
+    health = Health()
+    admin_port = None
     async with AsyncExitStack() as stack:
         redis = connect(store.url, cluster=store.cluster)
         stack.push_async_callback(redis.aclose)
+        if admin is not None:  # early, and late to go: whoever watches sees Dolly start and stop
+            admin_port = await stack.enter_async_context(admin_server(admin.host, admin.port, health))
         report = await inspect(redis)
+        metrics.store_safe.set(report.safe)
 
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
         session = await stack.enter_async_context(aiohttp.ClientSession(timeout=timeout))
@@ -202,8 +224,9 @@ async def running_service(
         )
         catching_up = asyncio.create_task(catch_up.run())
         stack.push_async_callback(_end, catching_up)
-        log.info("ready", team=identity.team, transport="http" if http_port else "socket_mode")
-        yield Service(identity, answering, http_port, report, hears, warnings)
+        health.hears, health.workers, health.queue_report = hears, answering, mailbox.report
+        log.info("ready", team=identity.team, transport="http" if http_port else "socket_mode", admin_port=admin_port)
+        yield Service(identity, answering, http_port, admin_port, report, hears, warnings)
 
 
 def always() -> bool:

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from redis.asyncio import Redis
 
-from bot.admin import Report, admin_server
+from bot.admin import Health, admin_server
 from bot.conversation import ConversationId, Turn
 from bot.errors import LocalPartError
 from bot.store.claims import QueueReport
@@ -22,6 +22,8 @@ from bot.store.layout import Layout
 from bot.store.mailbox import Mailbox
 from bot.store.sealing import Sealing
 
+Report = Callable[[], Awaitable[QueueReport]]
+
 
 @dataclass
 class Admin:
@@ -29,7 +31,7 @@ class Admin:
 
     url: str
     http: aiohttp.ClientSession
-    reasons: list[str]
+    health: Health
 
     async def get(self, path: str) -> tuple[int, str]:
         async with self.http.get(self.url + path) as answer:
@@ -51,17 +53,16 @@ async def empty_queue() -> QueueReport:
 
 
 @asynccontextmanager
-async def serving(report: Report = empty_queue, store_seconds: float = 2) -> AsyncIterator[Admin]:
-    reasons: list[str] = []
-
-    async def readiness() -> list[str]:
-        return reasons
-
+async def serving(queue_report: Report = empty_queue, store_seconds: float = 2) -> AsyncIterator[Admin]:
+    """The port of a Dolly that hears and answers."""
+    workers = asyncio.create_task(asyncio.Event().wait(), name="workers")
+    health = Health(lambda: True, workers, queue_report)  # type: ignore[arg-type]
     async with (
-        admin_server("127.0.0.1", 0, readiness, report, store_seconds=store_seconds) as port,
+        admin_server("127.0.0.1", 0, health, store_seconds=store_seconds) as port,
         aiohttp.ClientSession() as http,
     ):
-        yield Admin(f"http://127.0.0.1:{port}", http, reasons)
+        yield Admin(f"http://127.0.0.1:{port}", http, health)
+    workers.cancel()
 
 
 def mailbox(redis: Any) -> Mailbox:
@@ -80,10 +81,41 @@ async def test_it_is_alive_and_ready() -> None:
 
 async def test_what_keeps_it_from_answering_is_said() -> None:
     async with serving() as admin:
-        admin.reasons.append("It does not hear Slack.")
-        assert await admin.ready() == (503, {"ready": False, "reasons": ["It does not hear Slack."]})
-        admin.reasons.clear()
+        admin.health.hears = lambda: False
+        status, body = await admin.ready()
+        assert (status, body["ready"]) == (503, False)
+        assert "hear Slack" in body["reasons"][0]
+        assert admin.health.workers is not None
+        admin.health.workers.cancel()
+        assert len((await admin.ready())[1]["reasons"]) == 2
+        admin.health.hears = lambda: True
+        status, body = await admin.ready()
+        assert status == 503
+        assert "stopping" in body["reasons"][0]
+
+
+async def test_workers_that_ended_by_a_mistake_are_noticed() -> None:
+    async def broken() -> None:
+        raise ZeroDivisionError
+
+    async with serving() as admin:
         assert (await admin.ready())[0] == 200
+        admin.health.workers = asyncio.create_task(broken())
+        await asyncio.wait({admin.health.workers})
+        status, body = await admin.ready()
+        assert status == 503
+        assert "workers have stopped" in body["reasons"][0]
+        admin.health.workers.exception()
+
+
+async def test_while_it_starts_it_is_alive_and_not_ready() -> None:
+    async with admin_server("127.0.0.1", 0, Health()) as port, aiohttp.ClientSession() as http:
+        admin = Admin(f"http://127.0.0.1:{port}", http, Health())
+        assert await admin.get("/healthz") == (200, "ok")
+        status, body = await admin.ready()
+        assert status == 503
+        assert "starting" in body["reasons"][0]
+        assert (await admin.gauges())["dolly_store_up"] == 0
 
 
 async def test_the_queue_is_what_the_store_holds_now(redis: Redis) -> None:
@@ -152,5 +184,5 @@ async def test_a_taken_port_is_a_sentence() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(LocalPartError, match="ADMIN_PORT"):
-            async with admin_server("127.0.0.1", taken.getsockname()[1], lambda: asyncio.sleep(0, []), empty_queue):
+            async with admin_server("127.0.0.1", taken.getsockname()[1], Health()):
                 pass

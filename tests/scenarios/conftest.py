@@ -15,7 +15,7 @@ from bot.local.store import LocalStore
 from bot.local.workspace import Workspace
 from bot.model_client import ModelClient
 from bot.responder import AnswerStyle
-from bot.service import Bounds, Service, SlackAccess, StoreAccess, running_service
+from bot.service import AdminPort, Bounds, Service, SlackAccess, StoreAccess, running_service
 from bot.slack.http_events import PATH
 from bot.telemetry import configure_logging
 from tests.scenarios.faults import Faults
@@ -96,6 +96,7 @@ async def running_team(
     max_tokens: int = 60,
     store: StoreAccess | None = None,
     bounds: Bounds = BOUNDS,
+    admin: AdminPort | None = None,
     **limits: Any,
 ) -> AsyncIterator[Team]:
     """Start a workspace (or use one that runs) and Dolly in it."""
@@ -114,7 +115,7 @@ async def running_team(
     try:
         style = AnswerStyle(SYSTEM_PROMPT, max_tokens)
         store = store or StoreAccess(store_url, memory_keys=(MEMORY_KEY,))
-        async with running_service(slack, store, model, style, bounds) as service:
+        async with running_service(slack, store, model, style, bounds, admin) as service:
             if service.http_port is not None:
                 workspace.request_url = f"http://127.0.0.1:{service.http_port}{PATH}"
             yield Team(workspace, service)
@@ -158,6 +159,6 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
     """What goes wrong in the workspaces that start in the test; Dolly waits for them no longer than it must."""
     monkeypatch.setattr("bot.slack.client.FIRST_RETRY_SECONDS", 0.02)
     monkeypatch.setattr("bot.slack.client.LONGEST_RETRY_SECONDS", 0.1)
-    monkeypatch.setattr("bot.workers.RETRY_SECONDS", 0.02)
+    monkeypatch.setattr("bot.turns.RETRY_SECONDS", 0.02)
     monkeypatch.setattr("random.random", lambda: 0.0)  # the jitter of slack_sdk's waits
     return Faults(monkeypatch)
