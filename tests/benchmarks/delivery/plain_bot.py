@@ -31,17 +31,18 @@ def plain_app(client: AsyncWebClient, engine: AsyncInferenceClient, appends: flo
     async def mentioned(event: dict[str, Any], set_status: AsyncSetStatus, say_stream: AsyncSayStream) -> None:
         nonlocal answers
         answers += 1
-        size = math.ceil(len(TEXT) / (1 + math.floor(answers * appends) - math.floor((answers - 1) * appends)))
+        size = len(TEXT) / (1 + math.floor(answers * appends) - math.floor((answers - 1) * appends))
         await set_status(status="is thinking…")
         messages = [{"role": "system", "content": SYSTEM_PROMPT}, {"role": "user", "content": event["text"]}]
         chunks = await engine.chat_completion(messages, stream=True, max_tokens=512, temperature=0.3)
         streamer = await say_stream(buffer_size=1)
-        unsent = ""
+        unsent, written, pieces = "", 0, 0
         async for chunk in chunks:
-            unsent += (chunk.choices[0].delta.content if chunk.choices else "") or ""
-            if (unsent and streamer.ts is None) or len(unsent) > size:
+            delta = (chunk.choices[0].delta.content if chunk.choices else "") or ""
+            unsent, written = unsent + delta, written + len(delta)
+            if unsent and written > pieces * size:
                 await streamer.append(markdown_text=unsent)
-                unsent = ""
+                unsent, pieces = "", pieces + 1
         await streamer.stop(markdown_text=unsent or None)
 
     @app.event("message")
