@@ -74,8 +74,10 @@ def _keys(value: object) -> object:
         except ValueError:
             size_bytes = 0
         if size_bytes != 32:
-            raise ValueError("must be 32 bytes in base64, or several of these with commas between; make one with "
-                             "`openssl rand -base64 32`")
+            raise ValueError(
+                "must be 32 bytes in base64, or several of these with commas between; make one with "
+                "`openssl rand -base64 32`"
+            )
     return [SecretStr(part.strip()) for part in value.split(",")]
 
 
@@ -169,6 +171,8 @@ class Settings(BaseSettings):
     """The folder of Dolly's own store, workspace and logs."""
     erasure_log: Annotated[Path, AfterValidator(Path.expanduser)] | None = None
     """What was to be forgotten, in hashes; without it, `erasures.jsonl` in the data folder."""
+    audit_log: Annotated[Path, AfterValidator(Path.expanduser)] | None = None
+    """A file to which each turn that ended adds a line, without a text: who, how it ended, how many tokens."""
     dolly_port: Port = 8765
     """The workspace page's port on 127.0.0.1, for `make run`."""
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"

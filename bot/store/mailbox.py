@@ -28,6 +28,7 @@ from typing import Any
 
 import structlog
 
+from bot import metrics
 from bot.conversation import ConversationId, Exchange, Posting, Shape, Turn
 from bot.errors import LeaseLost, SealBroken, TooManyWaiting
 from bot.store import claims, memory
@@ -260,6 +261,7 @@ class Mailbox:
             ],
         )
         if not committed:
+            metrics.stale_commits.inc()
             raise LeaseLost(f"{claim.job_id} was taken over by another worker")
         if committed == 2:
             await self._memory.apply_changes(turn.conversation)
