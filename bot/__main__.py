@@ -238,9 +238,10 @@ async def _service(
 ) -> AsyncIterator[Service]:
     style = AnswerStyle(settings.system_prompt, settings.max_tokens)
     store = _store_access(settings, addresses.redis_url)
+    bounds, admin = _bounds(settings, finish_seconds), _admin(settings)
     async with (
         _model(settings, addresses) as model,
-        running_service(slack, store, model, style, _bounds(settings, finish_seconds), _admin(settings)) as service,
+        running_service(slack, store, model, style, bounds, admin, settings.audit_log) as service,
     ):
         for sentence in service.warnings:
             errors.print(sentence, style="yellow", markup=False, soft_wrap=True)

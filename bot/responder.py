@@ -135,6 +135,8 @@ class Ending:
     """What the engine read and wrote for it."""
     apology: str | None = None
     """The key of the sentence that the reader got instead of an answer."""
+    is_refused: bool = False
+    """Whether a quota was used up."""
 
 
 class AnswerNotDelivered(Exception):

@@ -11,6 +11,7 @@ import structlog
 
 from bot import metrics
 from bot.admin import Health, admin_server
+from bot.audit import AuditLog
 from bot.erasures import ErasureLog, Erasures
 from bot.model_client import ModelClient
 from bot.quotas import Quotas
@@ -37,6 +38,7 @@ from bot.store.marks import Marks
 from bot.store.memory import Memory
 from bot.store.sealing import Sealing
 from bot.store.settlings import Settlings
+from bot.turns import Turns
 from bot.words import Words
 from bot.workers import Workers
 
@@ -125,6 +127,7 @@ async def running_service(
     style: AnswerStyle,
     bounds: Bounds = Bounds(),
     admin: AdminPort | None = None,
+    audit_log: Path | None = None,
 ) -> AsyncIterator[Service]:
     """Answer in Slack as long as the body runs.
 
@@ -175,15 +178,20 @@ async def running_service(
         quotas = Quotas(
             redis, layout, questions_per_minute=bounds.questions_per_minute, tokens_per_day=bounds.tokens_per_day
         )
-        settler = Settler(client, identity, mailbox.recorded, lease_seconds=store.lease_seconds)
-        workers = Workers(
+        turns = Turns(
             mailbox,
             responder,
             Gate(quotas, threads, words),
+            AuditLog(audit_log),
+            answer_within_seconds=bounds.answer_within_seconds,
+        )
+        settler = Settler(client, identity, mailbox.recorded, lease_seconds=store.lease_seconds)
+        workers = Workers(
+            mailbox,
+            turns,
             Settlings(redis, layout),
             settler.settle,
             concurrent_answers=bounds.concurrent_answers,
-            answer_within_seconds=bounds.answer_within_seconds,
             finish_seconds=bounds.finish_seconds,
         )
         answering = asyncio.create_task(workers.run())

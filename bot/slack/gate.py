@@ -16,11 +16,11 @@ class Gate:
         self._threads = threads
         self._words = words
 
-    async def refuses(self, turn: Turn) -> bool:
-        """Whether a quota is used up; the person has then been told, for their eyes only, when it opens again."""
+    async def refused(self, turn: Turn) -> str | None:
+        """The quota that is used up; the person has then been told, for their eyes only, when it opens again."""
         refusal = await self._quotas.admit(turn.user_id, is_admin=False)
         if refusal is None or await self._threads.is_admin(turn.user_id):
-            return False
+            return None
         metrics.quota_refusals.labels(refusal.quota).inc()
         opens_at = time_token(refusal.opens_at)
         if refusal.quota == "questions":
@@ -28,7 +28,7 @@ class Gate:
         else:
             sentence = self._words.say("quota_tokens", time=opens_at)
         await self._threads.tell_privately(turn, sentence)
-        return True
+        return refusal.quota
 
     async def spend(self, tokens: int) -> None:
         """So many tokens were read and written."""

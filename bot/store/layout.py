@@ -2,6 +2,7 @@
 
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 from bot.conversation import ConversationId
 from bot.errors import SealBroken, StoreMismatch
@@ -62,7 +63,7 @@ async def agree(client: Client, layout: Layout, sealing: Sealing) -> None:
         await client.hsetnx(key, "partitions", str(layout.partitions))
         await client.hsetnx(key, "schema", str(SCHEMA))
         await client.hsetnx(key, "probe", sealing.seal(PROBE, PROBE))
-        found = await client.hgetall(key)
+        found: Any = await client.hgetall(key)
     partitions, schema = int(found["partitions"]), int(found["schema"])
     if partitions != layout.partitions:
         raise StoreMismatch(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from bot.audit import AuditLog
 from bot.conversation import ConversationId, Line, Turn
 from bot.errors import SlackError, SlackUnreachable
 from bot.model_client import ModelClient
@@ -18,8 +19,9 @@ from bot.store.mailbox import Mailbox
 from bot.store.memory import Memory
 from bot.store.sealing import Sealing
 from bot.store.settlings import Settling, Settlings
+from bot.turns import ATTEMPTS, Turns
 from bot.words import Words
-from bot.workers import ATTEMPTS, Workers
+from bot.workers import Workers
 from tests.scripted_engine import Script, ScriptedEngine
 
 WORDS = Words()
@@ -101,8 +103,8 @@ class OpenGate:
         self.closed = False
         self.spent = 0
 
-    async def refuses(self, turn: Turn) -> bool:
-        return self.closed
+    async def refused(self, turn: Turn) -> str | None:
+        return "questions" if self.closed else None
 
     async def spend(self, tokens: int) -> None:
         self.spent += tokens
@@ -155,12 +157,10 @@ async def desk(
         responder = Responder(memory, model, slack, WORDS, AnswerStyle("You are Dolly.", max_tokens=100))
         workers = Workers(
             mailbox,
-            responder,
-            gate,
+            Turns(mailbox, responder, gate, AuditLog(None), answer_within_seconds=answer_within_seconds),
             Settlings(redis, LAYOUT),
             slack.settle,
             concurrent_answers=4,
-            answer_within_seconds=answer_within_seconds,
         )
         running = asyncio.create_task(workers.run())
         try:
@@ -259,7 +259,7 @@ async def test_an_empty_question_gets_a_greeting_without_the_model(redis: Redis)
 async def test_an_engine_in_trouble_is_one_plain_sentence_and_what_was_written_stays(
     redis: Redis, script: Script, limits: dict[str, Any], key: str, kept: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.workers.RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("bot.turns.RETRY_SECONDS", 0.01)
     async with desk(redis, script, answer_within_seconds=0, **limits) as at:
         note = await at.ask("hello")
         assert note.sentence == WORDS.say(key)
@@ -270,7 +270,7 @@ async def test_an_engine_in_trouble_is_one_plain_sentence_and_what_was_written_s
 async def test_an_engine_that_is_away_is_waited_for_and_the_reader_told(
     redis: Redis, away: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.workers.NOTICE_SECONDS", 0.0)
+    monkeypatch.setattr("bot.turns.NOTICE_SECONDS", 0.0)
     async with desk(redis, Script(overloaded=True) if away == "overloaded" else None) as at:
         port = at.engine.port
         if away == "stopped":
@@ -384,7 +384,7 @@ async def test_an_answer_that_slack_refuses_ends_the_turn(redis: Redis) -> None:
 async def test_a_mistake_in_dolly_is_tried_again_and_then_apologised_for(
     redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.workers.RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("bot.turns.RETRY_SECONDS", 0.01)
     async with desk(redis) as at:
 
         async def mistake() -> None:

@@ -1,0 +1,191 @@
+"""What becomes of one claimed turn: an answer, an apology, another try, or a dead letter."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import structlog
+
+from bot import metrics
+from bot.audit import AuditLog, Decision
+from bot.conversation import Exchange, Turn
+from bot.errors import (
+    DollyError,
+    EngineError,
+    EngineOverloaded,
+    EngineUnreachable,
+    SlackError,
+    SlackUnreachable,
+    StoreUnavailable,
+)
+from bot.journal import JobJournal
+from bot.responder import AnswerNotDelivered, Ending, Responder
+from bot.store.claims import Claim
+from bot.store.mailbox import Mailbox
+
+log = structlog.get_logger(__name__)
+
+ATTEMPTS = 5
+"""How often a turn may end in a failure, or with the death of its worker, before it is given up."""
+RETRY_SECONDS = 1.0
+"""Before the first retry; doubled for each further one."""
+LONGEST_RETRY_SECONDS = 30.0
+NOTICE_SECONDS = 4.0
+"""How long a question waits for its engine before its user is told so."""
+UNDELIVERED_SECONDS = 24 * 3600
+"""How long a finished answer, or an apology, waits for Slack to take it."""
+COMMIT_RETRY_SECONDS = 0.1
+
+AWAY = (EngineOverloaded, EngineUnreachable)
+"""An engine that may be asked again: such an attempt does not count."""
+CLOSED = frozenset({"not_in_channel", "channel_not_found", "is_archived", "token_revoked", "account_inactive"})
+"""Slack's names for places that nothing will reach again: no apology either."""
+
+
+class Gate(Protocol):
+    """Who may have an answer now (bot/slack/gate.py)."""
+
+    async def refused(self, turn: Turn) -> str | None:
+        """The quota that is used up; its user has been told then."""
+
+    async def spend(self, tokens: int) -> None:
+        """So many tokens were read and written."""
+
+
+class Turns:
+    """Sees that each claimed turn ends exactly once: committed, or handed back to be claimed again."""
+
+    def __init__(
+        self, mailbox: Mailbox, responder: Responder, gate: Gate, audit: AuditLog, *, answer_within_seconds: float
+    ) -> None:
+        self._mailbox = mailbox
+        self._responder = responder
+        self._gate = gate
+        self._audit = audit
+        self._answer_within_seconds = answer_within_seconds
+
+    async def end(self, claim: Claim, stop: asyncio.Event) -> None:
+        """Answer and commit; or find out what an error means for the turn.
+
+        `stop` may be set at any time. Raises LeaseLost when another worker has the turn, StoreUnavailable when the
+        store is away: the lease then ends by itself.
+        """
+        journal = JobJournal(self._mailbox, claim)
+        try:
+            ending = await self._answer(claim, journal, stop)
+        except AnswerNotDelivered as error:
+            finished = error.exchange
+            await self._persist(lambda: self._mailbox.note_kept(claim, finished))
+            await self._requeue(claim, "slack_unreachable", counted=False)
+        except AWAY as error:
+            await self._wait_for_engine(claim, journal, error)
+        except EngineError as error:
+            await self._requeue(claim, error.words_key, counted=True)
+        except SlackUnreachable as error:
+            log.warning("slack_unreachable", job=claim.job_id, reason=str(error))
+            await self._wait_for_slack(claim)
+        except SlackError as error:
+            log.error("answer_refused_by_slack", job=claim.job_id, method=error.method, reason=error.reason)
+            await self._bury(claim, error.reason)
+        except (DollyError, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            log.exception("answer_failed", job=claim.job_id, error=type(error).__name__)
+            await self._give_up_or_requeue(claim)
+        else:
+            await self._committed(claim, ending)
+
+    async def _answer(self, claim: Claim, journal: JobJournal, stop: asyncio.Event) -> Ending:
+        turn = claim.turn
+        if claim.kept is not None:
+            exchange: Exchange | None = await self._responder.deliver(turn, journal, claim.kept)
+            return Ending(None if turn.response_url else exchange)
+        if claim.verdict is not None:
+            return await self._apologise(claim, journal, claim.verdict)
+        if claim.attempt > ATTEMPTS:  # its workers died one after the other: perhaps of it
+            await self._mailbox.note_verdict(claim, "apology")
+            return await self._apologise(claim, journal, "apology")
+        if turn.is_late:
+            await self._responder.say(turn, journal, "too_late")
+            return Ending()
+        if claim.claims == 1 and (quota := await self._gate.refused(turn)):
+            self._audit.turn_ended(turn, "refused", reason=quota)
+            return Ending(is_refused=True)
+        return await self._responder.respond(turn, journal, stop, lambda error: self._gives_up(claim, error))
+
+    async def _apologise(self, claim: Claim, journal: JobJournal, words_key: str) -> Ending:
+        await self._responder.say(claim.turn, journal, words_key)
+        metrics.apologies.labels(words_key).inc()
+        return Ending(apology=words_key)
+
+    def _gives_up(self, claim: Claim, error: EngineError) -> bool:
+        if isinstance(error, AWAY):
+            return claim.age_seconds >= self._answer_within_seconds
+        return not error.is_passing or claim.attempt >= ATTEMPTS
+
+    async def _wait_for_engine(
+        self, claim: Claim, journal: JobJournal, error: EngineOverloaded | EngineUnreachable
+    ) -> None:
+        """Hand the turn back, and tell its user that it waits, once it does so noticeably."""
+        if claim.age_seconds >= NOTICE_SECONDS:
+            with contextlib.suppress(SlackError, SlackUnreachable):
+                place = await self._mailbox.place(claim)
+                await self._responder.tell_place(claim.turn, journal, error, place)
+        await self._requeue(claim, error.words_key, counted=False)
+
+    async def _wait_for_slack(self, claim: Claim) -> None:
+        """Hand the turn back until Slack is there again; in the end, with an apology instead of an answer."""
+        if claim.age_seconds >= UNDELIVERED_SECONDS:
+            await self._bury(claim, "slack_unreachable")
+            return
+        if claim.age_seconds >= self._answer_within_seconds and not claim.kept and not claim.verdict:
+            await self._persist(lambda: self._mailbox.note_verdict(claim, "apology"))
+        await self._requeue(claim, "slack_unreachable", counted=False)
+
+    async def _give_up_or_requeue(self, claim: Claim) -> None:
+        if claim.verdict is not None:  # not even the apology works
+            await self._bury(claim, "apology_failed")
+            return
+        if claim.attempt >= ATTEMPTS:
+            await self._persist(lambda: self._mailbox.note_verdict(claim, "apology"))
+        await self._requeue(claim, "mistake", counted=True)
+
+    async def _requeue(self, claim: Claim, reason: str, *, counted: bool) -> None:
+        metrics.requeued.labels(reason).inc()
+        delay_seconds = min(RETRY_SECONDS * 2 ** min(claim.claims - 1, 10), LONGEST_RETRY_SECONDS)
+        await self._persist(lambda: self._mailbox.fail(claim, delay_seconds=delay_seconds, counted=counted))
+
+    async def _bury(self, claim: Claim, reason: str) -> None:
+        """Put the turn to the dead letters; its user is told, where they can be."""
+        metrics.dead_letters.labels(reason).inc()
+        if reason not in CLOSED and claim.verdict is None:
+            with contextlib.suppress(SlackError, SlackUnreachable):
+                await self._responder.say(claim.turn, JobJournal(self._mailbox, claim), "apology")
+                metrics.apologies.labels("apology").inc()
+        await self._persist(lambda: self._mailbox.commit(claim, None, buried=reason))
+        self._audit.turn_ended(claim.turn, "apologised", reason=reason)
+
+    async def _committed(self, claim: Claim, ending: Ending) -> None:
+        reason = ending.apology or ""
+        await self._persist(lambda: self._mailbox.commit(claim, ending.exchange, buried=reason))
+        if ending.is_refused:
+            return
+        decision: Decision = "apologised" if reason else "answered"
+        self._audit.turn_ended(claim.turn, decision, reason=reason, tokens=ending.tokens)
+        if reason:
+            metrics.dead_letters.labels(reason).inc()
+        else:
+            metrics.answered.inc()
+            log.info("answered", job=claim.job_id, claim=claim.claims)
+        if ending.tokens:
+            with contextlib.suppress(StoreUnavailable):
+                await self._gate.spend(ending.tokens)
+
+    async def _persist(self, write: Callable[[], Awaitable[None]]) -> None:
+        """Do what ends a turn, even where the store is away for a while: the lease says how long."""
+        while True:
+            try:
+                return await write()
+            except StoreUnavailable:
+                await asyncio.sleep(COMMIT_RETRY_SECONDS)
