@@ -93,9 +93,10 @@ class CatchUp:
             tasks.create_task(self._read_when_due())
 
     async def _heard_before(self) -> Heard:
+        start = self._clock()
         while True:
             try:
-                return await self._cursors.read(self._clock())
+                return await self._cursors.read(start)
             except StoreUnavailable:
                 await asyncio.sleep(WATCH_SECONDS)
 

@@ -153,7 +153,7 @@ async def test_sockets_that_cannot_be_opened_are_tried_at_new_addresses(
         await asyncio.sleep(0.5)
         assert workspace.delivery.connections == 0
         monkeypatch.setattr(sockets, "_tickets", set())
-        await until(lambda: workspace.delivery.connections == 1)
+        await until(lambda: workspace.delivery.connections >= 1)
         await redelivered(workspace, clock)
         assert await team.answered(root) == ["re: one"]
 
