@@ -7,9 +7,9 @@ from the whole. A question that says `poison` breaks the engine at every attempt
 import re
 
 POISON = "poison"
-_QUESTION = re.compile(r"\bq(\d{5})\b")
-_ANSWER_BEGINS = re.compile(r"\ba(\d{5})\b")
-_ANSWER_ENDS = re.compile(r"\bz(\d{5})\b")
+_QUESTION = re.compile(r"\bq(\d{5})(?!\d)")
+_ANSWER_BEGINS = re.compile(r"\ba(\d{5})(?!\d)")
+_ANSWER_ENDS = re.compile(r"\bz(\d{5})(?!\d)")
 _WORDS = ("the", "river", "runs", "past", "mill", "and", "meadow", "until", "it", "meets", "the", "sea")
 
 

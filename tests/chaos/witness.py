@@ -106,6 +106,8 @@ class Witness:
                 if (asked := self.asked.get(number)) and asked.sent is None:
                     self.asked[number] = replace(asked, sent=time.time())
             answer = await attempt(envelope)
+            if envelope.kind == "slash_commands":  # a command is answered in any case, be it with a refusal
+                numbers = questions_in(answer.get("text", ""))
             for number in numbers:
                 if (asked := self.asked.get(number)) and asked.acked is None:
                     self.asked[number] = replace(asked, acked=time.time())
