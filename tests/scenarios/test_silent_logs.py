@@ -83,6 +83,7 @@ async def test_nothing_that_was_said_and_no_secret_is_logged_or_counted(
             assert secret not in where, f"{name} is in a log line"
     shown = generate_latest().decode()
     assert 'dolly_slack_calls_total{method="chat.startStream",outcome="invalid_blocks"}' in shown
+    assert 'dolly_engine_errors_total{kind="EngineBroke"}' in shown
     identity = workspace.identity
     people = {"who asked": asha, "the channel": general, "the team": identity.team_id, "Dolly": identity.bot_user_id}
     for name, secret in (secrets | people | {"a message's ts": root}).items():
