@@ -151,8 +151,8 @@ async def test_no_socket_until_slack_gave_up(
         ScriptedEngine(Script(text=echo)) as engine,
         running_team(store_url, engine.url, workspace=workspace) as team,
     ):
-        faults.always("apps.connections.open", 503)
         await until(lambda: workspace.delivery.connections == 2)
+        faults.always("apps.connections.open", 503)
         await workspace.delivery.disconnect("refresh_requested")
         await until(lambda: not team.service.hears())
         root = await team.say("asha", "@dolly hello?")
