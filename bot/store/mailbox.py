@@ -100,6 +100,7 @@ class Mailbox:
             wait_replicas=self._wait_replicas,
         )
         if stored < 0:
+            metrics.quota_refusals.labels("waiting").inc()
             raise TooManyWaiting(f"A person has {self._waiting_per_user} unanswered questions; one more is refused.")
         self._arrived.set()
         return bool(stored)
