@@ -208,6 +208,7 @@ async def running_service(
         )
         edits = Edits(questions, mailbox, marks, max_age_seconds=bounds.catchup_max_age_seconds)
         forget = ForgetCommand(erasures, forgetting, memory, threads.is_admin, identity, words)
+        stack.push_async_callback(forget.end)
         commands = Commands(questions, forget, identity, words)
         home = Home(client, words, memory_days=store.memory_days)
         app = build_app(client, identity, questions, edits, commands, forget, home, words)

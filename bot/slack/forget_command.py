@@ -37,6 +37,7 @@ LISTED = 10
 QUOTED_CHARACTERS = 80
 RETRY_SECONDS = (0.5, 1, 2, 4, 8, 16)
 """Pauses between tries while the store is away; after the last, the next start does it."""
+FINISH_SECONDS = 2.0
 ADDRESS = re.compile(r"https?://[^\s)]+")
 
 FORGET_CONVERSATION, FORGET_ME = "forget_conversation", "forget_me"
@@ -125,6 +126,14 @@ class ForgetCommand:
         tokens = event.get("tokens")
         if isinstance(tokens, dict) and tokens.get("bot"):
             await self.uninstalled(body)
+
+    async def end(self) -> None:
+        """Finish what is being done; what takes longer is done at the next start."""
+        if self._working:
+            await asyncio.wait(self._working, timeout=FINISH_SECONDS)
+        for task in self._working:
+            task.cancel()
+        await asyncio.gather(*self._working, return_exceptions=True)
 
     # --- who may forget what ----------------------------------------------------------------------------------------
 
