@@ -124,7 +124,7 @@ async def test_an_answer_under_way_cannot_bring_its_conversation_back(
 ) -> None:
     await talk.exchange(ASHA)
     claim = await talk.claim(await talk.ask(ASHA))
-    await mailbox.revise(THREAD, claim.turn.ts, "edited meanwhile")
+    await mailbox.revise(THREAD, "100.000050", "an edit that a later look at the memory takes in")
     await forgetting.conversation(THREAD)
     for refused in (
         mailbox.renew(claim),
