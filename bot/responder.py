@@ -100,6 +100,8 @@ class Slack(Protocol):
 class Model(Protocol):
     """What writes the answers (bot.model_client.ModelClient)."""
 
+    @property
+    def served_model(self) -> str: ...
     def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str, None]: ...
     async def count_tokens(self, messages: Sequence[Message]) -> int: ...
     async def count_content(self, text: str) -> int: ...
@@ -133,6 +135,8 @@ class Ending:
     """What is to be remembered of it."""
     tokens: int = 0
     """What the engine read and wrote for it."""
+    model: str = ""
+    """The name of what wrote it."""
     apology: str | None = None
     """The key of the sentence that the reader got instead of an answer."""
     is_refused: bool = False
@@ -249,7 +253,7 @@ class Responder:
                 raise undelivered
             raise AnswerNotDelivered(exchange, undelivered)
         used = prompt.tokens + (exchange.tokens if exchange else 0)
-        return Ending(None if turn.response_url else exchange, used, apology)
+        return Ending(None if turn.response_url else exchange, used, self._model.served_model, apology)
 
     async def _brought_out(self, reply: Reply, closing: str | None) -> SlackUnreachable | None:
         try:

@@ -172,7 +172,7 @@ class Turns:
         if ending.is_refused:
             return
         decision: Decision = "apologised" if reason else "answered"
-        self._audit.turn_ended(claim.turn, decision, reason=reason, tokens=ending.tokens)
+        self._audit.turn_ended(claim.turn, decision, reason=reason, model=ending.model, tokens=ending.tokens)
         if reason:
             metrics.dead_letters.labels(reason).inc()
         else:

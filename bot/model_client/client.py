@@ -216,6 +216,11 @@ class ModelClient:
 
     # --- the engine ---------------------------------------------------------------------------------------
 
+    @property
+    def served_model(self) -> str:
+        """The model's own name, as the engine told it last; empty where it has not, or has failed since."""
+        return self._known.report.served_model if self._known else ""
+
     async def _model_name(self) -> str:
         return (await self._engine()).report.model
 

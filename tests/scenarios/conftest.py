@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -97,6 +98,7 @@ async def running_team(
     store: StoreAccess | None = None,
     bounds: Bounds = BOUNDS,
     admin: AdminPort | None = None,
+    audit_log: Path | None = None,
     **limits: Any,
 ) -> AsyncIterator[Team]:
     """Start a workspace (or use one that runs) and Dolly in it."""
@@ -115,7 +117,7 @@ async def running_team(
     try:
         style = AnswerStyle(SYSTEM_PROMPT, max_tokens)
         store = store or StoreAccess(store_url, memory_keys=(MEMORY_KEY,))
-        async with running_service(slack, store, model, style, bounds, admin) as service:
+        async with running_service(slack, store, model, style, bounds, admin, audit_log) as service:
             if service.http_port is not None:
                 workspace.request_url = f"http://127.0.0.1:{service.http_port}{PATH}"
             yield Team(workspace, service)

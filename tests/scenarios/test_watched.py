@@ -1,6 +1,9 @@
 """Dolly as whoever runs it sees it: ready or not, what is counted, and who is refused."""
 
+import json
 import re
+from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -8,7 +11,7 @@ import pytest
 from bot.service import AdminPort, Bounds
 from tests.scenarios.conftest import Team, Transport, running_team, until
 from tests.scenarios.faults import Faults
-from tests.scripted_engine import ScriptedEngine
+from tests.scripted_engine import Script, ScriptedEngine
 
 
 async def told(team: Team, path: str) -> tuple[int, str]:
@@ -89,6 +92,32 @@ async def test_admins_are_not_held_up(store_url: str) -> None:
         assert "this workspace has used up" in told_privately(team, "ben")[0]
         assert not told_privately(team, "asha")
         assert len(engine.requests) == 3
+
+
+async def test_how_each_turn_ended_is_in_the_audit_log(store_url: str, tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    bounds = Bounds(questions_per_minute=1)
+    refusing = Script(refusal=(422, {"error": "no", "error_type": "validation"}))
+
+    def lines() -> list[dict[str, Any]]:
+        return [json.loads(line) for line in path.read_text().splitlines()]
+
+    async with ScriptedEngine() as engine, running_team(store_url, engine.url, bounds=bounds, audit_log=path) as team:
+        await team.answered(await team.say("ben", "@dolly pineapple?"))
+        await until(lambda: len(lines()) == 1)
+        await team.say("ben", "@dolly pineapple?")
+        await until(lambda: len(lines()) == 2)
+        engine.then(refusing)
+        await team.say("chen", "@dolly pineapple?")
+        await until(lambda: len(lines()) == 3)
+    assert [(line["decision"], line["reason"]) for line in lines()] == [
+        ("answered", ""),
+        ("refused", "questions"),
+        ("apologised", "engine_refused"),
+    ]
+    assert (lines()[0]["user"], lines()[0]["model"]) == (team.person("ben"), engine.model)
+    assert lines()[0]["tokens"] >= 10
+    assert "pineapple" not in path.read_text()
 
 
 def told_privately(team: Team, name: str) -> list[str]:
