@@ -13,7 +13,9 @@ BOT = Path(__file__).resolve().parents[2] / "bot"
 def asked_for() -> set[str]:
     sources = [path.read_text(encoding="utf-8") for path in BOT.rglob("*.py")]
     assert len(sources) > 20
-    keys = {key for source in sources for key in re.findall(r'(?:words|responder)\.(?:say|choices)\([^"]*"(\w+)"', source)}
+    keys = {
+        key for source in sources for key in re.findall(r'(?:words|responder)\.(?:say|choices)\([^")]*"(\w+)"', source)
+    }
     named = [(getattr(e, "words_key", None), getattr(e, "waiting_key", None)) for e in vars(errors).values()]
     return keys | {key for pair in named for key in pair if key}
 
