@@ -22,6 +22,7 @@ from bot.slack.client import TIMEOUT_SECONDS, Identity, authenticate, web_client
 from bot.slack.commands import Commands
 from bot.slack.edits import Edits
 from bot.slack.forget_command import ForgetCommand
+from bot.slack.forget_list import ForgetList
 from bot.slack.gate import Gate
 from bot.slack.history import History
 from bot.slack.home import Home
@@ -207,7 +208,8 @@ async def running_service(
             question_characters=bounds.question_characters,
         )
         edits = Edits(questions, mailbox, marks, max_age_seconds=bounds.catchup_max_age_seconds)
-        forget = ForgetCommand(erasures, forgetting, memory, threads.is_admin, identity, words)
+        forget_list = ForgetList(forgetting, memory, identity, words)
+        forget = ForgetCommand(erasures, forgetting, forget_list, threads.is_admin, identity, words)
         stack.push_async_callback(forget.end)
         commands = Commands(questions, forget, identity, words)
         home = Home(client, words, memory_days=store.memory_days)

@@ -23,7 +23,8 @@ from bot.errors import DollyError, NotUnderstood
 from bot.slack.client import UNREACHABLE, Identity
 from bot.slack.commands import Commands
 from bot.slack.edits import Edits
-from bot.slack.forget_command import FORGET_CONVERSATION, FORGET_ME, ForgetCommand
+from bot.slack.forget_command import ForgetCommand
+from bot.slack.forget_list import FORGET_CONVERSATION, FORGET_ME
 from bot.slack.home import Home
 from bot.slack.questions import Questions
 from bot.words import Words

@@ -7,8 +7,6 @@ the erasure log, on disk; it is carried out afterwards, or at the next start. To
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -18,14 +16,12 @@ from slack_bolt.context.respond.async_respond import AsyncRespond
 from bot.conversation import ConversationId
 from bot.erasures import Erasure, Erasures, Target
 from bot.errors import DollyError, FilesNotRewritten, NotUnderstood, StoreUnavailable
-from bot.slack import blocks
 from bot.slack.client import UNREACHABLE, Identity
-from bot.slack.mrkdwn import escape
-from bot.slack.payloads import TIMESTAMP, identifier
-from bot.slack.permalinks import linked_thread, permalink
+from bot.slack.forget_list import ForgetList
+from bot.slack.payloads import identifier
+from bot.slack.permalinks import linked_thread
 from bot.store.connection import store_errors
 from bot.store.forgetting import Forgetting
-from bot.store.memory import Memory
 from bot.words import Words
 
 log = structlog.get_logger(__name__)
@@ -33,24 +29,10 @@ log = structlog.get_logger(__name__)
 STORE_SECONDS = 1.2
 ADMIN_SECONDS = 0.8
 """Of Slack's three seconds; who cannot be looked up in time is no admin."""
-LISTED = 10
-QUOTED_CHARACTERS = 80
 RETRY_SECONDS = (0.5, 1, 2, 4, 8, 16)
 """Pauses between tries while the store is away; after the last, the next start does it."""
 FINISH_SECONDS = 2.0
 ADDRESS = re.compile(r"https?://[^\s)]+")
-
-FORGET_CONVERSATION, FORGET_ME = "forget_conversation", "forget_me"
-"""Ids of the buttons' actions."""
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A conversation as the list shows it."""
-
-    conversation: ConversationId
-    question: str
-    """How the person's own first question in it begins."""
 
 
 class ForgetCommand:
@@ -60,14 +42,14 @@ class ForgetCommand:
         self,
         erasures: Erasures,
         forgetting: Forgetting,
-        memory: Memory,
+        forget_list: ForgetList,
         is_admin: Callable[[str], Awaitable[bool]],
         identity: Identity,
         words: Words,
     ) -> None:
         self._erasures = erasures
         self._forgetting = forgetting
-        self._memory = memory
+        self._list = forget_list
         self._is_admin = is_admin
         self._identity = identity
         self._words = words
@@ -82,7 +64,7 @@ class ForgetCommand:
         linked = linked_thread(address[0]) if address else None
         try:
             if not rest:
-                await ack(**await self._list(user_id))
+                await ack(**await self._list.drawn(user_id))
             elif linked is None:
                 await ack(self._words.say("forget_which"))
             else:
@@ -219,73 +201,13 @@ class ForgetCommand:
         self._working.add(task)
         task.add_done_callback(self._working.discard)
 
-    # --- the list -----------------------------------------------------------------------------------------------------
-
     async def _redraw(self, respond: AsyncRespond, sentence: str, user_id: str) -> None:
         """The list anew, under `sentence`."""
         try:
-            shown = await self._list(user_id, sentence)
+            shown = await self._list.drawn(user_id, sentence)
         except StoreUnavailable:
             shown = {"text": sentence}
         await _respond(respond, **shown)
-
-    async def _list(self, user_id: str, sentence: str = "") -> dict[str, Any]:
-        """Text and blocks of an ephemeral message with a person's newest conversations."""
-        async with store_errors(STORE_SECONDS):
-            listed = await self._newest(user_id)
-        if not listed:
-            return {"text": sentence or self._words.say("forget_nothing")}
-        head = "\n\n".join(part for part in (sentence, self._words.say("forget_list")) if part)
-        everything = blocks.button(
-            self._words.say("forget_all_button"),
-            FORGET_ME,
-            confirm=self._confirmation(self._words.say("forget_all_confirm")),
-        )
-        drawn = [blocks.section(head), *(self._entry(entry) for entry in listed), blocks.actions([everything])]
-        return {"text": head, "blocks": drawn}
-
-    async def _newest(self, user_id: str) -> list[Listed]:
-        """A person's threads that hold something of theirs; answers to `/dolly` have no thread and no memory."""
-        listed: list[Listed] = []
-        for conversation in await self._forgetting.conversations_of(user_id):
-            if TIMESTAMP.fullmatch(conversation.root_ts):
-                exchanges = await self._memory.read(conversation)
-                own = next((exchange.question for exchange in exchanges if exchange.user_id == user_id), "")
-                if own or user_id in await self._forgetting.people(conversation):
-                    listed.append(Listed(conversation, own))
-            if len(listed) == LISTED:
-                break
-        return listed
-
-    def _entry(self, listed: Listed) -> blocks.Block:
-        channel_id, root_ts = listed.conversation.channel_id, listed.conversation.root_ts
-        began = int(float(root_ts))
-        day = datetime.fromtimestamp(began, UTC).strftime("%Y-%m-%d")
-        where = self._words.say("forget_direct") if channel_id.startswith("D") else f"<#{channel_id}>"
-        line = self._words.say(
-            "forget_entry",
-            where=where,
-            when=f"<!date^{began}^{{date_short_pretty}}, {{time}}|{day}>",
-            link=permalink(self._identity.url, channel_id, root_ts),
-        )
-        quoted = " ".join(listed.question.split())
-        if len(quoted) > QUOTED_CHARACTERS:
-            quoted = quoted[:QUOTED_CHARACTERS] + "…"
-        button = blocks.button(
-            self._words.say("forget_button"),
-            FORGET_CONVERSATION,
-            value=str(listed.conversation),
-            confirm=self._confirmation(self._words.say("forget_confirm")),
-        )
-        return blocks.section(f"{line}\n> {escape(quoted)}" if quoted else line, accessory=button)
-
-    def _confirmation(self, sentence: str) -> blocks.Block:
-        return blocks.confirmation(
-            title=self._words.say("forget_confirm_title"),
-            text=sentence,
-            confirm=self._words.say("forget_button"),
-            deny=self._words.say("forget_keep"),
-        )
 
 
 def _user_of(body: dict[str, Any]) -> str:

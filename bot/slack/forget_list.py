@@ -1,0 +1,101 @@
+"""The list that `/dolly forget` shows: a person's newest conversations, each with a button to forget it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from bot.conversation import ConversationId
+from bot.slack import blocks
+from bot.slack.client import Identity
+from bot.slack.mrkdwn import escape
+from bot.slack.payloads import TIMESTAMP
+from bot.slack.permalinks import permalink
+from bot.store.connection import store_errors
+from bot.store.forgetting import Forgetting
+from bot.store.memory import Memory
+from bot.words import Words
+
+STORE_SECONDS = 1.2
+"""Of the three that Slack waits."""
+LISTED = 10
+QUOTED_CHARACTERS = 80
+
+FORGET_CONVERSATION, FORGET_ME = "forget_conversation", "forget_me"
+"""Ids of the buttons' actions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A conversation as the list shows it."""
+
+    conversation: ConversationId
+    question: str
+    """How the person's own first question in it begins."""
+
+
+class ForgetList:
+    """Draws the list. Nobody but its person sees it."""
+
+    def __init__(self, forgetting: Forgetting, memory: Memory, identity: Identity, words: Words) -> None:
+        self._forgetting = forgetting
+        self._memory = memory
+        self._identity = identity
+        self._words = words
+
+    async def drawn(self, user_id: str, sentence: str = "") -> dict[str, Any]:
+        """Text and blocks of an ephemeral message with a person's newest conversations."""
+        async with store_errors(STORE_SECONDS):
+            listed = await self._newest(user_id)
+        if not listed:
+            return {"text": sentence or self._words.say("forget_nothing")}
+        head = "\n\n".join(part for part in (sentence, self._words.say("forget_list")) if part)
+        everything = blocks.button(
+            self._words.say("forget_all_button"),
+            FORGET_ME,
+            confirm=self._confirmation(self._words.say("forget_all_confirm")),
+        )
+        drawn = [blocks.section(head), *(self._entry(entry) for entry in listed), blocks.actions([everything])]
+        return {"text": head, "blocks": drawn}
+
+    async def _newest(self, user_id: str) -> list[Listed]:
+        """A person's threads that hold something of theirs; answers to `/dolly` have no thread and no memory."""
+        listed: list[Listed] = []
+        for conversation in await self._forgetting.conversations_of(user_id):
+            if TIMESTAMP.fullmatch(conversation.root_ts):
+                exchanges = await self._memory.read(conversation)
+                own = next((exchange.question for exchange in exchanges if exchange.user_id == user_id), "")
+                if own or user_id in await self._forgetting.people(conversation):
+                    listed.append(Listed(conversation, own))
+            if len(listed) == LISTED:
+                break
+        return listed
+
+    def _entry(self, listed: Listed) -> blocks.Block:
+        channel_id, root_ts = listed.conversation.channel_id, listed.conversation.root_ts
+        began = int(float(root_ts))
+        day = datetime.fromtimestamp(began, UTC).strftime("%Y-%m-%d")
+        where = self._words.say("forget_direct") if channel_id.startswith("D") else f"<#{channel_id}>"
+        line = self._words.say(
+            "forget_entry",
+            where=where,
+            when=f"<!date^{began}^{{date_short_pretty}}, {{time}}|{day}>",
+            link=permalink(self._identity.url, channel_id, root_ts),
+        )
+        quoted = " ".join(listed.question.split())
+        if len(quoted) > QUOTED_CHARACTERS:
+            quoted = quoted[:QUOTED_CHARACTERS] + "…"
+        button = blocks.button(
+            self._words.say("forget_button"),
+            FORGET_CONVERSATION,
+            value=str(listed.conversation),
+            confirm=self._confirmation(self._words.say("forget_confirm")),
+        )
+        return blocks.section(f"{line}\n> {escape(quoted)}" if quoted else line, accessory=button)
+
+    def _confirmation(self, sentence: str) -> blocks.Block:
+        return blocks.confirmation(
+            title=self._words.say("forget_confirm_title"),
+            text=sentence,
+            confirm=self._words.say("forget_button"),
+            deny=self._words.say("forget_keep"),
+        )
