@@ -15,6 +15,7 @@ from bot.errors import (
     EngineError,
     EngineOverloaded,
     EngineUnreachable,
+    LeaseLost,
     QuestionTooLong,
     SlackUnreachable,
     StoreUnavailable,
@@ -288,6 +289,8 @@ class Responder:
         system = Message("system", self._style.system_prompt)
         budget = await self._model.prompt_budget(self._style.max_tokens)
         exchanges = await self._memory.read(turn.conversation)
+        if any(exchange.ts == turn.ts for exchange in exchanges):
+            raise LeaseLost(f"{turn.job_id} was answered by another worker")
         text = await self._slack.readable(turn.text)
         earlier: list[Line] = []
         required = await self._model.count_tokens([system, asked(text)])
