@@ -82,7 +82,7 @@ def _judge_one(prompt: Prompt, conversation: str, conversation_of: Mapping[int, 
         if times > 1:
             report("duplicated", number, f"{times} times in the prompt of q{asked:05d}")
     for number, answers in prompt.pairs:
-        if answers != [number]:
+        if answers not in ([number], []):  # none: what stands of a poison's answer bears no name
             report("duplicated", number, f"followed by the answers {answers} in the prompt of q{asked:05d}")
 
 
