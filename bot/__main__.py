@@ -179,7 +179,7 @@ async def _check(settings: Settings, findings: list[Finding]) -> None:
         findings += await check_slack(slack.bot_token, slack.app_token, slack.api_url)
     try:
         async with _parts(settings) as addresses, _model(settings, addresses) as model:
-            findings += await check_store(addresses.redis_url)
+            findings += await check_store(addresses.redis_url, cluster=settings.redis_cluster)
             findings += await check_engine(model, settings.max_tokens)
     except AlreadyRunning as error:
         findings.append(Finding("This machine", "good", f"Dolly runs already, with a store of its own. ({error})"))

@@ -75,15 +75,16 @@ def _remedy(reason: str, api_url: str) -> str:
     return REMEDIES.get(reason, f"{api_url} did not answer as Slack does ({reason}); is it reachable from here?")
 
 
-async def check_store(redis_url: str) -> list[Finding]:
+async def check_store(redis_url: str, *, cluster: bool = False) -> list[Finding]:
     """Whether the store answers, and keeps what it acknowledged."""
-    redis = connect(redis_url)
     try:
-        report = await inspect(redis)
+        client = connect(redis_url, cluster=cluster)
+        try:
+            report = await inspect(client)
+        finally:
+            await client.aclose()
     except StoreUnavailable as error:
         return [Finding("Store", "wrong", str(error))]
-    finally:
-        await redis.aclose()
     if report.safe:
         return [Finding("Store", "good", f"Version {report.version}; what it acknowledges is on disk.")]
     return [Finding("Store", "unsafe", sentence) for sentence in (*report.unsafe, *report.unknown)]

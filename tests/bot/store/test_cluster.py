@@ -10,6 +10,7 @@ from redis.crc import key_slot
 from bot.conversation import ConversationId, Turn
 from bot.errors import StoreUnavailable
 from bot.local.store import LocalStore
+from bot.preflight import check_store
 from bot.store import connection
 from bot.store.connection import connect, inspect
 from bot.store.layout import Layout, agree
@@ -49,8 +50,8 @@ async def test_partitions_spread_over_all_nodes_and_live(client: RedisCluster, n
 
 
 async def test_each_node_is_asked_for_its_promises(client: RedisCluster, nodes: list[Server]) -> None:
-    report = await inspect(client)
-    assert report.safe
+    (finding,) = await check_store(nodes[2].url, cluster=True)
+    assert finding.verdict == "good"
     nodes[1].ask("CONFIG", "SET", "appendfsync", "everysec")
     try:
         report = await inspect(client)
@@ -73,8 +74,9 @@ async def test_a_cluster_and_a_single_server_are_not_taken_for_each_other(
             await agree(client, LAYOUT, SEALING)
         await client.aclose()
     for url in (local_store.url, nodes[0].url + "/1"):
-        with pytest.raises(StoreUnavailable, match="REDIS_CLUSTER=1"):
-            connect(url, cluster=True)
+        (finding,) = await check_store(url, cluster=True)
+        assert finding.verdict == "wrong"
+        assert "REDIS_CLUSTER=1" in finding.sentence
 
 
 async def test_a_partition_that_moves_is_followed(

@@ -183,7 +183,7 @@ async def test_every_node_of_a_cluster_writes_its_files_anew(tmp_path: Path) -> 
         cluster(valkey(), tmp_path / "nodes") as servers,
         cluster_replica_of(servers[0], valkey(), tmp_path / "replica") as replica,
     ):
-        until(lambda: str(replica.port) in servers[0].ask("CLUSTER", "SLOTS"), "the replica to be known")
+        until(lambda: str(replica.port) in str(servers[0].ask("CLUSTER", "SLOTS")), "the replica to be known")
         for server in servers:
             server.ask("CONFIG", "SET", "aof-use-rdb-preamble", "no")
         client = connect(servers[0].url, cluster=True)
