@@ -204,7 +204,7 @@ class ReplyStream:
             self._go_over("message_full")
             return False
         try:
-            await self._messages.end_stream("\n\n".join(part for part in (escape(rest), sentence) if part))
+            await self._messages.end_stream(escape(rest) + (f"\n\n{sentence}" if sentence else ""))
         except (SlackError, SlackUnreachable) as error:
             self._go_over(error.reason)
             return False

@@ -93,41 +93,47 @@ class Threads:
     async def _newest(self, turn: Turn) -> list[dict[str, Any]]:
         """The root and the newest messages before the turn: all of them, where they fit the pages that may be read.
 
-        Slack gives a thread from its beginning on. Of one that is too long, as much time is skipped as probably
-        holds what does not fit: by the thread's reply count first, then by how densely a page was written.
+        Slack gives a thread from its beginning on, so of one that is too long the end is looked for.
         """
-        page, is_all = await self._page(turn, after=None)
-        root, found = page[:1], page[1:]
-        left = int(root[0].get("reply_count") or 0) - len(found) if root else 0
-        has_skipped = False
-        for pages in range(PAGES - 1, 0, -1):
-            if is_all:
+        found, is_all = await self._page(turn, after="")
+        if found and int(found[0].get("reply_count") or 0) > PAGES * PAGE_MESSAGES:
+            return found[:1] + await self._end(turn, found)
+        for _ in range(PAGES - 1):
+            if is_all or not found:
                 break
-            last = found[-1]["ts"]
-            after, room = last, pages * PAGE_MESSAGES
-            if left > room:
-                after, has_skipped = _later(last, turn.ts, 1 - room / 2 / left), True
-            page, is_all = await self._page(turn, after)
-            newer = [message for message in page if message["ts"] > after]
-            found = found + newer if after == last else newer or found
-            newest = float(found[-1]["ts"])
-            seconds = max(newest - float(after), 1e-6)
-            left = round(len(newer) * (float(turn.ts) - newest) / seconds) if has_skipped else left - len(newer)
-        return root + found
+            page, is_all = await self._page(turn, after=found[-1]["ts"])
+            found += page
+        return found
 
-    async def _page(self, turn: Turn, after: str | None) -> tuple[list[dict[str, Any]], bool]:
-        """What was said between `after` and the turn, and whether that is all of it."""
+    async def _end(self, turn: Turn, early: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The last messages of a long thread, about a page of them; `early` is its beginning.
+
+        The first try is where the last page would begin if people had written evenly. Where that is too late, four
+        times as far back is tried; where it is too early, half of the way. What was found last of either is taken, and
+        there may be a gap in it.
+        """
+        last, end = float(turn.ts), list[dict[str, Any]]()
+        seconds = (last - float(early[-1]["ts"])) * 0.75 * PAGE_MESSAGES / int(early[0]["reply_count"])
+        for _ in range(PAGES - 1):
+            after = max(last - seconds, float(early[-1]["ts"]))
+            page, is_all = await self._page(turn, f"{after:.6f}")
+            if is_all and len(page) >= PAGE_MESSAGES / 2:
+                return page
+            if is_all:
+                end, last, seconds = page, after, seconds * 3
+            else:
+                early = page or early
+                seconds = (last - float(early[-1]["ts"])) / 2
+        return early + end
+
+    async def _page(self, turn: Turn, after: str) -> tuple[list[dict[str, Any]], bool]:
+        """What was said between `after` and the turn, oldest first, and whether that is all of it."""
         answer = await self._client.conversations_replies(
             channel=turn.conversation.channel_id,
             ts=turn.conversation.root_ts,
-            oldest=after,
+            oldest=after or None,
             latest=turn.ts,
             limit=PAGE_MESSAGES,
         )
-        messages = [message for message in answer["messages"] if message["ts"] < turn.ts]
+        messages = [message for message in answer["messages"] if after < message["ts"] < turn.ts]
         return messages, not answer.get("has_more")
-
-
-def _later(ts: str, end: str, share: float) -> str:
-    """The time at which so much of what lies between `ts` and `end` is over."""
-    return f"{float(ts) + (float(end) - float(ts)) * share:.6f}"

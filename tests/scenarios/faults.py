@@ -10,9 +10,9 @@ from aiohttp import web
 
 from bot.local.workspace.web_api.server import WebApi
 
-Answer = int | str | tuple[Literal["ratelimited"], int] | Literal["cut", "done"]
+Answer = int | str | tuple[Literal["ratelimited"], int] | Literal["cut", "lost", "done"]
 """An HTTP status; Slack's name of an error; a rate limit and its seconds; "cut": the connection ends without an
-answer; "done": nothing is wrong this time."""
+answer; "lost": so it does, but what was asked is done; "done": nothing is wrong this time."""
 
 
 class Faults:
@@ -28,7 +28,9 @@ class Faults:
             method = request.match_info["method"]
             faults.calls[method] += 1
             fault = next(faults._coming.get(method, iter(())), "done")
-            if fault == "cut":
+            if fault in ("cut", "lost"):
+                if fault == "lost":
+                    await done(api, request)
                 assert request.transport is not None
                 request.transport.abort()
             return _response(fault) or await done(api, request)

@@ -1,6 +1,8 @@
 """A workspace that may fail, and Dolly's client of it."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
@@ -9,6 +11,10 @@ from bot.conversation import ConversationId, Turn
 from bot.local.workspace import Workspace
 from bot.local.workspace.clock import ManualClock
 from bot.slack.client import Identity, authenticate, web_client
+from bot.slack.pacing import Pacer
+from bot.slack.reply_stream import ReplyStream
+from bot.words import Words
+from tests.bot.slack.memory_journal import Job, MemoryJournal
 from tests.scenarios.faults import Faults
 
 ASHA, BEN, GENERAL = "U0ASHA00001", "U0BEN000001", "C0GENERAL01"
@@ -50,3 +56,67 @@ async def turn(workspace: Workspace) -> Turn:
     message = workspace.timeline.post(GENERAL, ASHA, "a question")
     conversation = ConversationId(workspace.identity.team_id, GENERAL, message["ts"])
     return Turn(conversation, message["ts"], ASHA, "a question")
+
+
+class Thread:
+    """What stands under the question."""
+
+    def __init__(self, workspace: Workspace, turn: Turn) -> None:
+        self._workspace = workspace
+        self._turn = turn
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        return self._workspace.timeline.replies(GENERAL, self._turn.ts)[0][1:]
+
+    @property
+    def texts(self) -> list[str]:
+        return [message["text"] for message in self.messages]
+
+    @property
+    def states(self) -> list[str | None]:
+        return [self._workspace.timeline.stream_state(GENERAL, message["ts"]) for message in self.messages]
+
+    @property
+    def jobs(self) -> list[str | None]:
+        """The job that each message is marked with."""
+        marks = [message.get("metadata", {}).get("event_payload", {}) for message in self.messages]
+        return [mark.get("job_id") for mark in marks]
+
+    async def says(self, *texts: str) -> None:
+        async with asyncio.timeout(5):
+            while self.texts != list(texts):
+                await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+def thread(workspace: Workspace, turn: Turn) -> Thread:
+    return Thread(workspace, turn)
+
+
+@pytest.fixture
+def job(turn: Turn) -> Job:
+    return Job(turn.job_id)
+
+
+@pytest.fixture
+def pacer() -> Pacer:
+    """One that never lets anybody wait."""
+    return Pacer(scale=1e6)
+
+
+@pytest.fixture
+def no_streams() -> Pacer:
+    """One whose streams are all used up."""
+    pacer = Pacer(scale=1e6)
+    pacer.streams_refused()
+    return pacer
+
+
+Worker = Callable[[MemoryJournal, Pacer], ReplyStream]
+
+
+@pytest.fixture
+def worker(client: AsyncWebClient, identity: Identity, turn: Turn) -> Worker:
+    """Makes the reply of one worker."""
+    return lambda journal, pacer: ReplyStream(client, identity, turn, journal, pacer, Words())

@@ -1,4 +1,4 @@
-"""One answer on its way into a thread. Failures of every kind are in tests/scenarios/test_failing_slack.py."""
+"""One answer on its way into a thread. Takeovers are in test_takeover.py, Dolly whole in tests/scenarios."""
 
 import asyncio
 from typing import Any
@@ -6,60 +6,49 @@ from typing import Any
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot import metrics
 from bot.conversation import Turn
 from bot.errors import SlackError, SlackUnreachable
 from bot.local.workspace import Workspace
 from bot.local.workspace.clock import ManualClock
 from bot.responder import Stopped
 from bot.slack.client import Identity
-from bot.slack.pacing import Cadence
+from bot.slack.mrkdwn import MARKDOWN_CHARACTERS
+from bot.slack.pacing import Pacer
 from bot.slack.reply_stream import ReplyStream
 from bot.words import Words
-from tests.bot.slack.conftest import ASHA, GENERAL
-from tests.scenarios.faults import Faults
-
-
-class Thread:
-    """What stands under the question."""
-
-    def __init__(self, workspace: Workspace, turn: Turn) -> None:
-        self._workspace = workspace
-        self._turn = turn
-
-    @property
-    def messages(self) -> list[dict[str, Any]]:
-        return self._workspace.timeline.replies(GENERAL, self._turn.ts)[0][1:]
-
-    @property
-    def texts(self) -> list[str]:
-        return [message["text"] for message in self.messages]
-
-    @property
-    def states(self) -> list[str | None]:
-        return [self._workspace.timeline.stream_state(GENERAL, message["ts"]) for message in self.messages]
-
-    async def says(self, *texts: str) -> None:
-        async with asyncio.timeout(5):
-            while self.texts != list(texts):
-                await asyncio.sleep(0.005)
+from tests.bot.slack.conftest import ASHA, GENERAL, Thread, Worker
+from tests.bot.slack.memory_journal import Job
+from tests.scenarios.faults import Answer, Faults
 
 
 @pytest.fixture
-def thread(workspace: Workspace, turn: Turn) -> Thread:
-    return Thread(workspace, turn)
+async def reply(worker: Worker, job: Job, pacer: Pacer) -> ReplyStream:
+    """Begun where streams can be started."""
+    reply = worker(job.claim(), pacer)
+    await reply.begin()
+    return reply
 
 
 @pytest.fixture
-def per_minute() -> float:
-    return 1e6
+async def placed(worker: Worker, job: Job, no_streams: Pacer) -> ReplyStream:
+    """Begun where they cannot."""
+    reply = worker(job.claim(), no_streams)
+    await reply.begin()
+    return reply
 
 
-@pytest.fixture
-def reply(client: AsyncWebClient, identity: Identity, turn: Turn, per_minute: float) -> ReplyStream:
-    return ReplyStream(client, identity, turn, Cadence(per_minute), Words())
+@pytest.fixture(params=["stream", "placed"])
+async def either(request: pytest.FixtureRequest, worker: Worker, job: Job, pacer: Pacer, no_streams: Pacer) -> Any:
+    reply = worker(job.claim(), pacer if request.param == "stream" else no_streams)
+    await reply.begin()
+    return reply
 
 
-async def test_deltas_become_one_message(reply: ReplyStream, thread: Thread) -> None:
+# --- streamed -----------------------------------------------------------------------------------------------------
+
+
+async def test_deltas_become_one_message(reply: ReplyStream, thread: Thread, job: Job) -> None:
     await reply.write("Once")
     await thread.says("Once")
     await reply.write(" upon")
@@ -69,6 +58,8 @@ async def test_deltas_become_one_message(reply: ReplyStream, thread: Thread) -> 
     await reply.finish("_The end._")
     assert thread.texts == ["Once upon a time\n\n_The end._"]
     assert thread.states == ["stopped"]
+    assert job.written == ["stream", thread.messages[0]["ts"]]
+    assert thread.jobs == [job.job_id]
 
 
 async def test_white_space_alone_opens_nothing(reply: ReplyStream, thread: Thread) -> None:
@@ -80,15 +71,17 @@ async def test_white_space_alone_opens_nothing(reply: ReplyStream, thread: Threa
     assert [text.strip() for text in thread.texts] == ["Now"]
 
 
-async def test_a_sentence_alone_is_posted(reply: ReplyStream, thread: Thread) -> None:
+async def test_a_sentence_alone_is_posted(reply: ReplyStream, thread: Thread, job: Job) -> None:
     await reply.finish("Sorry.")
     assert thread.texts == ["Sorry."]
     assert thread.states == [None]
+    assert job.written == ["placed", thread.messages[0]["ts"]]
 
 
-@pytest.mark.parametrize("per_minute", [100])
-async def test_many_deltas_are_few_calls(reply: ReplyStream, thread: Thread, faults: Faults) -> None:
+async def test_many_deltas_are_few_calls(worker: Worker, job: Job, thread: Thread, faults: Faults) -> None:
     """The first at once, what comes after it 0.6 s later, and the rest with the end."""
+    reply = worker(job.claim(), Pacer())
+    await reply.begin()
     for number in range(200):
         await reply.write(f"{number} ")
         await asyncio.sleep(0.004)
@@ -102,8 +95,9 @@ async def test_writing_does_not_wait_for_slack(reply: ReplyStream, thread: Threa
     for word in ["one", "two", "three"]:
         async with asyncio.timeout(0.5):
             await reply.write(word + " ")
+            await asyncio.sleep(0.01)
     await reply.finish()
-    assert thread.texts == ["one two three "]
+    assert [text.strip() for text in thread.texts] == ["one two three"]
 
 
 async def test_stop_pressed_by_the_reader_is_told_and_nothing_more_is_written(
@@ -120,79 +114,256 @@ async def test_stop_pressed_by_the_reader_is_told_and_nothing_more_is_written(
     assert thread.texts == ["Once"]
 
 
-async def test_stop_without_slacks_help_says_so(reply: ReplyStream, thread: Thread) -> None:
+async def test_stop_without_slacks_help_says_so(either: ReplyStream, thread: Thread) -> None:
+    await either.write("Once")
+    await thread.says("Once")
+    await either.stop("_Stopped._")
+    assert thread.texts == ["Once\n\n_Stopped._"]
+    assert thread.states[0] != "streaming"
+
+
+async def test_a_stream_that_has_ended_goes_on_at_its_place(
+    reply: ReplyStream, thread: Thread, clock: ManualClock
+) -> None:
+    """Slack ends it five minutes after its start."""
     await reply.write("Once")
     await thread.says("Once")
-    await reply.stop("_Stopped._")
-    assert thread.texts == ["Once\n\n_Stopped._"]
-    assert thread.states == ["stopped"]
+    await clock.advance(301)
+    await reply.write(" upon")
+    await thread.says("Once upon")
+    await clock.advance(301)
+    await reply.write(" a time")
+    await reply.finish("_The end._")
+    assert thread.texts == ["Once upon a time\n\n_The end._"]
 
 
-async def test_a_sentence_for_a_stream_that_has_ended_is_posted(
+async def test_a_sentence_for_a_stream_that_has_ended_stands_below_its_text(
     reply: ReplyStream, thread: Thread, clock: ManualClock
 ) -> None:
     await reply.write("Once")
     await thread.says("Once")
     await clock.advance(301)
     await reply.finish("_The end._")
-    assert thread.texts == ["Once", "_The end._"]
+    assert thread.texts == ["Once\n\n_The end._"]
 
 
-async def test_an_abandoned_answer_stays_as_it_is(reply: ReplyStream, thread: Thread, faults: Faults) -> None:
-    await reply.write("Once")
+async def test_an_abandoned_answer_stays_as_it_is(either: ReplyStream, thread: Thread, faults: Faults) -> None:
+    await either.write("Once")
     await thread.says("Once")
-    faults.next("chat.appendStream", ("ratelimited", 1))
-    await reply.write(" upon")
+    for method in ("chat.appendStream", "chat.update"):
+        faults.next(method, ("ratelimited", 1))
+    await either.write(" upon")
     await asyncio.sleep(0.05)
     async with asyncio.timeout(0.5):
-        await reply.abandon()
+        await either.abandon()
     await asyncio.sleep(0.05)
     assert thread.texts == ["Once"]
-    assert faults.calls["chat.appendStream"] == 1
+    assert "streaming" not in thread.states
 
 
-async def test_a_refusal_is_not_an_absence(reply: ReplyStream, faults: Faults) -> None:
-    faults.always("chat.postMessage", "is_archived")
-    with pytest.raises(SlackError):
-        await reply.finish("Sorry.")
-    faults.always("chat.postMessage", "cut")
+# --- placed -------------------------------------------------------------------------------------------------------
+
+
+async def test_without_a_stream_a_placeholder_is_written_over(placed: ReplyStream, thread: Thread, job: Job) -> None:
+    assert thread.texts == [Words().say("placeholder")]
+    assert job.written == ["placed", thread.messages[0]["ts"]]
+    await placed.write("Once")
+    await thread.says("Once")
+    await placed.write(" upon")
+    await thread.says("Once upon")
+    await placed.finish("_The end._")
+    assert thread.texts == ["Once upon\n\n_The end._"]
+    assert thread.states == [None]
+    assert thread.jobs == [job.job_id]
+
+
+async def test_a_full_stream_goes_on_in_further_messages(either: ReplyStream, thread: Thread, job: Job) -> None:
+    text = "".join(f"{number:09} " for number in range(MARKDOWN_CHARACTERS // 4))
+    for start in range(0, len(text), 1000):
+        await either.write(text[start : start + 1000])
+        await asyncio.sleep(0.002)
+    await either.finish("_The end._")
+    assert len(thread.texts) == 3
+    assert "".join(thread.texts) == text.strip() + "\n\n_The end._"
+    assert job.posts == [message["ts"] for message in thread.messages]
+    assert thread.jobs == [job.job_id] * 3
+
+
+@pytest.mark.parametrize("reason", ["unknown_method", "streaming_mode_mismatch", "feature_not_enabled"])
+async def test_where_slack_has_no_streams_later_answers_do_not_ask_for_one(
+    worker: Worker, thread: Thread, turn: Turn, pacer: Pacer, faults: Faults, reason: str
+) -> None:
+    faults.always("chat.startStream", reason)
+    for number in range(3):
+        reply = worker(Job(f"{turn.job_id}-{number}").claim(), pacer)
+        await reply.begin()
+        await reply.write("Once")
+        await asyncio.sleep(0.05)
+        await reply.finish()
+    assert thread.texts == ["Once"] * 3
+    assert faults.calls["chat.startStream"] == 1
+
+
+async def test_what_one_thread_refuses_is_tried_in_the_next(
+    worker: Worker, thread: Thread, turn: Turn, pacer: Pacer, faults: Faults
+) -> None:
+    faults.next("chat.startStream", "restricted_action")
+    for number in range(2):
+        reply = worker(Job(f"{turn.job_id}-{number}").claim(), pacer)
+        await reply.begin()
+        await reply.write("Once")
+        await asyncio.sleep(0.05)
+        await reply.finish()
+    assert thread.texts == ["Once"] * 2
+    assert thread.states == [None, "stopped"]
+
+
+async def test_when_all_streams_are_used_up_the_answer_is_placed(
+    worker: Worker, thread: Thread, turn: Turn, faults: Faults
+) -> None:
+    pacer = Pacer(clock=lambda: 1000.0)
+    for _ in range(20):
+        assert pacer.take_stream()
+    reply = worker(Job(turn.job_id).claim(), pacer)
+    await reply.begin()
+    await reply.write("Once")
+    await reply.finish()
+    assert thread.texts == ["Once"]
+    assert faults.calls["chat.startStream"] == 0
+
+
+async def test_a_stream_that_was_not_needed_is_there_for_the_next_answer(
+    worker: Worker, turn: Turn, faults: Faults
+) -> None:
+    pacer = Pacer(clock=lambda: 1000.0)
+    for number in range(25):
+        reply = worker(Job(f"{turn.job_id}-{number}").claim(), pacer)
+        await reply.begin()
+        await (reply.finish("Sorry.") if number == 0 else reply.abandon())
+    assert pacer.take_stream()
+
+
+@pytest.mark.parametrize("fault", ["cut", 503, "internal_error"])
+async def test_what_cannot_be_sent_now_goes_out_with_the_end(
+    either: ReplyStream, thread: Thread, faults: Faults, fault: Answer
+) -> None:
+    await either.write("Once")
+    await thread.says("Once")
+    for method in ("chat.appendStream", "chat.stopStream", "chat.update"):
+        faults.always(method, fault)
+    for word in (" upon", " a", " time"):
+        await either.write(word)
+        await asyncio.sleep(0.02)
     with pytest.raises(SlackUnreachable):
-        await reply.finish("Sorry.")
+        await either.finish()
+    faults.none()
+    await either.finish()
+    assert thread.texts == ["Once upon a time"]
+    assert "streaming" not in thread.states
+
+
+# --- a notice -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_notice_stands_where_the_answer_will(worker: Worker, job: Job, thread: Thread, pacer: Pacer) -> None:
+    for sentence in ("You are number 3.", "You are number 2."):
+        await worker(job.claim(), pacer).notice(sentence)
+        assert thread.texts == [sentence]
+        assert thread.jobs == [job.job_id]
+    reply = worker(job.claim(), pacer)
+    await reply.begin()
+    await reply.write("Once")
+    await reply.finish()
+    assert thread.texts == ["Once"]
+    assert job.posts == [thread.messages[0]["ts"]]
+
+
+async def test_a_notice_takes_the_place_of_what_was_written(
+    worker: Worker, job: Job, thread: Thread, pacer: Pacer
+) -> None:
+    journal = job.claim()
+    reply = worker(journal, pacer)
+    await reply.begin()
+    await reply.write("Once")
+    await thread.says("Once")
+    await reply.abandon()
+    await worker(journal, pacer).notice("You are number 3.")
+    assert thread.texts == ["You are number 3."]
+
+
+# --- what Slack says of it ----------------------------------------------------------------------------------------
+
+
+async def test_a_refusal_is_not_an_absence(worker: Worker, job: Job, pacer: Pacer, faults: Faults) -> None:
+    for fault, kind in [("is_archived", SlackError), ("cut", SlackUnreachable), (("ratelimited", 0), SlackUnreachable)]:
+        reply = worker(Job("job").claim(), pacer)
+        await reply.begin()
+        faults.always("chat.postMessage", fault)  # type: ignore[arg-type]
+        with pytest.raises(kind):
+            await reply.finish("Sorry.")
+
+
+async def test_a_refused_update_ends_the_answer(either: ReplyStream, thread: Thread, faults: Faults) -> None:
+    await either.write("Once")
+    await thread.says("Once")
+    for method in ("chat.appendStream", "chat.stopStream", "chat.update"):
+        faults.always(method, "is_archived")
+    await either.write(" upon")
+    await asyncio.sleep(0.1)
+    with pytest.raises(SlackError, match="is_archived"):
+        await either.write(" a time")
 
 
 async def test_thinking_is_shown_and_is_never_a_reason_to_fail(
-    reply: ReplyStream, workspace: Workspace, turn: Turn, faults: Faults
+    worker: Worker, job: Job, pacer: Pacer, workspace: Workspace, turn: Turn, faults: Faults
 ) -> None:
-    await reply.thinking()
+    reply = worker(job.claim(), pacer)
+    await reply.begin()
     assert workspace.timeline.status(GENERAL, turn.ts)
+    await reply.abandon()
+    assert not workspace.timeline.status(GENERAL, turn.ts)
     for fault in ("missing_scope", "cut", 503):
         faults.always("assistant.threads.setStatus", fault)
-        await reply.thinking()
+        await worker(job.claim(), pacer).begin()
 
 
-async def test_posts_unfurl_nothing(
-    reply: ReplyStream, client: AsyncWebClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_first_text_is_timed_once(either: ReplyStream, thread: Thread) -> None:
+    def timed() -> float:
+        (family,) = metrics.first_text_seconds.collect()
+        return next(sample.value for sample in family.samples if sample.name.endswith("_count"))
+
+    before = timed()
+    for word in ("Once", " upon", " a time"):
+        await either.write(word)
+        await asyncio.sleep(0.03)
+    assert timed() == before + 1
+    await either.finish()
+    assert timed() == before + 1
+
+
+@pytest.fixture
+async def sent(client: AsyncWebClient, monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
+    """The arguments of the last call, by method."""
+    sent: dict[str, dict[str, Any]] = {}
+    for method in ("chat_postMessage", "chat_startStream"):
+
+        async def call(method: str = method, **arguments: Any) -> dict[str, str]:
+            sent[method] = arguments
+            return {"ts": "1.2"}
+
+        monkeypatch.setattr(client, method, call)
+    return sent
+
+
+async def test_posts_unfurl_nothing(reply: ReplyStream, sent: dict[str, dict[str, Any]]) -> None:
     """Slack would load a link that a model wrote, and so tell its owner what was said."""
-    sent: list[dict[str, Any]] = []
-
-    async def post(**arguments: Any) -> None:
-        sent.append(arguments)
-
-    monkeypatch.setattr(client, "chat_postMessage", post)
     await reply.finish("See https://example.org")
-    assert sent[0]["unfurl_links"] is sent[0]["unfurl_media"] is False
+    assert sent["chat_postMessage"]["unfurl_links"] is sent["chat_postMessage"]["unfurl_media"] is False
 
 
-async def test_the_reader_is_named(reply: ReplyStream, client: AsyncWebClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    sent: list[dict[str, Any]] = []
-
-    async def start(**arguments: Any) -> dict[str, str]:
-        sent.append(arguments)
-        return {"ts": "1.2"}
-
-    monkeypatch.setattr(client, "chat_startStream", start)
+async def test_the_reader_is_named(reply: ReplyStream, identity: Identity, sent: dict[str, dict[str, Any]]) -> None:
     await reply.write("Hi")
-    await asyncio.sleep(0)
-    assert (sent[0]["recipient_user_id"], sent[0]["recipient_team_id"]) == (ASHA, "T0DOLLYWS01")
+    await asyncio.sleep(0.01)
+    start = sent["chat_startStream"]
+    assert (start["recipient_user_id"], start["recipient_team_id"]) == (ASHA, identity.home_id)
     await reply.abandon()

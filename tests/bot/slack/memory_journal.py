@@ -1,0 +1,76 @@
+"""A journal in memory, with what several workers of one job see of it: fences, records, and where each died."""
+
+import asyncio
+from typing import Literal
+
+from bot.conversation import Posting, Shape
+from bot.errors import LeaseLost
+
+Point = Literal["intended", "made", "recorded"]
+"""After the intent was written down; after Slack made a message, before it was recorded; after it was."""
+
+
+class Job:
+    """What outlives a worker."""
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        self.shape: Shape | None = None
+        self.posts: list[str] = []
+        self.recorded: set[str] = set()
+        """Own messages of the whole conversation that some job has written down."""
+        self.written: list[str] = []
+        """All that was written down, in order."""
+        self.fence = 0
+
+    def claim(self) -> "MemoryJournal":
+        """The journal of a new worker; those before lose their lease."""
+        self.fence += 1
+        return MemoryJournal(self, self.fence)
+
+
+class MemoryJournal:
+    """One worker's journal. `stops_at` names where the worker stands still for ever, the `stops_after`-th time."""
+
+    age_seconds = 0.25
+
+    def __init__(self, job: Job, fence: int) -> None:
+        self._job = job
+        self._fence = fence
+        self.posting = Posting(job.shape, tuple(job.posts))
+        self.stops_at: Point | None = None
+        self.stopped = asyncio.Event()
+        self.goes_on = asyncio.Event()
+
+    @property
+    def job_id(self) -> str:
+        return self._job.job_id
+
+    async def intend(self, shape: Shape) -> None:
+        self._check()
+        self._job.shape = shape
+        self._job.written.append(shape)
+        self.posting = Posting(shape, self.posting.ts)
+        await self._pass("intended")
+
+    async def posted(self, ts: str) -> None:
+        await self._pass("made")
+        self._check()
+        if ts not in self.posting.ts:
+            self._job.posts.append(ts)
+            self._job.recorded.add(ts)
+            self._job.written.append(ts)
+            self.posting = Posting(self.posting.shape, (*self.posting.ts, ts))
+        await self._pass("recorded")
+
+    async def recorded(self) -> frozenset[str]:
+        return frozenset(self._job.recorded)
+
+    def _check(self) -> None:
+        if self._fence != self._job.fence:
+            raise LeaseLost(f"{self.job_id} was taken over")
+
+    async def _pass(self, point: Point) -> None:
+        if point == self.stops_at:
+            self.stopped.set()
+            await self.goes_on.wait()
