@@ -18,6 +18,8 @@ from bot.words import Words
 STORE_SECONDS = 1.2
 """Of the three that Slack waits."""
 LISTED = 10
+LOOKED_AT = 50
+"""Some hold nothing any more."""
 QUOTED_CHARACTERS = 80
 
 FORGET_CONVERSATION, FORGET_ME = "forget_conversation", "forget_me"
@@ -60,12 +62,12 @@ class ForgetList:
     async def _newest(self, user_id: str) -> list[Listed]:
         """A person's threads that hold something of theirs; answers to `/dolly` have no thread and no memory."""
         listed: list[Listed] = []
-        for conversation in await self._forgetting.conversations_of(user_id):
-            if TIMESTAMP.fullmatch(conversation.root_ts):
-                exchanges = await self._memory.read(conversation)
-                own = next((exchange.question for exchange in exchanges if exchange.user_id == user_id), "")
-                if own or user_id in await self._forgetting.people(conversation):
-                    listed.append(Listed(conversation, own))
+        threads = [c for c in await self._forgetting.conversations_of(user_id) if TIMESTAMP.fullmatch(c.root_ts)]
+        for conversation in threads[:LOOKED_AT]:
+            exchanges = await self._memory.read(conversation)
+            own = next((exchange.question for exchange in exchanges if exchange.user_id == user_id), "")
+            if own or user_id in await self._forgetting.people(conversation):
+                listed.append(Listed(conversation, own))
             if len(listed) == LISTED:
                 break
         return listed
