@@ -22,20 +22,20 @@ POSTS = frozenset(
 """The calls after which a person sees something that no commit has told of yet."""
 
 PER_10_000 = {
-    "worker_kill": 40,
-    "worker_pause": 20,
-    "store_kill": 12,
-    "store_pause": 6,
-    "store_full": 6,
-    "engine_kill": 12,
+    "worker_kill": 60,
+    "worker_pause": 30,
+    "store_kill": 20,
+    "store_pause": 12,
+    "store_full": 8,
+    "engine_kill": 20,
     "engine_overloaded": 8,
-    "kill_after_post": 45,
-    "sockets_cut": 20,
-    "auth_fails": 8,
-    "delayed": 20,
-    "reset": 40,
-    "cut_mid_reply": 40,
-    "black_hole": 20,
+    "kill_after_post": 80,
+    "sockets_cut": 30,
+    "auth_fails": 12,
+    "delayed": 40,
+    "reset": 80,
+    "cut_mid_reply": 80,
+    "black_hole": 40,
 }
 """How often each fault is planned in 10,000 questions; at least twice in any run."""
 
@@ -56,7 +56,10 @@ def plan(questions: int, chance: random.Random, per_10_000: dict[str, int] | Non
 
 
 class Faults:
-    """Carries the plan out. `injected` counts what was done, `told` tells it with times."""
+    """Carries the plan out. `injected` counts what was done, `told` tells it with times.
+
+    `gone` are the replicas that were killed or paused, and when, by the name under which they ask the engine.
+    """
 
     def __init__(self, dolly: Dolly, witness: Witness, load: Load, chance: random.Random) -> None:
         self._dolly = dolly
@@ -67,6 +70,7 @@ class Faults:
         self._at_work: set[asyncio.Task[None]] = set()
         self.injected: Counter[str] = Counter()
         self.told: list[tuple[float, str]] = []
+        self.gone: list[tuple[float, str]] = []
         witness.posted = self._posted
 
     async def run(self, planned: list[Planned]) -> None:
@@ -95,6 +99,10 @@ class Faults:
         self.injected[what] += 1
         self._tell(f"{what} {whom}")
 
+    def _is_gone(self, victim: Victim) -> None:
+        if isinstance(victim, Replica):
+            self.gone.append((time.time(), victim.asker))
+
     def _tell(self, sentence: str) -> None:
         self.told.append((time.time(), sentence))
 
@@ -111,6 +119,7 @@ class Faults:
 
     async def _kill(self, victim: Victim, what: str, *, away_seconds: float) -> None:
         async with victim.busy:
+            self._is_gone(victim)
             if await victim.kill():
                 self._did(what, victim.name)
             await asyncio.sleep(away_seconds)
@@ -125,6 +134,7 @@ class Faults:
     async def _pause(self, victim: Victim, what: str, seconds: float) -> None:
         async with victim.busy:
             if victim.signal(signal.SIGSTOP):
+                self._is_gone(victim)
                 await asyncio.sleep(seconds)
                 if victim.signal(signal.SIGCONT):
                     self._did(what, f"{victim.name} for {seconds:.1f} s")
@@ -149,6 +159,7 @@ class Faults:
     async def _kill_poster(self, replica: Replica, method: str, *, after_seconds: float) -> None:
         async with replica.busy:
             await asyncio.sleep(after_seconds)
+            self._is_gone(replica)
             if await replica.kill():
                 self._did("kill_after_post", f"{replica.name} at {method}")
             await asyncio.sleep(self._chance.uniform(0, 1))

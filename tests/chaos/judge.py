@@ -4,8 +4,9 @@ Evidence is of three kinds: when Slack was told that a question was received, wh
 workspace at the end, and what the engine was asked.
 """
 
+import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 
 from tests.chaos.context import Order, Prompt, judge_contexts
@@ -81,23 +82,25 @@ def judge(evidence: Evidence) -> Verdict:
     shown: dict[str, list[Shown]] = defaultdict(list)
     for message in evidence.shown:
         shown[message.conversation].append(message)
-    prompted = {prompt.number for prompt in evidence.prompts}
+    first_asked = {p.number: p.at for p in sorted(evidence.prompts, key=lambda p: -p.at) if p.number is not None}
 
     for conversation, questions in conversations.items():
-        _judge_answers(verdict, questions, shown[conversation], prompted)
+        _judge_answers(verdict, questions, shown[conversation], first_asked.keys())
     orders = judge_contexts(
         evidence.prompts, {asked.number: asked.conversation for asked in evidence.asked}, verdict.add
     )
     for conversation, questions in conversations.items():
         if not questions[0].is_command:
             _judge_memory(verdict, questions, orders.get(conversation))
-            visible = sorted((q.number for q in questions if q.number in evidence.whole_at), key=evidence.whole_at.get)  # type: ignore[arg-type]
-            for order in (visible, orders[conversation].turns if conversation in orders else []):
-                _judge_order(verdict, {q.number: q for q in questions}, order, evidence.whole_at)
+            by_number, whole_at = {q.number: q for q in questions}, evidence.whole_at
+            visible = sorted(by_number.keys() & whole_at.keys(), key=lambda number: whole_at[number])
+            _judge_order(verdict, by_number, visible, whole_at, first_asked)
+            if conversation in orders:
+                _judge_order(verdict, by_number, orders[conversation].turns, whole_at, {})
     return verdict
 
 
-def _judge_answers(verdict: Verdict, questions: list[Asked], shown: list[Shown], prompted: set[int | None]) -> None:
+def _judge_answers(verdict: Verdict, questions: list[Asked], shown: list[Shown], prompted: Set[int]) -> None:
     """What a person sees of one conversation: one whole answer each, an apology for a poison, nothing else."""
     by_answer: dict[int, list[Shown]] = defaultdict(list)
     others: list[Shown] = []
@@ -160,17 +163,25 @@ def _judge_memory(verdict: Verdict, questions: Iterable[Asked], order: "Order | 
             verdict.add("lost", question.number, f"acked, and in no later prompt of its thread{also}")
 
 
-def _judge_order(verdict: Verdict, questions: dict[int, Asked], order: list[int], whole_at: dict[int, float]) -> None:
+def _judge_order(
+    verdict: Verdict,
+    questions: dict[int, Asked],
+    order: list[int],
+    whole_at: dict[int, float],
+    first_asked: dict[int, float],
+) -> None:
     """A later message may go first only if the earlier one was not there yet when it was claimed.
 
     A claim cannot be seen. It came after the question was sent to Dolly and after the answer before it stood
-    there whole: what was acked by then was there. Whatever was acked later counts as a late arrival.
+    there whole: what was acked by then was there. Whatever was acked later counts as a late arrival. What stands in
+    the thread may be of an earlier claim, whose worker was paused or cut off: of one before `first_asked`, when the
+    engine got the question. What is remembered is always of the last.
     """
     known = [number for number in order if number in questions]
     for index, number in enumerate(known):
         later = questions[number]
         before = whole_at.get(known[index - 1], 0.0) if index else 0.0
-        claimed_after = max(before, later.sent or 0.0)
+        claimed_after = min(max(before, later.sent or 0.0), first_asked.get(number, math.inf))
         for other in known[index + 1 :]:
             earlier = questions[other]
             if float(earlier.ts) > float(later.ts):

@@ -33,14 +33,17 @@ def too_little(injected: Counter[str], questions: int) -> list[str]:
     ]
 
 
-def takeovers(prompts: Sequence[Prompt]) -> int:
-    """How often a question was asked by another process than before. Each start of a replica is another."""
-    last: dict[int, str] = {}
+def takeovers(prompts: Sequence[Prompt], gone: Sequence[tuple[float, str]]) -> int:
+    """How often a question was asked again because who had asked it was killed or paused."""
+    last: dict[int, Prompt] = {}
     count = 0
     for prompt in prompts:
-        if prompt.number is not None:
-            count += last.get(prompt.number, prompt.asker) != prompt.asker
-            last[prompt.number] = prompt.asker
+        if prompt.number is None:
+            continue
+        before = last.get(prompt.number, prompt)
+        last[prompt.number] = prompt
+        if before.asker != prompt.asker:
+            count += any(asker == before.asker and before.at <= at <= prompt.at for at, asker in gone)
     return count
 
 

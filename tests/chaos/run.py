@@ -73,7 +73,7 @@ async def run(wanted: Run) -> Outcome:
     finally:
         await dolly.stop()
         await witness.stop()
-    injected = faults.injected + Counter(takeovers=takeovers(prompts), duplicates=witness.duplicates)
+    injected = faults.injected + Counter(takeovers=takeovers(prompts, faults.gone), duplicates=witness.duplicates)
     return Outcome(judge(evidence), evidence, injected, witness.calls, faults.told, time.monotonic() - began)
 
 

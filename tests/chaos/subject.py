@@ -35,7 +35,6 @@ class Victim(ABC):
     def __init__(self, name: str, folder: Path) -> None:
         self.name = name
         self.log_path = folder / f"{name}.log"
-        self.starts = 0
         self.busy = asyncio.Lock()
         """Held by the fault that is at work on it."""
         self._process: asyncio.subprocess.Process | None = None
@@ -45,7 +44,6 @@ class Victim(ABC):
         """Start it, once more where it ran before."""
 
     async def spawn(self, command: list[str], *, cwd: Path, environment: dict[str, str]) -> None:
-        self.starts += 1
         with self.log_path.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *command, cwd=cwd, env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
@@ -132,6 +130,7 @@ class Replica(Victim):
 
     def __init__(self, number: int, folder: Path, dolly: "Dolly") -> None:
         super().__init__(f"replica-{number}", folder)
+        self.starts = 0
         self._dolly = dolly
         self._folder = folder / self.name
         self._folder.mkdir()
@@ -140,10 +139,16 @@ class Replica(Victim):
         self.engine = FaultProxy(HOST, dolly.engine.port)
 
     @property
+    def asker(self) -> str:
+        """Its name at the engine. Each start has another, so that a takeover is told from a second attempt."""
+        return f"{self.name}.{self.starts}"
+
+    @property
     def proxies(self) -> dict[str, FaultProxy]:
         return {"Slack": self.slack, "store": self.store, "engine": self.engine}
 
     async def start(self) -> None:
+        self.starts += 1
         command = [sys.executable, "-m", "tests.chaos.launch", self._dolly.bug or "none", "serve"]
         await self.spawn(command, cwd=self._folder, environment=self._environment())
 
@@ -157,8 +162,7 @@ class Replica(Victim):
             "SLACK_API_URL": f"http://{HOST}:{self.slack.port}/api/",
             "REDIS_URL": f"redis://{HOST}:{self.store.port}/0",
             "ENGINE_URL": f"http://{HOST}:{self.engine.port}",
-            # Each start has another: the engine's record then tells a takeover from a second attempt.
-            "ENGINE_API_KEY": f"{self.name}.{self.starts}",
+            "ENGINE_API_KEY": self.asker,
             "LEASE_SECONDS": f"{LEASE_SECONDS:g}",
             "DOLLY_MEMORY_KEY": self._dolly.memory_key,
             "MEMORY_TOKENS": str(MEMORY_TOKENS),
