@@ -223,17 +223,17 @@ class CatchUp:
         """A message of the history takes the way of an event, unless it has its answer."""
         message = {**message, "channel": channel.id}
         try:
-            if float((message.get("edited") or {}).get("ts") or 0) >= since:
-                await self._edits.edited(message, direct=channel.is_direct)
-            age_seconds = self._clock() - float(message["ts"])
-            is_late = age_seconds > self._max_age_seconds
+            is_new = float(message["ts"]) >= since
+            is_late = self._clock() - float(message["ts"]) > self._max_age_seconds
             turn = self._questions.question(message, direct=channel.is_direct, is_late=is_late)
-            if turn is None or float(turn.ts) < since:
+            is_answered = turn is not None and any(ts > turn.ts and job in ("", turn.job_id) for ts, job in answers)
+            if float((message.get("edited") or {}).get("ts") or 0) >= since:
+                # Of an older message only its thread, read from `since` on, could tell whether it has its answer.
+                settled = is_answered or (not is_new and "reply_count" in message)
+                await self._edits.edited(message, direct=channel.is_direct, is_answered=settled)
+            if turn is None or not is_new:
                 return
-            if any(ts > turn.ts and job_id in ("", turn.job_id) for ts, job_id in answers):
-                outcome = "answered_before"
-            else:
-                outcome = await self._questions.ask(turn)
+            outcome: str = "answered_before" if is_answered else await self._questions.ask(turn)
         except NotUnderstood as error:
             log.warning("not_understood", reason=str(error))
             return

@@ -56,10 +56,10 @@ class Edits:
         root = {"thread_ts": previous.get("thread_ts")} if isinstance(previous, dict) else {}
         await self._withdraw({**root, "channel": event.get("channel"), "ts": event.get("deleted_ts")}, previous)
 
-    async def edited(self, message: Mapping[str, Any], *, direct: bool) -> Outcome | None:
+    async def edited(self, message: Mapping[str, Any], *, direct: bool, is_answered: bool = False) -> Outcome | None:
         """`message`, with its `channel`, says something else than before. What became of it as a question.
 
-        An edit may make a question of it, or come before the message itself does.
+        An edit may make a question of it, or come before the message itself does; not where it has its answer.
         """
         edit = message.get("edited")
         if not isinstance(edit, dict) or not from_a_person(message):
@@ -82,7 +82,7 @@ class Edits:
             revised = await self._mailbox.revise(conversation, ts, new)
         if revised != "unknown":
             log.info("edited", conversation=str(conversation), ts=ts, found=revised)
-        elif turn is not None and self._clock() - float(ts) <= self._max_age_seconds:
+        elif turn is not None and not is_answered and self._clock() - float(ts) <= self._max_age_seconds:
             return await self._questions.ask(turn)
         return None
 

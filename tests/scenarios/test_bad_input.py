@@ -103,7 +103,7 @@ async def test_half_a_character_is_shown_as_such(team: Team, engine: ScriptedEng
 
 async def kept(redis: Redis) -> list[str]:
     """The store's keys, without the two that each Dolly writes at its start."""
-    return sorted(key for key in await redis.keys("*") if not key.endswith((":layout", ":cursors")))
+    return sorted(key for key in map(str, await redis.keys("*")) if not key.endswith((":layout", ":cursors")))
 
 
 async def is_ignored(team: Team, payload: Json, redis: Redis) -> None:

@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from bot.local.store import LocalStore
 from bot.local.workspace import Workspace
 from bot.local.workspace.clock import ManualClock
-from bot.store.connection import connect
+from bot.store.connection import Client, connect
 from bot.store.cursors import Cursors
 from bot.store.layout import Layout
 from bot.words import Words
@@ -57,7 +57,7 @@ async def slack_gives_up(workspace: Workspace, clock: ManualClock) -> None:
     assert len(workspace.delivery.delivered) >= tried
 
 
-async def heard(workspace: Workspace, redis: Redis) -> None:
+async def heard(workspace: Workspace, redis: Client) -> None:
     """Dolly was here before, and heard everything up to a minute ago."""
     layout = Layout(f"{workspace.identity.team_id}/{workspace.identity.bot_id}")
     await Cursors(redis, layout).read(workspace._clock.now() - 60)

@@ -119,6 +119,21 @@ async def test_what_has_its_answer_is_not_asked_again_though_the_store_forgot(ea
     assert [turn.ts for turn in turns] == [second["ts"]], "the answer to one is none to two"
 
 
+async def test_nor_is_it_when_it_was_edited_meanwhile(ears: Listener, clock: ManualClock) -> None:
+    older = say(ears, f"{DOLLY} older")
+    say(ears, "an answer", user_id=BOT_USER_ID, thread_ts=older["ts"], as_app=True)
+    await clock.advance(60)
+    since = ears.now
+    newer = say(ears, f"{DOLLY} newer")
+    say(ears, "an answer", user_id=BOT_USER_ID, thread_ts=newer["ts"], as_app=True)
+    for message in (older, newer):
+        await ears.workspace.people.edit(ASHA, GENERAL, message["ts"], "@dolly edited")
+    await ears.redis.flushall()
+    await ears.cursors.read(since)
+    async with ears.catching_up():
+        assert await ears.texts() == []
+
+
 async def test_the_answer_to_an_earlier_question_is_known_before_its_stream_ends(ears: Listener) -> None:
     """Only the store knows then whose it is."""
     first = say(ears, f"{DOLLY} one")
