@@ -32,6 +32,7 @@ from tests.benchmarks.delivery.levels import Level, draw, print_table
 
 TOKENS_PER_SECOND = 10.0
 FIRST_TOKEN_SECONDS = 0.2
+WARM_UP = 16
 ANSWER_SECONDS = FIRST_TOKEN_SECONDS + WORDS / TOKENS_PER_SECOND
 
 
@@ -89,13 +90,17 @@ async def measure_levels(plan: Plan, engine_url: str, place: Path) -> list[Level
         level = Level(conversations)
         folder = place / str(conversations)
         async with dolly(engine_url, folder, conversations=conversations) as subject:
-            warm = await subject.run(conversations, 1, over_seconds=ANSWER_SECONDS)
-            async with plain_bot(engine_url, folder / "plain", appends=warm.seen.appends_per_answer) as baseline:
-                await baseline.run(min(conversations, 16), 1, over_seconds=1)
-                for _ in range(plan.repeats):
-                    for name, contestant, runs in (("Dolly", subject, level.dolly), ("plain", baseline, level.plain)):
-                        runs.append(await contestant.run(conversations, turns, over_seconds=ANSWER_SECONDS))
-                        show(name, runs[-1], conversations)
+            await subject.run(min(conversations, WARM_UP), 1, over_seconds=1)
+            for repeat in range(plan.repeats):
+                mine = await subject.run(conversations, turns, over_seconds=ANSWER_SECONDS)
+                appends = mine.seen.appends_per_answer
+                async with plain_bot(engine_url, folder / f"plain-{repeat}", appends=appends) as baseline:
+                    await baseline.run(min(conversations, WARM_UP), 1, over_seconds=1)
+                    its = await baseline.run(conversations, turns, over_seconds=ANSWER_SECONDS)
+                level.dolly.append(mine)
+                level.plain.append(its)
+                show("Dolly", mine, conversations)
+                show("plain", its, conversations)
         levels.append(level)
     return levels
 
