@@ -56,6 +56,8 @@ class Witness:
         self._later: set[asyncio.Task[None]] = set()
         self._response_urls: dict[str, int] = {}
         self._slash_answers: list[Shown] = []
+        self._unwatched = WebApi._answer, ResponseUrls._use
+        self._slacks_waits = workspace_delivery.RETRY_WAITS_SECONDS
         self._hint = Words().say("thread_hint")
 
     async def start(self) -> None:
@@ -68,6 +70,8 @@ class Witness:
         for task in tuple(self._later):
             task.cancel()
         await self.workspace.stop()
+        WebApi._answer, ResponseUrls._use = self._unwatched  # type: ignore[method-assign]
+        workspace_delivery.RETRY_WAITS_SECONDS = self._slacks_waits
 
     @property
     def port(self) -> int:
@@ -139,7 +143,7 @@ class Witness:
 
     def _watch_calls(self) -> None:
         """Each replica calls through a port of its own, and shows it as the host that it means to speak to."""
-        answer, use, witness = WebApi._answer, ResponseUrls._use, self
+        (answer, use), witness = self._unwatched, self
 
         async def answer_seen(api: WebApi, request: web.Request) -> web.Response:
             method, port = request.match_info["method"], _port(request)
