@@ -1,5 +1,6 @@
 -- Hand out the earliest turn of a conversation that is due and that no worker holds.
--- KEYS: ready, lease   ARGV: lease ms, key prefix, seconds that a conversation's fence is kept
+-- KEYS: ready, lease, claimed   ARGV: lease ms, key prefix, seconds that a conversation's fence is kept, request
+-- A request that comes twice, because its reply was lost, gets the same turn again.
 -- Returns nil, or {conversation, job id, fence, ms since it was stored, the job's fields …}. All keys share the prefix's
 -- hash tag.
 local time = redis.call('TIME')
@@ -8,6 +9,23 @@ for _, conversation in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 
   redis.call('ZREM', KEYS[2], conversation)
   redis.call('ZADD', KEYS[1], 'NX', now, conversation)
 end
+
+local function handed_out(conversation, id)
+  local claim = ARGV[2] .. 'claim:' .. conversation
+  local job = ARGV[2] .. 'job:' .. id
+  local stored = tonumber(redis.call('HGET', job, 'stored') or now)
+  local fields = redis.call('HMGET', job, 'turn', 'user', 'attempts', 'claims', 'shape', 'posts', 'kept', 'verdict')
+  return {conversation, id, tonumber(redis.call('HGET', claim, 'fence')), now - stored, unpack(fields, 1, 8)}
+end
+
+local before = redis.call('HMGET', KEYS[3], 'request', 'conversation')
+if before[1] == ARGV[4] then
+  local held = redis.call('HMGET', ARGV[2] .. 'claim:' .. before[2], 'job', 'request')
+  if held[1] and held[2] == ARGV[4] then
+    return handed_out(before[2], held[1])
+  end
+end
+
 while true do
   local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 1)
   if #due == 0 then
@@ -18,16 +36,16 @@ while true do
   local first = redis.call('ZRANGE', ARGV[2] .. 'mailbox:' .. conversation, 0, 0)
   if #first == 1 then
     local claim = ARGV[2] .. 'claim:' .. conversation
-    local fence = redis.call('HINCRBY', claim, 'fence', 1)
-    redis.call('HSET', claim, 'job', first[1])
+    redis.call('HINCRBY', claim, 'fence', 1)
+    redis.call('HSET', claim, 'job', first[1], 'request', ARGV[4])
     redis.call('HDEL', claim, 'stop')
     redis.call('EXPIRE', claim, ARGV[3])
     redis.call('ZADD', KEYS[2], now + ARGV[1], conversation)
+    redis.call('HSET', KEYS[3], 'request', ARGV[4], 'conversation', conversation)
+    redis.call('EXPIRE', KEYS[3], 600)
     local job = ARGV[2] .. 'job:' .. first[1]
     redis.call('HINCRBY', job, 'attempts', 1)
     redis.call('HINCRBY', job, 'claims', 1)
-    local stored = tonumber(redis.call('HGET', job, 'stored') or now)
-    local fields = redis.call('HMGET', job, 'turn', 'user', 'attempts', 'claims', 'shape', 'posts', 'kept', 'verdict')
-    return {conversation, first[1], fence, now - stored, unpack(fields, 1, 8)}
+    return handed_out(conversation, first[1])
   end
 end

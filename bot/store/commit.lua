@@ -4,10 +4,14 @@
 -- ARGV: fence, job id, conversation, entry ('' = nothing to remember), memory seconds (0 = for ever), memory tokens,
 --       memory bytes, ms until the thread is read again, question's ts, reason ('' = answered), dead letters kept, prefix
 -- Returns 0 when another worker has taken over, 1 when committed, 2 when committed and `changes` are to be applied.
-local held = redis.call('HMGET', KEYS[1], 'fence', 'job')
+local held = redis.call('HMGET', KEYS[1], 'fence', 'job', 'ended')
+if held[3] == 'commit ' .. ARGV[1] then
+  return 1 -- by this very call, whose reply was lost
+end
 if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] or not redis.call('ZSCORE', KEYS[5], ARGV[3]) then
   return 0
 end
+redis.call('HSET', KEYS[1], 'ended', 'commit ' .. ARGV[1])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local seconds = tonumber(ARGV[5])

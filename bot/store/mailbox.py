@@ -12,7 +12,8 @@ The keys of a conversation carry its partition's prefix, with one hash tag (layo
     waiting           sorted set: job ids by the time at which they were stored; queue:<user> those of one person
     ready             sorted set: conversation → time in ms from which it may be claimed
     lease             sorted set: conversation → time in ms at which its worker counts as dead
-    claim:<conv>      hash: fence (grows with each claim), job claimed, stop flag
+    claim:<conv>      hash: fence (grows with each claim), job claimed, by which request, stop flag, fence that ended
+    claimed:<worker>  hash: its last request and what it got, for a reply that is lost
     memory:<conv>     list: committed exchanges (memory.py)
     changes:<conv>    hash: edits and deletions that came while an answer was under way, sealed
     posted:<conv>     hash: ts of a message of Dolly's own → its job, so that no other is taken for a leftover
@@ -22,6 +23,7 @@ The keys of a conversation carry its partition's prefix, with one hash tag (layo
 """
 
 import asyncio
+import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -76,6 +78,8 @@ class Mailbox:
             for name in ("enqueue", "claim", "renew", "note", "commit", "fail", "revise", "withdraw")
         }
         self._first_partition = 0
+        self._worker = secrets.token_hex(8)
+        self._requests = 0
         self._arrived = asyncio.Event()
 
     # --- what comes from Slack ------------------------------------------------------------------------------------
@@ -162,10 +166,13 @@ class Mailbox:
         prefixes = self._layout.prefixes
         self._first_partition = (self._first_partition + 1) % len(prefixes)  # each gets its turn to be first
         for prefix in prefixes[self._first_partition :] + prefixes[: self._first_partition]:
-            keys, args = [prefix + "ready", prefix + "lease"], [self._lease_ms, prefix, FENCE_SECONDS]
+            keys = [prefix + name for name in ("ready", "lease", f"claimed:{self._worker}")]
+            # The number stays the same until an answer comes: a lost reply is asked for again.
+            args = [self._lease_ms, prefix, FENCE_SECONDS, f"{self._worker}/{self._requests}"]
             async with store_errors():
                 claimed = await run_script(self._client, self._scripts["claim"], keys, args)
             if claimed is not None:
+                self._requests += 1
                 return self._claimed(*claimed)
         return None
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from bot.service import Bounds
 from bot.words import Words
 from tests.scenarios.conftest import Transport, running_team, until
 from tests.scripted_engine import Script, ScriptedEngine
@@ -30,31 +31,47 @@ WELL = Script(text="I am well.")
         (Script(text="Once upon a <b>time</b>", end="cut", after=7), {}, "Once upon a &lt;b>time", "engine_broke"),
     ],
 )
-async def test_one_plain_sentence_and_what_was_written_stays(
-    store_url: str, script: Script, limits: dict[str, Any], written: str, key: str
+async def test_one_plain_sentence_in_the_end_and_what_was_written_stays(
+    store_url: str, script: Script, limits: dict[str, Any], written: str, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with ScriptedEngine(WELL) as engine, running_team(store_url, engine.url, **limits) as team:
-        engine.then(script)
+    monkeypatch.setattr("bot.turns.RETRY_SECONDS", 0.01)
+    patience = Bounds(answer_within_seconds=0)
+    async with (
+        ScriptedEngine(script) as engine,
+        running_team(store_url, engine.url, bounds=patience, **limits) as team,
+    ):
         root = await team.say("asha", "@dolly tell me a story")
         expected = "\n\n".join(part for part in (written, WORDS.say(key)) if part)
-        assert await team.answered(root) == [expected]
+        await until(lambda: team.answers(root) == [expected], seconds=30)
+        engine.script = WELL
         await team.say("asha", "@dolly are you well?", thread=root)
         assert (await team.answered(root, 2))[1] == "I am well."
 
 
-async def test_an_engine_that_is_down_and_comes_back(store_url: str, transport: Transport) -> None:
+async def test_an_engine_that_is_down_and_comes_back_answers_what_was_asked_meanwhile(
+    store_url: str, transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.turns.NOTICE_SECONDS", 0.5)
     async with ScriptedEngine(WELL) as engine, running_team(store_url, engine.url, transport) as team:
         port = engine.port
         await engine.stop()
         root = await team.say("asha", "@dolly are you well?")
-        assert await team.answered(root) == [WORDS.say("engine_unreachable")]
         asha, general = team.person("asha"), team.channel("general")
         await team.workspace.people.command(asha, general, "/dolly", "are you well?")
-        sentence = WORDS.say("engine_unreachable")
-        await until(lambda: sentence in [m["text"] for m in team.workspace.timeline.ephemerals(general, asha)])
+        notices = [[WORDS.say("waiting_for_engine", place=place)] for place in (1, 2)]
+        await until(lambda: team.answers(root) in notices, seconds=20)
         await engine.start(port)
-        await team.say("asha", "@dolly and now?", thread=root)
-        assert (await team.answered(root, 2))[1] == "I am well."
+        await until(lambda: team.answers(root) == ["I am well."], seconds=30)  # where the notice stood
+        await until(
+            lambda: "I am well." in [m["text"] for m in team.workspace.timeline.ephemerals(general, asha)], seconds=30
+        )
+
+
+async def test_an_engine_that_breaks_once_is_asked_again_and_its_half_answer_is_replaced(store_url: str) -> None:
+    async with ScriptedEngine(WELL) as engine, running_team(store_url, engine.url) as team:
+        engine.then(Script(text="Once upon a time", end="cut", after=3, tokens_per_second=20))
+        root = await team.say("asha", "@dolly are you well?")
+        await until(lambda: team.answers(root) == ["I am well."], seconds=20)
 
 
 async def test_an_engine_that_is_not_there_yet_is_no_reason_not_to_start(store_url: str) -> None:

@@ -24,7 +24,7 @@ THREAD = ConversationId("T1", "C1", "100.000100")
 OTHER = ConversationId("T1", "C1", "200.000100")
 ELSEWHERE = ConversationId("T1", "C2", "300.000100")
 DIRECT = ConversationId("T1", "D1", "400.000100")
-LASTING = {"seen", "claim"}
+LASTING = {"seen", "claim", "claimed"}
 """Kinds of keys that stay: they hold no text."""
 
 

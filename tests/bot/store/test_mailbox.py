@@ -374,3 +374,19 @@ async def test_another_conversations_memory_does_not_open(mailbox: Mailbox, memo
     prefix = LAYOUT.prefix_of(THREAD)
     await redis.rename(f"{prefix}memory:{THREAD}", f"{prefix}memory:{OTHER_THREAD}")
     assert await memory.read(OTHER_THREAD) == []
+
+
+async def test_a_lost_reply_is_asked_for_again(mailbox: Mailbox, memory: Memory) -> None:
+    await mailbox.enqueue(turn())
+    lost = await claimed(mailbox)
+    mailbox._requests -= 1  # as if the reply had not come
+    again = await claimed(mailbox)
+    assert replace(again, age_seconds=0) == replace(lost, age_seconds=0), "nobody else's, and no further attempt"
+    await mailbox.fail(again, delay_seconds=0)
+    await mailbox.fail(again, delay_seconds=0)
+    claim = await claimed(mailbox)
+    assert claim.attempt == 2
+    await mailbox.commit(claim, EXCHANGE)
+    await mailbox.commit(claim, EXCHANGE)
+    assert await memory.read(THREAD) == [EXCHANGE]
+    assert await mailbox.claim() is None
