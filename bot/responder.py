@@ -9,17 +9,17 @@ from typing import Protocol
 import structlog
 
 from bot import metrics
-from bot.context_window import fit
-from bot.conversation import Exchange, Line, Message, Posting, Shape, Turn, asked
+from bot.audit import Decision
+from bot.conversation import Exchange, Message, Posting, Shape, Turn
 from bot.errors import (
     EngineError,
     EngineOverloaded,
     EngineUnreachable,
-    LeaseLost,
     QuestionTooLong,
     SlackUnreachable,
     StoreUnavailable,
 )
+from bot.prompts import Counter, Prompt, Prompts, Reader
 from bot.store.memory import Memory
 from bot.words import Words
 
@@ -85,28 +85,20 @@ class Reply(Protocol):
         """Write no more: somebody else will answer, or nobody."""
 
 
-class Slack(Protocol):
+class Slack(Reader, Protocol):
     """Where questions come from and answers go."""
 
     def reply(self, turn: Turn, journal: Journal) -> Reply:
         """The answer to `turn`, not yet begun."""
 
-    async def readable(self, text: str) -> str:
-        """`text` with the names of the people who are mentioned in it."""
 
-    async def earlier_messages(self, turn: Turn) -> list[Line]:
-        """What was said in the turn's thread before it, oldest first."""
-
-
-class Model(Protocol):
+class Model(Counter, Protocol):
     """What writes the answers (bot.model_client.ModelClient)."""
 
     @property
     def served_model(self) -> str: ...
     def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str, None]: ...
-    async def count_tokens(self, messages: Sequence[Message]) -> int: ...
     async def count_content(self, text: str) -> int: ...
-    async def prompt_budget(self, max_tokens: int) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,30 +110,18 @@ class AnswerStyle:
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
-    """What the engine is asked, and what of it is remembered."""
-
-    messages: Sequence[Message]
-    tokens: int
-    """An upper bound."""
-    question: str
-    earlier: Sequence[Line]
-
-
-@dataclass(frozen=True, slots=True)
 class Ending:
     """How a turn ended for its reader."""
 
+    decision: Decision = "answered"
+    reason: str = ""
+    """Of an apology, its sentence's key; of a refusal, what stood against an answer."""
     exchange: Exchange | None = None
     """What is to be remembered of it."""
     tokens: int = 0
     """What the engine read and wrote for it."""
     model: str = ""
     """The name of what wrote it."""
-    apology: str | None = None
-    """The key of the sentence that the reader got instead of an answer."""
-    is_refused: bool = False
-    """Whether a quota was used up."""
 
 
 class AnswerNotDelivered(Exception):
@@ -161,7 +141,8 @@ class Responder:
         self._model = model
         self._slack = slack
         self._words = words
-        self._style = style
+        self._max_tokens = style.max_tokens
+        self._prompts = Prompts(memory, model, slack, style.system_prompt, style.max_tokens)
 
     async def respond(
         self, turn: Turn, journal: Journal, stop: asyncio.Event, gives_up: Callable[[EngineError], bool]
@@ -248,13 +229,18 @@ class Responder:
             undelivered = None
             with contextlib.suppress(SlackUnreachable):  # what was wanted is that nothing more comes
                 await reply.stop(self._words.say("stopped"))
-        exchange = await self._exchange(turn, prompt, _joined(written), journal)
+        exchange, answer_tokens = await self._exchange(turn, prompt, _joined(written), journal)
         if undelivered is not None:
             if exchange is None or apology is not None:
                 raise undelivered
             raise AnswerNotDelivered(exchange, undelivered)
-        used = prompt.tokens + (exchange.tokens if exchange else 0)
-        return Ending(None if turn.response_url else exchange, used, self._model.served_model, apology)
+        return Ending(
+            "apologised" if apology else "answered",
+            apology or "",
+            None if turn.response_url else exchange,
+            prompt.tokens + answer_tokens,
+            self._model.served_model,
+        )
 
     async def _brought_out(self, reply: Reply, closing: str | None) -> SlackUnreachable | None:
         try:
@@ -263,58 +249,27 @@ class Responder:
             return error
         return None
 
-    async def _exchange(self, turn: Turn, prompt: Prompt, answer: str, journal: Journal) -> Exchange | None:
+    async def _exchange(self, turn: Turn, prompt: Prompt, answer: str, journal: Journal) -> tuple[Exchange | None, int]:
+        """What is remembered of an answer, and the answer's own tokens."""
         if not answer:
-            return None
-        exchange = Exchange(
-            ts=turn.ts,
-            user_id=turn.user_id,
-            question=prompt.question,
-            answer=answer,
-            tokens=0,
-            earlier=tuple(prompt.earlier),
-            answer_ts=journal.posting.ts,
-        )
-        return replace(exchange, tokens=await self._cost(*exchange.messages))
+            return None, 0
+        posted = journal.posting.ts
+        exchange = Exchange(turn.ts, turn.user_id, prompt.question, answer, 0, prompt.earlier, posted)
+        question_tokens, answer_tokens = [await self._cost(message) for message in exchange.messages]
+        return replace(exchange, tokens=question_tokens + answer_tokens), answer_tokens
 
     async def _prompt_while_thinking(self, turn: Turn, reply: Reply) -> Prompt:
         showing = asyncio.create_task(reply.begin())
         try:
-            return await self._prompt(turn)
+            return await self._prompts.of(turn)
         finally:
             await showing
-
-    async def _prompt(self, turn: Turn) -> Prompt:
-        """System prompt, what the conversation remembers, the question; within the engine's window."""
-        system = Message("system", self._style.system_prompt)
-        budget = await self._model.prompt_budget(self._style.max_tokens)
-        exchanges = await self._memory.read(turn.conversation)
-        if any(exchange.ts == turn.ts for exchange in exchanges):
-            raise LeaseLost(f"{turn.job_id} was answered by another worker")
-        text = await self._slack.readable(turn.text)
-        earlier: list[Line] = []
-        required = await self._model.count_tokens([system, asked(text)])
-        if not exchanges and required <= budget and turn.ts != turn.conversation.root_ts and not turn.response_url:
-            earlier = await self._fitting(system, await self._slack.earlier_messages(turn), text, budget)
-            required = await self._model.count_tokens([system, asked(text, earlier)])
-        messages = fit(system, exchanges, asked(text, earlier), required_tokens=required, token_budget=budget)
-        tokens = min(required + sum(exchange.tokens for exchange in exchanges), budget)
-        return Prompt(messages, tokens, text, earlier)
-
-    async def _fitting(self, system: Message, earlier: list[Line], text: str, budget: int) -> list[Line]:
-        """As many of the newest `earlier` lines as fit `budget` before the question; found by halving."""
-        fits, too_many = 0, len(earlier) + 1
-        while too_many - fits > 1:
-            lines = (fits + too_many) // 2
-            tokens = await self._model.count_tokens([system, asked(text, earlier[-lines:])])
-            fits, too_many = (lines, too_many) if tokens <= budget else (fits, lines)
-        return earlier[len(earlier) - fits :]
 
     async def _generate(self, prompt: Sequence[Message], reply: Reply, written: list[str], stop: asyncio.Event) -> None:
         """Pass the model's text to `reply` and to `written`. Raises Stopped as soon as the user wants no more."""
 
         async def pass_on() -> None:
-            async with contextlib.aclosing(self._model.stream(prompt, max_tokens=self._style.max_tokens)) as deltas:
+            async with contextlib.aclosing(self._model.stream(prompt, max_tokens=self._max_tokens)) as deltas:
                 async for delta in deltas:
                     written.append(delta)
                     await reply.write(delta)
@@ -341,12 +296,12 @@ class Responder:
                 return self._words.say("thread_hint")
         return None
 
-    async def _cost(self, *messages: Message) -> int:
-        """What `messages` add to later prompts; their bytes, an upper bound, when the engine cannot be asked now."""
+    async def _cost(self, message: Message) -> int:
+        """What `message` adds to later prompts; its bytes, an upper bound, when the engine cannot be asked now."""
         try:
-            return sum([await self._model.count_content(message.content) for message in messages])
+            return await self._model.count_content(message.content)
         except EngineError:
-            return sum(len(message.content.encode()) + TEMPLATE_BYTES for message in messages)
+            return len(message.content.encode()) + TEMPLATE_BYTES
 
 
 def _joined(deltas: list[str]) -> str:

@@ -8,7 +8,7 @@ from typing import Protocol
 import structlog
 
 from bot import metrics
-from bot.audit import AuditLog, Decision
+from bot.audit import AuditLog
 from bot.conversation import Exchange, Turn
 from bot.errors import (
     DollyError,
@@ -100,7 +100,7 @@ class Turns:
         turn = claim.turn
         if claim.kept is not None:
             exchange: Exchange | None = await self._responder.deliver(turn, journal, claim.kept)
-            return Ending(None if turn.response_url else exchange)
+            return Ending(exchange=None if turn.response_url else exchange, tokens=claim.kept.tokens)
         if claim.verdict is not None:
             return await self._apologise(claim, journal, claim.verdict)
         if claim.attempt > ATTEMPTS:  # its workers died one after the other: perhaps of it
@@ -108,16 +108,15 @@ class Turns:
             return await self._apologise(claim, journal, "apology")
         if turn.is_late:
             await self._responder.say(turn, journal, "too_late")
-            return Ending()
+            return Ending("refused", "too_late")
         if claim.claims == 1 and (quota := await self._gate.refused(turn)):
-            self._audit.turn_ended(turn, "refused", reason=quota)
-            return Ending(is_refused=True)
+            return Ending("refused", quota)
         return await self._responder.respond(turn, journal, stop, lambda error: self._gives_up(claim, error))
 
     async def _apologise(self, claim: Claim, journal: JobJournal, words_key: str) -> Ending:
         await self._responder.say(claim.turn, journal, words_key)
         metrics.apologies.labels(words_key).inc()
-        return Ending(apology=words_key)
+        return Ending("apologised", words_key)
 
     def _gives_up(self, claim: Claim, error: EngineError) -> bool:
         if isinstance(error, AWAY):
@@ -167,15 +166,14 @@ class Turns:
         self._audit.turn_ended(claim.turn, "apologised", reason=reason)
 
     async def _committed(self, claim: Claim, ending: Ending) -> None:
-        reason = ending.apology or ""
-        await self._persist(lambda: self._mailbox.commit(claim, ending.exchange, buried=reason))
-        if ending.is_refused:
-            return
-        decision: Decision = "apologised" if reason else "answered"
-        self._audit.turn_ended(claim.turn, decision, reason=reason, model=ending.model, tokens=ending.tokens)
-        if reason:
-            metrics.dead_letters.labels(reason).inc()
-        else:
+        buried = ending.reason if ending.decision == "apologised" else ""
+        await self._persist(lambda: self._mailbox.commit(claim, ending.exchange, buried=buried))
+        self._audit.turn_ended(
+            claim.turn, ending.decision, reason=ending.reason, model=ending.model, tokens=ending.tokens
+        )
+        if buried:
+            metrics.dead_letters.labels(buried).inc()
+        elif ending.decision == "answered":
             metrics.answered.inc()
             log.info("answered", job=claim.job_id, claim=claim.claims)
         if ending.tokens:
