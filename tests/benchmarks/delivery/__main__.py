@@ -40,15 +40,15 @@ ANSWER_SECONDS = FIRST_TOKEN_SECONDS + WORDS / TOKENS_PER_SECOND
 class Plan:
     """How much is measured."""
 
-    turns: dict[int, int]
-    """Questions per conversation, by the number of conversations at once."""
-    repeats: int
+    levels: dict[int, tuple[int, int]]
+    """By the number of conversations at once: questions in each, and repeats."""
+    rate_repeats: int
     growth_repeats: int
     stored: int
 
 
-FULL = Plan(turns={1: 3, 16: 2, 64: 2, 256: 2}, repeats=3, growth_repeats=7, stored=10_000)
-SHORT = Plan(turns={1: 1, 64: 1}, repeats=1, growth_repeats=1, stored=1_000)
+FULL = Plan({1: (3, 2), 16: (2, 2), 64: (2, 5), 256: (1, 2)}, rate_repeats=3, growth_repeats=5, stored=10_000)
+SHORT = Plan({1: (1, 1), 64: (1, 1)}, rate_repeats=1, growth_repeats=1, stored=1_000)
 
 
 async def main() -> None:
@@ -86,12 +86,12 @@ async def main() -> None:
 async def measure_levels(plan: Plan, engine_url: str, place: Path) -> list[Level]:
     """Each number of conversations at once, Dolly and the plain bot in turn."""
     levels = []
-    for conversations, turns in plan.turns.items():
+    for conversations, (turns, repeats) in plan.levels.items():
         level = Level(conversations)
         folder = place / str(conversations)
-        async with dolly(engine_url, folder, conversations=conversations) as subject:
+        async with dolly(engine_url, folder) as subject:
             await subject.run(min(conversations, WARM_UP), 1, over_seconds=1)
-            for repeat in range(plan.repeats):
+            for repeat in range(repeats):
                 mine = await subject.run(conversations, turns, over_seconds=ANSWER_SECONDS)
                 appends = mine.seen.appends_per_answer
                 async with plain_bot(engine_url, folder / f"plain-{repeat}", appends=appends) as baseline:
@@ -110,12 +110,12 @@ async def measure_rates(plan: Plan, engine_url: str, place: Path) -> tuple[Sprea
     mine: list[float] = []
     its: list[float] = []
     async with (
-        dolly(engine_url, place, conversations=64) as subject,
+        dolly(engine_url, place) as subject,
         plain_bot(engine_url, place / "plain", appends=0) as baseline,
     ):
         for contestant in (subject, baseline):
             await contestant.run(16, 1, over_seconds=0)
-        for _ in range(plan.repeats):
+        for _ in range(plan.rate_repeats):
             for contestant, rates in ((subject, mine), (baseline, its)):
                 run = await contestant.run(64, 4, over_seconds=0)
                 show("quick engine", run, 64)
@@ -125,7 +125,7 @@ async def measure_rates(plan: Plan, engine_url: str, place: Path) -> tuple[Sprea
 
 async def measure_memory(engine_url: str, place: Path) -> tuple[float, float]:
     """kB per conversation under way: Dolly's process, its store."""
-    async with dolly(engine_url, place, conversations=256) as subject:
+    async with dolly(engine_url, place) as subject:
         one = await subject.run(1, 1, over_seconds=0)
         many = await subject.run(256, 1, over_seconds=ANSWER_SECONDS / 2)
     show("Dolly, fresh", many, 256)
@@ -136,8 +136,8 @@ async def measure_growth(plan: Plan, engine_url: str, place: Path) -> Spread:
     """CPU per answer with `plan.stored` conversations stored before, over CPU per answer with none."""
     ratios = []
     async with AsyncExitStack() as stack:
-        empty = await stack.enter_async_context(dolly(engine_url, place / "empty", conversations=64))
-        full = await stack.enter_async_context(dolly(engine_url, place / "full", conversations=64, stored=plan.stored))
+        empty = await stack.enter_async_context(dolly(engine_url, place / "empty"))
+        full = await stack.enter_async_context(dolly(engine_url, place / "full", stored=plan.stored))
         for contestant in (empty, full):
             await contestant.run(64, 2, over_seconds=0)
         for _ in range(plan.growth_repeats):

@@ -81,11 +81,8 @@ class Contestant:
 
 
 @asynccontextmanager
-async def dolly(engine_url: str, place: Path, *, conversations: int, stored: int = 0) -> AsyncIterator[Contestant]:
-    """`dolly serve` (launch.py) with encryption and a store that syncs every write.
-
-    It is ready for `conversations` at once, and has `stored` in its store before.
-    """
+async def dolly(engine_url: str, place: Path, *, stored: int = 0) -> AsyncIterator[Contestant]:
+    """`dolly serve` (launch.py) with encryption and a store that syncs every write, `stored` conversations in it."""
     key = secrets.token_bytes(32)
     async with _workspace() as workspace, _store(place / "store") as store:
         identity = workspace.identity
@@ -106,7 +103,7 @@ async def dolly(engine_url: str, place: Path, *, conversations: int, stored: int
                 "WAITING_PER_USER": "1000",
             }
             serving = running(
-                *("tests.benchmarks.delivery.launch", str(conversations), "serve"),
+                *("tests.benchmarks.delivery.launch", "serve"),
                 place=place / "dolly",
                 ready="Dolly answers in",
                 environment=settings,
