@@ -295,6 +295,7 @@ def _slack_access(settings: Settings) -> SlackAccess:
         signing_secret=secret.get_secret_value() if secret else None,
         http_host=settings.http_host,
         http_port=settings.http_port,
+        rate=settings.slack_rate,
     )
 
 

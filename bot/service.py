@@ -26,6 +26,7 @@ from bot.slack.forget_list import ForgetList
 from bot.slack.gate import Gate
 from bot.slack.history import History
 from bot.slack.home import Home
+from bot.slack.pacing import Pacer
 from bot.slack.questions import Questions
 from bot.slack.settling import Settler
 from bot.slack.threads import Threads
@@ -58,6 +59,8 @@ class SlackAccess:
     signing_secret: str | None = None
     http_host: str = "127.0.0.1"
     http_port: int = 0
+    rate: float = 1.0
+    """How many times Slack's published rate limits answers may be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +176,7 @@ async def running_service(
             waiting_per_user=bounds.waiting_per_user,
             wait_replicas=store.wait_replicas,
         )
-        threads = Threads(client, identity, words)
+        threads = Threads(client, identity, words, Pacer(scale=slack.rate))
         memory = Memory(redis, layout, sealing)
         responder = Responder(memory, model, threads, words, style)
         quotas = Quotas(

@@ -96,6 +96,8 @@ class Settings(BaseSettings):
     """For Socket Mode: Dolly connects out to Slack, no address of its own is needed."""
     slack_signing_secret: SecretStr | None = None
     """For HTTP events, used when there is no app token: proves that a request comes from Slack."""
+    slack_rate: Annotated[float, Field(gt=0, le=1_000_000)] = 1.0
+    """How many times Slack's published rate limits this process writes answers: 0.5 for each of two replicas."""
     slack_api_url: HttpUrl = "https://slack.com/api/"
     """Another Slack, for example GovSlack's https://slack-gov.com/api/."""
     http_host: str = "0.0.0.0"

@@ -84,15 +84,15 @@ class Turns:
             await self._requeue(claim, error.words_key, counted=True)
         except SlackUnreachable as error:
             log.warning("slack_unreachable", job=claim.job_id, reason=str(error))
-            await self._wait_for_slack(claim)
+            await self._wait_for_slack(claim, journal)
         except SlackError as error:
             log.error("answer_refused_by_slack", job=claim.job_id, method=error.method, reason=error.reason)
-            await self._bury(claim, error.reason)
+            await self._bury(claim, journal, error.reason)
         except (DollyError, asyncio.CancelledError):
             raise
         except Exception as error:
             log.exception("answer_failed", job=claim.job_id, error=type(error).__name__)
-            await self._give_up_or_requeue(claim)
+            await self._give_up_or_requeue(claim, journal)
         else:
             await self._committed(claim, ending)
 
@@ -133,18 +133,18 @@ class Turns:
                 await self._responder.tell_place(claim.turn, journal, error, place)
         await self._requeue(claim, error.words_key, counted=False)
 
-    async def _wait_for_slack(self, claim: Claim) -> None:
+    async def _wait_for_slack(self, claim: Claim, journal: JobJournal) -> None:
         """Hand the turn back until Slack is there again; in the end, with an apology instead of an answer."""
         if claim.age_seconds >= UNDELIVERED_SECONDS:
-            await self._bury(claim, "slack_unreachable")
+            await self._bury(claim, journal, "slack_unreachable")
             return
         if claim.age_seconds >= self._answer_within_seconds and not claim.kept and not claim.verdict:
             await self._persist(lambda: self._mailbox.note_verdict(claim, "apology"))
         await self._requeue(claim, "slack_unreachable", counted=False)
 
-    async def _give_up_or_requeue(self, claim: Claim) -> None:
+    async def _give_up_or_requeue(self, claim: Claim, journal: JobJournal) -> None:
         if claim.verdict is not None:  # not even the apology works
-            await self._bury(claim, "apology_failed")
+            await self._bury(claim, journal, "apology_failed")
             return
         if claim.attempt >= ATTEMPTS:
             await self._persist(lambda: self._mailbox.note_verdict(claim, "apology"))
@@ -155,12 +155,12 @@ class Turns:
         delay_seconds = min(RETRY_SECONDS * 2 ** min(claim.claims - 1, 10), LONGEST_RETRY_SECONDS)
         await self._persist(lambda: self._mailbox.fail(claim, delay_seconds=delay_seconds, counted=counted))
 
-    async def _bury(self, claim: Claim, reason: str) -> None:
+    async def _bury(self, claim: Claim, journal: JobJournal, reason: str) -> None:
         """Put the turn to the dead letters; its user is told, where they can be."""
         metrics.dead_letters.labels(reason).inc()
         if reason not in CLOSED and claim.verdict is None:
             with contextlib.suppress(SlackError, SlackUnreachable):
-                await self._responder.say(claim.turn, JobJournal(self._mailbox, claim), "apology")
+                await self._responder.say(claim.turn, journal, "apology")
                 metrics.apologies.labels("apology").inc()
         await self._persist(lambda: self._mailbox.commit(claim, None, buried=reason))
         self._audit.turn_ended(claim.turn, "apologised", reason=reason)

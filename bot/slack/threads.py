@@ -26,11 +26,11 @@ PAGES = 5
 class Threads:
     """Reads threads and opens replies, for one workspace."""
 
-    def __init__(self, client: AsyncWebClient, identity: Identity, words: Words, pacer: Pacer | None = None) -> None:
+    def __init__(self, client: AsyncWebClient, identity: Identity, words: Words, pacer: Pacer) -> None:
         self._client = client
         self._identity = identity
         self._words = words
-        self._pacer = pacer or Pacer()
+        self._pacer = pacer
         self._people = People(client, identity)
 
     def reply(self, turn: Turn, journal: Journal) -> Reply:

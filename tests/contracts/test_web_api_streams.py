@@ -136,6 +136,22 @@ async def test_a_stream_can_be_neither_changed_nor_deleted_before_it_is_stopped(
         assert (await s.client.chat_delete(channel=GENERAL, ts=ts))["ok"]
 
 
+async def test_a_stream_is_listed_while_it_grows_and_has_its_metadata_from_its_end_on() -> None:
+    async with scene() as s:
+        ts, metadata = await s.streaming(), {"event_type": "answered", "event_payload": {"n": 1}}
+
+        async def listed() -> Any:
+            answer = await s.client.conversations_replies(channel=GENERAL, ts=s.ts, include_all_metadata=True)
+            return next(message for message in answer["messages"] if message["ts"] == ts)
+
+        assert "metadata" not in await listed()
+        await s.client.chat_stopStream(channel=GENERAL, ts=ts, metadata=metadata)
+        assert (await listed())["metadata"] == metadata
+        await s.client.chat_update(channel=GENERAL, ts=ts, markdown_text="Replaced")
+        assert (await listed())["metadata"] == metadata
+        assert (await listed())["text"] == "Replaced"
+
+
 async def test_what_never_was_a_stream_cannot_become_one() -> None:
     async with scene() as s:
         posted, chunks = await s.said(), [{"type": "markdown_text", "text": "x"}]

@@ -9,6 +9,7 @@ from bot.conversation import Line, Turn
 from bot.local.workspace import Workspace
 from bot.local.workspace.clock import ManualClock
 from bot.slack.client import Identity
+from bot.slack.pacing import Pacer
 from bot.slack.people import People
 from bot.slack.reply_stream import ReplyStream
 from bot.slack.slash_reply import SlashReply
@@ -20,8 +21,8 @@ from tests.scenarios.faults import Answer, Faults
 
 
 @pytest.fixture
-def threads(client: AsyncWebClient, identity: Identity) -> Threads:
-    return Threads(client, identity, Words())
+def threads(client: AsyncWebClient, identity: Identity, pacer: Pacer) -> Threads:
+    return Threads(client, identity, Words(), pacer)
 
 
 async def said(threads: Threads, turn: Turn) -> list[str]:
