@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 
 import structlog
-from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import metrics
@@ -17,9 +16,10 @@ from bot.conversation import Turn
 from bot.errors import DollyError, SlackError, SlackUnreachable
 from bot.responder import Journal, Stopped
 from bot.slack.answer_messages import AnswerMessages, PerhapsMade
-from bot.slack.client import UNREACHABLE, Identity
+from bot.slack.client import Identity
 from bot.slack.mrkdwn import escape, first_piece, pieces
 from bot.slack.pacing import Pacer
+from bot.slack.thinking import Thinking
 from bot.words import Words
 
 log = structlog.get_logger(__name__)
@@ -48,11 +48,10 @@ class ReplyStream:
         pacer: Pacer,
         words: Words,
     ) -> None:
-        self._client = client
-        self._conversation = turn.conversation
         self._journal = journal
         self._pacer = pacer
         self._words = words
+        self._thinking = Thinking(client, turn.conversation, words)
         self._messages = AnswerMessages(client, identity, turn, journal, pacer)
         self._text = ""
         self._streamed = 0
@@ -63,17 +62,16 @@ class ReplyStream:
         self._unknown: PerhapsMade | None = None
         self._sender: asyncio.Task[None] | None = None
         self._calling = asyncio.Lock()
-        self._is_processing = False
         self._is_visible = False
 
     async def begin(self) -> None:
         """Take over what another worker left, if one did; then show that an answer is being prepared."""
         if self._journal.posting.shape is not None:
             await self._messages.take_over()
-            await self._show_thinking()
+            await self._thinking.show()
         elif self._pacer.take_stream():
             self._is_streamed = True
-            await self._show_thinking()
+            await self._thinking.show()
         else:
             await self._messages.place([self._words.say("placeholder")])
 
@@ -97,7 +95,7 @@ class ReplyStream:
         self._raise_unknown()
         if not await self._stream_ended(self._text[self._streamed :].rstrip(), sentence):
             await self._place(self._text.strip(), sentence, is_last=True)
-        await self._clear_thinking()
+        await self._thinking.clear()
 
     async def stop(self, sentence: str) -> None:
         """Write no more; say `sentence` where Slack, having stopped the stream itself, still takes it."""
@@ -109,7 +107,7 @@ class ReplyStream:
                 await self._stream_ended("", sentence)
         else:
             await self._place(self._placed, sentence, is_last=True)
-        await self._clear_thinking()
+        await self._thinking.clear()
 
     async def abandon(self) -> None:
         """Write no more; what stands there stays, and is no longer shown as being written."""
@@ -120,7 +118,7 @@ class ReplyStream:
             async with asyncio.timeout(ABANDON_SECONDS):
                 await self._messages.written_down()
                 await self._stream_ended("", None)
-                await self._clear_thinking()
+                await self._thinking.clear()
 
     # --- sending ----------------------------------------------------------------------------------------------------
 
@@ -208,7 +206,7 @@ class ReplyStream:
         except (SlackError, SlackUnreachable) as error:
             self._go_over(error.reason)
             return False
-        self._is_processing = False
+        self._thinking.ended()
         return True
 
     # --- placed -------------------------------------------------------------------------------------------------------
@@ -236,32 +234,7 @@ class ReplyStream:
         if is_last:
             await self._messages.trim(len(parts))
 
-    # --- what stands around it ----------------------------------------------------------------------------------------
-
     def _show_text(self) -> None:
         if not self._is_visible:
             metrics.first_text_seconds.observe(self._journal.age_seconds)
         self._is_visible = True
-
-    async def _show_thinking(self) -> None:
-        """Show Slack's own "is thinking…" under the question; Slack takes it away with the first text."""
-        self._is_processing = await self._set_status(self._words.say("thinking"), self._words.choices("thinking_steps"))
-
-    async def _clear_thinking(self) -> None:
-        """Tell Slack that nothing is being prepared any more, where no ended stream has told it."""
-        if self._is_processing:
-            self._is_processing = False
-            await self._set_status("", None)
-
-    async def _set_status(self, status: str, steps: list[str] | None) -> bool:
-        try:
-            await self._client.assistant_threads_setStatus(
-                channel_id=self._conversation.channel_id,
-                thread_ts=self._conversation.root_ts,
-                status=status,
-                loading_messages=steps,
-            )
-        except (SlackApiError, *UNREACHABLE) as error:
-            log.info("status_not_shown", error=type(error).__name__)  # an answer without it is still an answer
-            return False
-        return True
