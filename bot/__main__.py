@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from bot.access import AdminPort, Bounds, SlackAccess, StoreAccess
 from bot.errors import AlreadyRunning, DollyError, LocalPartError, SettingsError
 from bot.forget import Choose, NotATarget, chosen
 from bot.forget import forget as forget_for_good
@@ -20,7 +21,7 @@ from bot.local.parts import Addresses, reachable_store, running_parts
 from bot.model_client import ModelClient
 from bot.preflight import Finding, check_engine, check_slack, check_store
 from bot.responder import AnswerStyle
-from bot.service import AdminPort, Bounds, Service, SlackAccess, StoreAccess, running_service
+from bot.service import Service, running_service
 from bot.settings import Settings, forget_proxies, missing_for_slack
 from bot.store.sealing import own_key
 from bot.telemetry import configure_logging

@@ -1,15 +1,17 @@
 """The running assistant, put together from plain values."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import structlog
 
 from bot import metrics
+from bot.access import AdminPort, Bounds, SlackAccess, StoreAccess
 from bot.admin import Health, admin_server
 from bot.audit import AuditLog
 from bot.erasures import ErasureLog, Erasures
@@ -30,8 +32,8 @@ from bot.slack.pacing import Pacer
 from bot.slack.questions import Questions
 from bot.slack.settling import Settler
 from bot.slack.threads import Threads
-from bot.slack.transport import http_events, socket_mode
-from bot.store.connection import StoreReport, connect, inspect
+from bot.slack.transport import listening
+from bot.store.connection import Client, StoreReport, connect, inspect
 from bot.store.cursors import Cursors
 from bot.store.forgetting import Forgetting
 from bot.store.layout import Layout, agree
@@ -47,62 +49,7 @@ from bot.workers import Workers
 log = structlog.get_logger(__name__)
 
 SECONDS_A_DAY = 86_400
-
-
-@dataclass(frozen=True, slots=True)
-class SlackAccess:
-    """How Slack is reached. With `app_token` by Socket Mode, else by HTTP signed with `signing_secret`."""
-
-    bot_token: str
-    api_url: str
-    app_token: str | None = None
-    signing_secret: str | None = None
-    http_host: str = "127.0.0.1"
-    http_port: int = 0
-    rate: float = 1.0
-    """How many times Slack's published rate limits answers may be written."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoreAccess:
-    """How the store is reached, and what is kept there."""
-
-    url: str
-    cluster: bool = False
-    partitions: int = 1
-    wait_replicas: int = 0
-    memory_keys: tuple[bytes, ...] = ()
-    """What encrypts it, the newest first; none for plain text."""
-    lease_seconds: float = 15
-    memory_days: float = 30
-    memory_tokens: int = 8_000
-    memory_bytes: int = 65_536
-    erasure_log: Path = Path(".dolly/erasures.jsonl")
-    """What was to be forgotten; made with the first erasure."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How much of everything, and how long."""
-
-    concurrent_answers: int = 8
-    waiting_per_user: int = 20
-    question_characters: int = 20_000
-    questions_per_minute: int = 0
-    tokens_per_day: int = 0
-    answer_within_seconds: float = 900
-    catchup_max_age_seconds: float = 6 * 3600
-    reads_per_minute: int = 40
-    """Calls of each method with which Slack's history is read; Slack allows 50."""
-    finish_seconds: float = 1
-
-
-@dataclass(frozen=True, slots=True)
-class AdminPort:
-    """Where metrics and health are served; port 0 is any free one."""
-
-    host: str = "127.0.0.1"
-    port: int = 0
+DEFAULT_BOUNDS = Bounds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,20 +76,17 @@ async def running_service(
     store: StoreAccess,
     model: ModelClient,
     style: AnswerStyle,
-    bounds: Bounds = Bounds(),
+    bounds: Bounds = DEFAULT_BOUNDS,
     admin: AdminPort | None = None,
     audit_log: Path | None = None,
 ) -> AsyncIterator[Service]:
     """Answer in Slack as long as the body runs.
 
     Raises StoreUnavailable when the store does not answer at the start, StoreMismatch when it was begun otherwise,
-    ErasureLogBroken when nobody can tell what is to stay forgotten,
-    SlackError when a token is refused, LocalPartError when a port is taken. An engine that does not answer is no
-    reason not to start: whoever asks meanwhile is told so.
+    ErasureLogBroken when nobody can tell what is to stay forgotten, SlackError when a token is refused, LocalPartError
+    when a port is taken. An engine that does not answer is no reason not to start: whoever asks meanwhile is told so.
     """
-    words = Words()
-    health = Health()
-    admin_port = None
+    words, health, admin_port = Words(), Health(), None
     async with AsyncExitStack() as stack:
         redis = connect(store.url, cluster=store.cluster)
         stack.push_async_callback(redis.aclose)
@@ -156,19 +100,77 @@ async def running_service(
         client = web_client(slack.bot_token, slack.api_url, session)
         identity = await authenticate(client)  # before any socket or port opens
 
-        layout = Layout(f"{identity.home_id}/{identity.bot_id}", store.partitions)
-        sealing = Sealing(store.memory_keys)
-        await agree(redis, layout, sealing)
-        forgetting = Forgetting(redis, layout, sealing)
-        erasures = Erasures(ErasureLog(store.erasure_log, layout.owner), forgetting, redis)
-        unsafe = await erasures.replay()  # before any turn is claimed or stored
+        kept = _Kept(redis, store, bounds, identity)
+        await agree(redis, kept.layout, kept.sealing)
+        unsafe = await kept.erasures.replay()  # before any turn is claimed or stored
         warnings = tuple(sentence for sentence in (*report.unsafe, *report.unknown, unsafe) if sentence)
         for sentence in warnings:
             log.warning("store_promise", reason=sentence)
-        mailbox = Mailbox(
+
+        threads = Threads(client, identity, words, Pacer(scale=slack.rate))
+        quotas = Quotas(
+            redis, kept.layout, questions_per_minute=bounds.questions_per_minute, tokens_per_day=bounds.tokens_per_day
+        )
+        workers = Workers(
+            kept.mailbox,
+            Turns(
+                kept.mailbox,
+                Responder(kept.memory, model, threads, words, style),
+                Gate(quotas, threads, words),
+                AuditLog(audit_log),
+                answer_within_seconds=bounds.answer_within_seconds,
+            ),
+            Settlings(redis, kept.layout),
+            Settler(client, identity, kept.mailbox.recorded, lease_seconds=store.lease_seconds).settle,
+            concurrent_answers=bounds.concurrent_answers,
+            finish_seconds=bounds.finish_seconds,
+        )
+        answering = _begin(workers.run(), stack)
+
+        questions = Questions(
+            kept.mailbox,
+            kept.marks,
+            identity,
+            words,
+            threads.tell_privately,
+            question_characters=bounds.question_characters,
+        )
+        edits = Edits(questions, kept.mailbox, kept.marks, max_age_seconds=bounds.catchup_max_age_seconds)
+        forget_list = ForgetList(kept.forgetting, kept.memory, identity, words)
+        forget = ForgetCommand(kept.erasures, kept.forgetting, forget_list, threads.is_admin, identity, words)
+        stack.push_async_callback(forget.end)
+        commands = Commands(questions, forget, identity, words)
+        home = Home(client, words, memory_days=store.memory_days)
+        app = build_app(client, identity, questions, edits, commands, forget, home, words)
+        hears, http_port = await stack.enter_async_context(listening(app, slack))
+
+        catch_up = CatchUp(
+            History(client, calls_per_minute=bounds.reads_per_minute),
+            questions,
+            edits,
+            kept.mailbox,
+            kept.memory,
+            Cursors(redis, kept.layout),
+            identity,
+            hears,
+            max_age_seconds=bounds.catchup_max_age_seconds,
+        )
+        _begin(catch_up.run(), stack)
+        health.hears, health.workers, health.queue_report = hears, answering, kept.mailbox.report
+        log.info("ready", team=identity.team, transport="http" if http_port else "socket_mode", admin_port=admin_port)
+        yield Service(identity, answering, http_port, admin_port, report, hears, warnings)
+
+
+class _Kept:
+    """What is kept in the store, and how it is got at."""
+
+    def __init__(self, redis: Client, store: StoreAccess, bounds: Bounds, identity: Identity) -> None:
+        self.layout = Layout(f"{identity.home_id}/{identity.bot_id}", store.partitions)
+        self.sealing = Sealing(store.memory_keys)
+        self.mailbox = Mailbox(
             redis,
-            layout,
-            sealing,
+            self.layout,
+            self.sealing,
             lease_seconds=store.lease_seconds,
             memory_seconds=store.memory_days * SECONDS_A_DAY,
             memory_tokens=store.memory_tokens,
@@ -176,78 +178,19 @@ async def running_service(
             waiting_per_user=bounds.waiting_per_user,
             wait_replicas=store.wait_replicas,
         )
-        threads = Threads(client, identity, words, Pacer(scale=slack.rate))
-        memory = Memory(redis, layout, sealing)
-        responder = Responder(memory, model, threads, words, style)
-        quotas = Quotas(
-            redis, layout, questions_per_minute=bounds.questions_per_minute, tokens_per_day=bounds.tokens_per_day
-        )
-        turns = Turns(
-            mailbox,
-            responder,
-            Gate(quotas, threads, words),
-            AuditLog(audit_log),
-            answer_within_seconds=bounds.answer_within_seconds,
-        )
-        settler = Settler(client, identity, mailbox.recorded, lease_seconds=store.lease_seconds)
-        workers = Workers(
-            mailbox,
-            turns,
-            Settlings(redis, layout),
-            settler.settle,
-            concurrent_answers=bounds.concurrent_answers,
-            finish_seconds=bounds.finish_seconds,
-        )
-        answering = asyncio.create_task(workers.run())
-        stack.push_async_callback(_end, answering)
-
-        marks = Marks(redis, layout)
-        questions = Questions(
-            mailbox,
-            marks,
-            identity,
-            words,
-            threads.tell_privately,
-            question_characters=bounds.question_characters,
-        )
-        edits = Edits(questions, mailbox, marks, max_age_seconds=bounds.catchup_max_age_seconds)
-        forget_list = ForgetList(forgetting, memory, identity, words)
-        forget = ForgetCommand(erasures, forgetting, forget_list, threads.is_admin, identity, words)
-        stack.push_async_callback(forget.end)
-        commands = Commands(questions, forget, identity, words)
-        home = Home(client, words, memory_days=store.memory_days)
-        app = build_app(client, identity, questions, edits, commands, forget, home, words)
-        http_port, hears = None, always
-        if slack.app_token is not None:
-            hears = (await stack.enter_async_context(socket_mode(app, slack.app_token))).hears
-        else:
-            assert slack.signing_secret is not None, "SlackAccess has neither an app token nor a signing secret"
-            http_port = await stack.enter_async_context(
-                http_events(app, slack.signing_secret, slack.http_host, slack.http_port)
-            )
-        catch_up = CatchUp(
-            History(client, calls_per_minute=bounds.reads_per_minute),
-            questions,
-            edits,
-            mailbox,
-            memory,
-            Cursors(redis, layout),
-            identity,
-            hears,
-            max_age_seconds=bounds.catchup_max_age_seconds,
-        )
-        catching_up = asyncio.create_task(catch_up.run())
-        stack.push_async_callback(_end, catching_up)
-        health.hears, health.workers, health.queue_report = hears, answering, mailbox.report
-        log.info("ready", team=identity.team, transport="http" if http_port else "socket_mode", admin_port=admin_port)
-        yield Service(identity, answering, http_port, admin_port, report, hears, warnings)
+        self.memory = Memory(redis, self.layout, self.sealing)
+        self.marks = Marks(redis, self.layout)
+        self.forgetting = Forgetting(redis, self.layout, self.sealing)
+        self.erasures = Erasures(ErasureLog(store.erasure_log, self.layout.owner), self.forgetting, redis)
 
 
-def always() -> bool:
-    """Over HTTP, events can come as long as this process runs."""
-    return True
+def _begin(work: Coroutine[Any, Any, None], stack: AsyncExitStack) -> asyncio.Task[None]:
+    """Run in the background until the stack unwinds."""
+    task = asyncio.create_task(work)
 
+    async def end() -> None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    stack.push_async_callback(end)
+    return task

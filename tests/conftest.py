@@ -82,6 +82,7 @@ def local_store(background: Background, tmp_path_factory: pytest.TempPathFactory
 async def redis(local_store: LocalStore) -> AsyncIterator[Redis]:
     """A client of the session's Valkey, emptied for this test."""
     client = connect(local_store.url)
+    assert isinstance(client, Redis)  # and no cluster's
     await client.flushall()
     yield client
     await client.aclose()

@@ -1,11 +1,12 @@
 """How Slack's events reach Dolly: it connects out (Socket Mode), or Slack connects in (signed HTTP)."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from aiohttp import web
 from slack_bolt.async_app import AsyncApp
 
+from bot.access import SlackAccess
 from bot.errors import LocalPartError
 from bot.slack.http_events import SERVER_LOG, web_app
 from bot.slack.sockets import Sockets
@@ -39,3 +40,15 @@ async def http_events(app: AsyncApp, signing_secret: str, host: str, port: int) 
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def listening(app: AsyncApp, slack: SlackAccess) -> AsyncIterator[tuple[Callable[[], bool], int | None]]:
+    """Let Slack's events in; yields whether they can come just now, and the port to which they do, if to one."""
+    if slack.app_token is not None:
+        async with socket_mode(app, slack.app_token) as sockets:
+            yield sockets.hears, None
+        return
+    assert slack.signing_secret is not None, "SlackAccess has neither an app token nor a signing secret"
+    async with http_events(app, slack.signing_secret, slack.http_host, slack.http_port) as port:
+        yield (lambda: True), port  # they can, as long as this process runs

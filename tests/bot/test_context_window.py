@@ -13,7 +13,7 @@ QUESTION = Message("user", "And now?")
 
 
 def exchange(number: int, tokens: int) -> Exchange:
-    return Exchange((Message("user", f"question {number}"), Message("assistant", f"answer {number}")), tokens)
+    return Exchange(f"{number}.000100", "U1", f"question {number}", f"answer {number}", tokens)
 
 
 def test_everything_that_fits_is_kept_in_its_order() -> None:

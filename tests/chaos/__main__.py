@@ -7,6 +7,7 @@ engine; SEED plans what goes wrong and when. The last lines are the figures. The
 """
 
 import asyncio
+import logging
 import os
 import random
 import shutil
@@ -23,6 +24,7 @@ def main() -> int:
     seed = int(os.environ.get("SEED") or random.randrange(10_000))
     folder = Path(tempfile.mkdtemp(prefix="dolly-chaos-"))
     print(f"Chaos: {questions} questions, SEED={seed}, in {folder}", flush=True)
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # it tells of each caller that was killed
     outcome = asyncio.run(run(Run(questions, seed, folder, bug=os.environ.get("BUG"))))
     explain(outcome.verdict, outcome.evidence, outcome.told, folder)
     print(f"\n{outcome.seconds:.0f} s; Slack was called {outcome.calls.total()} times: {dict(outcome.calls)}")

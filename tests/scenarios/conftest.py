@@ -12,11 +12,12 @@ from typing import Any, Literal
 import pytest
 from redis.asyncio import Redis
 
+from bot.access import AdminPort, Bounds, SlackAccess, StoreAccess
 from bot.local.store import LocalStore
 from bot.local.workspace import Workspace
 from bot.model_client import ModelClient
 from bot.responder import AnswerStyle
-from bot.service import AdminPort, Bounds, Service, SlackAccess, StoreAccess, running_service
+from bot.service import Service, running_service
 from bot.slack.http_events import PATH
 from bot.telemetry import configure_logging
 from tests.scenarios.faults import Faults

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bot.service import Bounds
+from bot.access import Bounds
 from bot.words import Words
 from tests.scenarios.conftest import Transport, running_team, until
 from tests.scripted_engine import Script, ScriptedEngine

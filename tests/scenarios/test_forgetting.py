@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from bot.access import StoreAccess
 from bot.conversation import ConversationId, Exchange
 from bot.errors import ErasureLogBroken, FilesNotRewritten
 from bot.local.store import LocalStore
-from bot.service import StoreAccess
 from bot.slack.forget_list import FORGET_CONVERSATION, FORGET_ME
 from bot.store.connection import Client, connect
 from bot.store.layout import Layout

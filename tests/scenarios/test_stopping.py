@@ -1,9 +1,9 @@
-"""Dolly is told to stop while it answers, alone or beside another replica: nothing is lost, nothing is written twice."""
+"""Dolly is told to stop while it answers, alone or beside another replica: nothing is lost or written twice."""
 
 import asyncio
 
+from bot.access import Bounds
 from bot.local.workspace import Workspace
-from bot.service import Bounds
 from tests.scenarios.conftest import Transport, running_team, until
 from tests.scripted_engine import Script, ScriptedEngine
 
@@ -34,11 +34,13 @@ async def test_a_running_answer_is_finished_and_what_waits_is_left_to_the_next(
 async def test_a_replica_that_stops_at_once_hands_its_answers_over(store_url: str) -> None:
     workspace = Workspace()
     await workspace.start()
-    async with ScriptedEngine(SLOW) as engine:
-        async with running_team(store_url, engine.url, workspace=workspace, bounds=Bounds(finish_seconds=0)) as team:
-            asked = await team.say("asha", "@dolly count")
-            await until(lambda: bool(team.answers(asked)))
-            async with running_team(store_url, engine.url, workspace=workspace, bounds=PATIENT):
-                team.service.answering.cancel()  # as the end of the first replica does
-                await until(lambda: team.answers(asked) == ["one two three four five six seven eight"])
+    async with (
+        ScriptedEngine(SLOW) as engine,
+        running_team(store_url, engine.url, workspace=workspace, bounds=Bounds(finish_seconds=0)) as team,
+    ):
+        asked = await team.say("asha", "@dolly count")
+        await until(lambda: bool(team.answers(asked)))
+        async with running_team(store_url, engine.url, workspace=workspace, bounds=PATIENT):
+            team.service.answering.cancel()  # as the end of the first replica does
+            await until(lambda: team.answers(asked) == ["one two three four five six seven eight"], seconds=20)
     await workspace.stop()

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot.service import AdminPort, Bounds
+from bot.access import AdminPort, Bounds
 from tests.scenarios.conftest import Team, Transport, running_team, until
 from tests.scenarios.faults import Faults
 from tests.scripted_engine import Script, ScriptedEngine

@@ -3,7 +3,9 @@
 Time is the server's own; a lease or a delay that ends is played by setting its end into the past.
 """
 
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -23,7 +25,7 @@ from bot.conversation import ConversationId, Exchange, Turn
 from bot.errors import LeaseLost
 from bot.local.store import LocalStore
 from bot.store.claims import Claim
-from bot.store.connection import connect
+from bot.store.connection import Client, connect
 from bot.store.layout import Layout
 from bot.store.mailbox import Mailbox
 from bot.store.memory import Memory
@@ -72,12 +74,12 @@ class MailboxMachine(RuleBasedStateMachine):
         self.memory = Memory(self.client, LAYOUT, SEALING)
         self.model = {thread: Thread() for thread in THREADS}
 
-    async def _connect(self):  # type: ignore[no-untyped-def]
+    async def _connect(self) -> Client:
         client = connect(self.store_url)
         await client.flushall()
         return client
 
-    def run(self, work):  # type: ignore[no-untyped-def]
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self.background.run(work)
 
     def teardown(self) -> None:
@@ -98,7 +100,7 @@ class MailboxMachine(RuleBasedStateMachine):
         return due_ms is not None and due_ms / 1000 > self.run(self.client.time())[0] + 10
 
     @rule(target=claims)
-    def claim(self):  # type: ignore[no-untyped-def]
+    def claim(self) -> Any:
         claim = self.run(self.mailbox.claim())
         if claim is None:
             for model in self.model.values():
@@ -154,7 +156,7 @@ class MailboxMachine(RuleBasedStateMachine):
             self.model[claim.turn.conversation].lose()
             self.model[claim.turn.conversation].due = not delayed
 
-    def _expect(self, claim: Claim, work) -> None:  # type: ignore[no-untyped-def]
+    def _expect(self, claim: Claim, work: Coroutine[Any, Any, Any]) -> None:
         """The claim's holder may do this, and nobody else."""
         if self._holds(claim):
             self.run(work)

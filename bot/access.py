@@ -1,0 +1,61 @@
+"""How everything is reached, and how much of it there may be: the plain values that a service is made from."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class SlackAccess:
+    """How Slack is reached. With `app_token` by Socket Mode, else by HTTP signed with `signing_secret`."""
+
+    bot_token: str
+    api_url: str
+    app_token: str | None = None
+    signing_secret: str | None = None
+    http_host: str = "127.0.0.1"
+    http_port: int = 0
+    rate: float = 1.0
+    """How many times Slack's published rate limits answers may be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreAccess:
+    """How the store is reached, and what is kept there."""
+
+    url: str
+    cluster: bool = False
+    partitions: int = 1
+    wait_replicas: int = 0
+    memory_keys: tuple[bytes, ...] = ()
+    """What encrypts it, the newest first; none for plain text."""
+    lease_seconds: float = 15
+    memory_days: float = 30
+    memory_tokens: int = 8_000
+    memory_bytes: int = 65_536
+    erasure_log: Path = Path(".dolly/erasures.jsonl")
+    """What was to be forgotten; made with the first erasure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much of everything, and how long."""
+
+    concurrent_answers: int = 8
+    waiting_per_user: int = 20
+    question_characters: int = 20_000
+    questions_per_minute: int = 0
+    tokens_per_day: int = 0
+    answer_within_seconds: float = 900
+    catchup_max_age_seconds: float = 6 * 3600
+    reads_per_minute: int = 40
+    """Calls of each method with which Slack's history is read; Slack allows 50."""
+    finish_seconds: float = 1
+    """How long running answers may finish when the service ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdminPort:
+    """Where metrics and health are served; port 0 is any free one."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
