@@ -27,12 +27,13 @@ class Budget:
         self._ahead_seconds = (at_once - 1) * self._interval_seconds
         self._clock = clock
         self._next = 0.0
+        self._queue = asyncio.Lock()
 
     async def turn(self) -> None:
-        """Return when the next call may be made. Who asks first goes first."""
-        wait_seconds = self._wait_seconds()
-        self._spend()
-        await asyncio.sleep(wait_seconds)
+        """Return when the next call may be made. Who asks first goes first; who is cancelled has used nothing."""
+        async with self._queue:
+            await asyncio.sleep(self._wait_seconds())
+            self._spend()
 
     def take(self) -> bool:
         """Whether a call may be made now; then it counts as made."""

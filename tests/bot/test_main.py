@@ -23,6 +23,8 @@ from tests.scripted_engine import Script, ScriptedEngine
 ROOT = Path(__file__).resolve().parents[2]
 GENERAL, ASHA = "C0GENERAL01", "U0ASHA00001"
 
+MEMORY_KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+
 
 class Dolly:
     """A `dolly` that was started, and what it prints."""
@@ -96,6 +98,7 @@ def settings(workspace: Workspace, engine: ScriptedEngine, redis: Redis, local_s
         "SLACK_APP_TOKEN": workspace.identity.app_token,
         "SLACK_API_URL": workspace.api_url,
         "REDIS_URL": local_store.url,
+        "DOLLY_MEMORY_KEY": MEMORY_KEY,
         "ENGINE_URL": engine.url,
     }
 

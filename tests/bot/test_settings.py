@@ -102,6 +102,32 @@ def test_a_path_may_begin_at_home(tmp_path: Path) -> None:
     assert settings.dolly_data == Path.home() / "dolly"
 
 
+KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+OTHER_KEY = "HxwdHh8YGRobFBUWFxAREhMMDQ4PCAkKCwQFBgcAAQI="
+
+
+def test_a_store_of_ones_own_is_encrypted_or_plain_by_ones_own_word(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    url = "REDIS_URL=redis://localhost"
+    with pytest.raises(SettingsError, match="DOLLY_MEMORY_KEY is missing"):
+        read(monkeypatch, tmp_path, url)
+    assert read(monkeypatch, tmp_path, f"{url}\nDOLLY_MEMORY_PLAINTEXT=1").memory_keys == ()
+    settings = read(monkeypatch, tmp_path, f"{url}\nDOLLY_MEMORY_KEY={KEY}, {OTHER_KEY}")
+    assert [len(key) for key in settings.memory_keys] == [32, 32]
+    assert settings.memory_keys[0] == bytes(range(32)), "the newest first"
+    assert KEY not in repr(settings)
+    with pytest.raises(SettingsError, match="take one of them out"):
+        read(monkeypatch, tmp_path, f"{url}\nDOLLY_MEMORY_KEY={KEY}\nDOLLY_MEMORY_PLAINTEXT=1")
+
+
+@pytest.mark.parametrize("key", ["short", KEY[:-4], KEY + "," + KEY[:20], "ß" * 44, "=" * 44])
+def test_a_key_that_is_none_is_said_and_not_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, key: str) -> None:
+    with pytest.raises(SettingsError, match="DOLLY_MEMORY_KEY must be 32 bytes in base64") as raised:
+        read(monkeypatch, tmp_path, f"DOLLY_MEMORY_KEY={key}")
+    assert key not in str(raised.value)
+
+
 def test_secrets_do_not_print(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert "xoxb-1" not in repr(read(monkeypatch, tmp_path, **GOOD))
 

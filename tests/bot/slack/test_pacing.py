@@ -63,6 +63,18 @@ async def test_who_asks_first_goes_first() -> None:
     assert order == [0, 1, 2, 3, 4]
 
 
+async def test_who_stops_waiting_has_used_nothing() -> None:
+    budget = Budget(600)
+    await budget.turn()
+    waiting = [asyncio.create_task(budget.turn()) for _ in range(50)]
+    await asyncio.sleep(0)
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    async with asyncio.timeout(1):
+        await budget.turn()
+
+
 def test_streams_are_started_as_often_as_slack_allows() -> None:
     now = [1000.0]
     pacer = Pacer(clock=lambda: now[0])
