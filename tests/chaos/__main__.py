@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.chaos.report import explain, print_figures, too_little
+from tests.chaos.report import explain, print_figures, tell_unacked, too_little
 from tests.chaos.run import Run, run
 
 
@@ -30,6 +30,7 @@ def main() -> int:
     print(f"\n{outcome.seconds:.0f} s; Slack was called {outcome.calls.total()} times: {dict(outcome.calls)}")
     for fault, times in sorted(outcome.injected.items()):
         print(f"injected: {fault} {times}")
+    tell_unacked(outcome.evidence)
     missing = too_little(outcome.injected, questions)
     for sentence in missing:
         print(f"injected too little: {sentence}")

@@ -55,6 +55,14 @@ def print_figures(verdict: Verdict) -> None:
         print(f"figure: chaos.{figure} {verdict.count(figure)} questions goal - ok", flush=True)
 
 
+def tell_unacked(evidence: Evidence) -> None:
+    """What Slack was never told of: nothing was promised, and what was a message may be found in its history."""
+    unacked = [a for a in evidence.asked if a.acked is None]
+    commands = sum(a.is_command for a in unacked)
+    answered = sum(a.number in evidence.whole_at for a in unacked)
+    print(f"never acked: {commands} commands, {len(unacked) - commands} messages; {answered} of them answered")
+
+
 def explain(verdict: Verdict, evidence: Evidence, told: Iterable[tuple[float, str]], folder: Path) -> None:
     """For each missed goal, what is known of the questions that missed it."""
     logs = [
