@@ -233,7 +233,7 @@ async def test_an_answer_under_way_ends_and_leaves_nothing(
     assert not engine.requests[0].finished
     assert await store.askers(team, root) == []
     keys = {key.partition("}:")[2].partition(":")[0] async for key in store.client.scan_iter(match=f"*{root}*")}
-    assert keys <= {"seen", "claim"}
+    assert keys <= {"seen", "claim", "claimed"}
     await asked(team, store, whose, "@dolly and now?", thread=root)
     assert team.answers(root)[-1] == "re: and now?"
     assert await store.askers(team, root) == [team.person(whose)]
@@ -256,7 +256,7 @@ async def test_a_team_that_removes_dolly_is_forgotten(team: Team, store: Kept, k
         while await store.askers(team, root) or await store.client.scard(applied(team)) == 0:
             await asyncio.sleep(0.02)
     names = [key async for key in store.client.scan_iter(match="dolly:*/0}:*")]
-    assert {name.partition("}:")[2].partition(":")[0] for name in names} <= {"seen", "claim"}
+    assert {name.partition("}:")[2].partition(":")[0] for name in names} <= {"seen", "claim", "claimed"}
 
 
 def applied(team: Team) -> str:
