@@ -41,6 +41,13 @@ class JobJournal:
             await self._written(lambda: self._mailbox.note_post(self._claim, ts))
             self.posting = replace(self.posting, ts=(*self.posting.ts, ts))
 
+    def taken_back(self, ts: str) -> None:
+        """The message at `ts` is part of the answer no more.
+
+        It stays written down in the store, so that nobody takes it for a message of unknown origin.
+        """
+        self.posting = replace(self.posting, ts=tuple(other for other in self.posting.ts if other != ts))
+
     async def recorded(self) -> frozenset[str]:
         """The ts of all messages of Dolly's own in this conversation that some job has written down."""
         return await self._mailbox.recorded(self._claim.turn.conversation)

@@ -55,6 +55,9 @@ class Journal(Protocol):
     async def posted(self, ts: str) -> None:
         """A message of the answer stands at `ts`."""
 
+    def taken_back(self, ts: str) -> None:
+        """The message at `ts` is part of the answer no more: Slack will tell of its deletion, which means nothing."""
+
     async def recorded(self) -> frozenset[str]:
         """The ts of all messages of Dolly's own in this conversation that some job has written down."""
 

@@ -135,6 +135,7 @@ class AnswerMessages:
         for ts in self._ts[count:]:
             await self._own.take_back(self._channel_id, ts, self._journal.job_id)
             self._ts.remove(ts)
+            self._journal.taken_back(ts)
 
     async def _post(self, markdown: str) -> None:
         await self._pacer.post_turn(self._channel_id)

@@ -63,6 +63,9 @@ class MemoryJournal:
             self.posting = Posting(self.posting.shape, (*self.posting.ts, ts))
         await self._pass("recorded")
 
+    def taken_back(self, ts: str) -> None:
+        self.posting = Posting(self.posting.shape, tuple(other for other in self.posting.ts if other != ts))
+
     async def recorded(self) -> frozenset[str]:
         return frozenset(self._job.recorded)
 

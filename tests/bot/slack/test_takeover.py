@@ -125,8 +125,10 @@ async def test_a_long_answer_becomes_a_short_one(
 ) -> None:
     await answer(worker, job.claim(), first_pacer, LONG)
     assert len(thread.messages) == 3
-    await answer(worker, job.claim(), pacer, WHOLE)
+    journal = job.claim()
+    await answer(worker, journal, pacer, WHOLE)
     stands_once(thread, job, WHOLE)
+    assert list(journal.posting.ts) == [message["ts"] for message in thread.messages], "what is gone is no answer"
     await answer(worker, job.claim(), pacer, LONG)
     stands_once(thread, job, *pieces_of(LONG))
 
@@ -254,8 +256,10 @@ async def test_a_message_that_was_deleted_is_posted_anew(
 ) -> None:
     await answer(worker, job.claim(), first_pacer, LONG)
     await client.chat_delete(channel=GENERAL, ts=job.posts[0])
-    await answer(worker, job.claim(), pacer, LONG)
+    journal = job.claim()
+    await answer(worker, journal, pacer, LONG)
     stands_once(thread, job, *pieces_of(LONG))
+    assert list(journal.posting.ts) == [message["ts"] for message in thread.messages], "what is gone is no answer"
 
 
 # --- Slack does not say whether ---------------------------------------------------------------------------------------
