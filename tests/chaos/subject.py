@@ -25,6 +25,9 @@ from tests.chaos.fault_proxy import HOST, FaultProxy
 ROOT = Path(__file__).resolve().parents[2]
 REPLICAS = 3
 LEASE_SECONDS = 3.0
+SLACK_RATE = 8
+"""Slack's limits would stretch 10,000 answers over hours. The workspace has none, and Dolly writes so many times as
+fast: some answers are streamed, the others placed, as in a busy workspace."""
 MEMORY_TOKENS = 1500
 """Some twenty turns: memory is trimmed too, and prompts stay short."""
 
@@ -126,7 +129,7 @@ class Engine(Victim):
 
 
 class Replica(Victim):
-    """`dolly serve`, or with `bug` a Dolly that is broken on purpose (tests.chaos.launch)."""
+    """`dolly serve`, or with `bug` a Dolly that is broken on purpose (tests.chaos.planted_bugs)."""
 
     def __init__(self, number: int, folder: Path, dolly: "Dolly") -> None:
         super().__init__(f"replica-{number}", folder)
@@ -149,8 +152,8 @@ class Replica(Victim):
 
     async def start(self) -> None:
         self.starts += 1
-        command = [sys.executable, "-m", "tests.chaos.launch", self._dolly.bug or "none", "serve"]
-        await self.spawn(command, cwd=self._folder, environment=self._environment())
+        module = ["tests.chaos.planted_bugs", self._dolly.bug] if self._dolly.bug else ["bot"]
+        await self.spawn([sys.executable, "-m", *module, "serve"], cwd=self._folder, environment=self._environment())
 
     def _environment(self) -> dict[str, str]:
         identity = self._dolly.identity
@@ -163,6 +166,7 @@ class Replica(Victim):
             "REDIS_URL": f"redis://{HOST}:{self.store.port}/0",
             "ENGINE_URL": f"http://{HOST}:{self.engine.port}",
             "ENGINE_API_KEY": self.asker,
+            "SLACK_RATE": str(SLACK_RATE),
             "LEASE_SECONDS": f"{LEASE_SECONDS:g}",
             "DOLLY_MEMORY_KEY": self._dolly.memory_key,
             "MEMORY_TOKENS": str(MEMORY_TOKENS),

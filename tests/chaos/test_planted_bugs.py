@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.launch import BUGS
+from tests.chaos.planted_bugs import BUGS
 from tests.chaos.run import Run, run
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]

@@ -1,9 +1,6 @@
-"""`dolly serve` as a chaos run starts it: `python -m tests.chaos.launch none serve`.
+"""`dolly serve`, broken on purpose: `python -m tests.chaos.planted_bugs BUG serve`. The judge must see each of these.
 
-Slack's rate limits would stretch 10,000 answers over hours. The workspace's are off, and so Dolly's own pace is
-faster here; it streams some of its answers and places the others, as in a busy workspace.
-
-With the name of a bug for `none`, Dolly is broken on purpose, in this process alone: the judge must see it.
+Nothing of this is in Dolly: its methods are replaced in this process before it starts.
 """
 
 import asyncio
@@ -14,21 +11,24 @@ from contextlib import suppress
 from bot.__main__ import main
 from bot.conversation import ConversationId, Exchange, Turn
 from bot.errors import StoreUnavailable
-from bot.slack import pacing
+from bot.slack.catch_up import CatchUp
 from bot.store import mailbox
 from bot.store.connection import Script, load_script
 from bot.store.mailbox import DEDUPE_SECONDS, Mailbox
 from bot.store.memory import Memory
 
-STREAMS_PER_MINUTE = 100
-FASTER = 100
 BETWEEN_SECONDS = 0.15
 """Between the two steps of a bug: long enough for a kill to fall there."""
 
 
 def ack_before_enqueue() -> None:
-    """Slack is told "received", and only then is it stored."""
+    """Slack is told "received", and only then is it stored. Nor is Slack's history read again, which would find it."""
     enqueue = Mailbox.enqueue
+
+    async def idle(_: CatchUp) -> None:
+        await asyncio.Event().wait()
+
+    CatchUp.run = idle  # type: ignore[method-assign]
     storing: set[asyncio.Task[None]] = set()
 
     async def later(own: Mailbox, turn: Turn) -> None:
@@ -92,16 +92,6 @@ BUGS: dict[str, Callable[[], None]] = {
 }
 
 
-def speed_up() -> None:
-    """More calls a minute than Slack would take. The number of streams is such that it is often used up."""
-    pacing.STREAMS_PER_MINUTE = STREAMS_PER_MINUTE
-    for name in ("UPDATES_PER_MINUTE", "APPENDS_PER_MINUTE", "POSTS_PER_MINUTE"):
-        setattr(pacing, name, getattr(pacing, name) * FASTER)
-
-
 if __name__ == "__main__":
-    speed_up()
-    bug = sys.argv.pop(1)
-    if bug != "none":
-        BUGS[bug]()
+    BUGS[sys.argv.pop(1)]()
     main()
