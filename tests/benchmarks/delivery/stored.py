@@ -22,11 +22,12 @@ DAYS_AGO = 10
 async def store_conversations(client: Client, identity: AppIdentity, key: bytes, count: int) -> None:
     """Store `count` conversations of one exchange each, through the mailbox, as Dolly would have."""
     layout = Layout(f"{identity.team_id}/{identity.bot_id}")
-    mailbox = Mailbox(client, layout, Sealing([key]))
+    sealing = Sealing([key])
     await client.config_set("appendfsync", "no")
     begun = time.time() - DAYS_AGO * 86_400
 
     async def answer(first: int) -> None:
+        mailbox = Mailbox(client, layout, sealing, waiting_per_user=WORKERS)  # each claims for itself
         for number in range(first, count, WORKERS):
             ts = f"{begun + number:.6f}"
             turn = Turn(
