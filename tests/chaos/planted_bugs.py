@@ -28,7 +28,7 @@ def ack_before_enqueue() -> None:
     async def idle(_: CatchUp) -> None:
         await asyncio.Event().wait()
 
-    CatchUp.run = idle  # type: ignore[method-assign]
+    CatchUp.run = idle  # type: ignore[assignment, method-assign]
     storing: set[asyncio.Task[None]] = set()
 
     async def later(own: Mailbox, turn: Turn) -> None:

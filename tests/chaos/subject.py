@@ -25,7 +25,7 @@ from tests.chaos.fault_proxy import HOST, FaultProxy
 ROOT = Path(__file__).resolve().parents[2]
 REPLICAS = 3
 LEASE_SECONDS = 3.0
-SLACK_RATE = 8
+SLACK_RATE = 5
 """Slack's limits would stretch 10,000 answers over hours. The workspace has none, and Dolly writes so many times as
 fast: some answers are streamed, the others placed, as in a busy workspace."""
 MEMORY_TOKENS = 1500
