@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from tests.benchmarks.delivery.figures import Spread
 
 COLOURS = {"Dolly": "#6b4fa0", "plain bot": "#8a8a8a"}
+TICKS_MS = (200, 500, 1_000, 2_000, 5_000, 10_000)
 
 
 def draw_first_text(points: Mapping[str, Mapping[int, tuple[Spread, Spread]]], path: Path) -> None:
@@ -30,6 +31,8 @@ def draw_first_text(points: Mapping[str, Mapping[int, tuple[Spread, Spread]]], p
     axes.set_xscale("log", base=2)
     axes.set_xticks(at_once, [str(number) for number in at_once])
     axes.set_yscale("log")
+    axes.set_yticks(TICKS_MS, [f"{tick:,}" for tick in TICKS_MS])
+    axes.minorticks_off()
     axes.set_xlabel("conversations at once")
     axes.set_ylabel("ms to the first visible text")
     axes.grid(alpha=0.3)
