@@ -212,11 +212,15 @@ class Responder:
         prompt = Prompt((), 0, turn.text, ())
         closing: str | None = None
         apology: str | None = None
+        beginning = asyncio.create_task(reply.begin())
         try:
             try:
-                prompt = await self._prompt_while_thinking(turn, reply)
-                metrics.engine_tokens.labels("prompt").inc(prompt.tokens)
-                await self._generate(prompt.messages, reply, written, stop)
+                try:
+                    prompt = await self._prompts.of(turn)
+                    metrics.engine_tokens.labels("prompt").inc(prompt.tokens)
+                    await self._generate(prompt.messages, reply, beginning, written, stop)
+                finally:
+                    await beginning
                 closing = await self._closing(turn) if _joined(written) else self._words.say("engine_silent")
             except QuestionTooLong as error:
                 log.warning("no_answer", error=type(error).__name__, reason=str(error))
@@ -261,19 +265,23 @@ class Responder:
         question_tokens, answer_tokens = [await self._cost(message) for message in exchange.messages]
         return replace(exchange, tokens=question_tokens + answer_tokens), answer_tokens
 
-    async def _prompt_while_thinking(self, turn: Turn, reply: Reply) -> Prompt:
-        showing = asyncio.create_task(reply.begin())
-        try:
-            return await self._prompts.of(turn)
-        finally:
-            await showing
+    async def _generate(
+        self,
+        prompt: Sequence[Message],
+        reply: Reply,
+        beginning: asyncio.Task[None],
+        written: list[str],
+        stop: asyncio.Event,
+    ) -> None:
+        """Pass the model's text to `reply`, once that has begun, and to `written`.
 
-    async def _generate(self, prompt: Sequence[Message], reply: Reply, written: list[str], stop: asyncio.Event) -> None:
-        """Pass the model's text to `reply` and to `written`. Raises Stopped as soon as the user wants no more."""
+        The engine reads the prompt while Slack is told of it. Raises Stopped as soon as the user wants no more.
+        """
 
         async def pass_on() -> None:
             async with contextlib.aclosing(self._model.stream(prompt, max_tokens=self._max_tokens)) as deltas:
                 async for delta in deltas:
+                    await beginning
                     written.append(delta)
                     await reply.write(delta)
 
