@@ -20,6 +20,8 @@ class JobJournal:
         self._claim = claim
         self._claimed_at = asyncio.get_running_loop().time()
         self.posting: Posting = claim.posting
+        self.shown: dict[str, str] = {}
+        """By ts, what messages of the answer say as a whole."""
 
     @property
     def job_id(self) -> str:
@@ -47,6 +49,7 @@ class JobJournal:
         It stays written down in the store, so that nobody takes it for a message of unknown origin.
         """
         self.posting = replace(self.posting, ts=tuple(other for other in self.posting.ts if other != ts))
+        self.shown.pop(ts, None)
 
     async def recorded(self) -> frozenset[str]:
         """The ts of all messages of Dolly's own in this conversation that some job has written down."""

@@ -107,7 +107,7 @@ async def running_service(
         for sentence in warnings:
             log.warning("store_promise", reason=sentence)
 
-        threads = Threads(client, identity, words, Pacer(scale=slack.rate))
+        threads = Threads(client, identity, words, Pacer(scale=slack.rate), bounds.link_hosts)
         quotas = Quotas(
             redis, kept.layout, questions_per_minute=bounds.questions_per_minute, tokens_per_day=bounds.tokens_per_day
         )
@@ -120,7 +120,7 @@ async def running_service(
                 AuditLog(audit_log),
                 answer_within_seconds=bounds.answer_within_seconds,
             ),
-            Settlings(redis, kept.layout),
+            Settlings(redis, kept.layout, kept.sealing),
             Settler(client, identity, kept.mailbox.recorded, lease_seconds=store.lease_seconds).settle,
             concurrent_answers=bounds.concurrent_answers,
             finish_seconds=bounds.finish_seconds,

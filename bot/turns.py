@@ -94,7 +94,7 @@ class Turns:
             log.exception("answer_failed", job=claim.job_id, error=type(error).__name__)
             await self._give_up_or_requeue(claim, journal)
         else:
-            await self._committed(claim, ending)
+            await self._committed(claim, journal, ending)
 
     async def _answer(self, claim: Claim, journal: JobJournal, stop: asyncio.Event) -> Ending:
         turn = claim.turn
@@ -162,12 +162,12 @@ class Turns:
             with contextlib.suppress(SlackError, SlackUnreachable):
                 await self._responder.say(claim.turn, journal, "apology")
                 metrics.apologies.labels("apology").inc()
-        await self._persist(lambda: self._mailbox.commit(claim, None, buried=reason))
+        await self._persist(lambda: self._mailbox.commit(claim, None, buried=reason, shown=journal.shown))
         self._audit.turn_ended(claim.turn, "apologised", reason=reason)
 
-    async def _committed(self, claim: Claim, ending: Ending) -> None:
+    async def _committed(self, claim: Claim, journal: JobJournal, ending: Ending) -> None:
         buried = ending.reason if ending.decision == "apologised" else ""
-        await self._persist(lambda: self._mailbox.commit(claim, ending.exchange, buried=buried))
+        await self._persist(lambda: self._mailbox.commit(claim, ending.exchange, buried=buried, shown=journal.shown))
         self._audit.turn_ended(
             claim.turn, ending.decision, reason=ending.reason, model=ending.model, tokens=ending.tokens
         )

@@ -44,7 +44,6 @@ class AnswerMessages:
         self._own = OwnMessages(client, identity)
         self._channel_id = turn.conversation.channel_id
         self._ts: list[str] = list(journal.posting.ts)
-        self._shown: dict[str, str] = {}
         self._making: asyncio.Task[None] | None = None
 
     @property
@@ -123,7 +122,7 @@ class AnswerMessages:
         """
         await self._journal.intend("placed")
         for number, part in enumerate(parts):
-            if number < len(self._ts) and self._shown.get(self._ts[number]) == part:
+            if number < len(self._ts) and self._journal.shown.get(self._ts[number]) == part:
                 continue
             if number < len(self._ts) and await self._update(self._ts[number], part):
                 continue
@@ -150,18 +149,18 @@ class AnswerMessages:
                 unfurl_media=False,
             ),
         )
-        self._shown[self._ts[-1]] = markdown
+        self._journal.shown[self._ts[-1]] = markdown
 
     async def _update(self, ts: str, markdown: str) -> bool:
         """Replace what the message says; False where it is there no more."""
         try:
             try:
-                await self._replace(ts, markdown)
+                await self._own.say(self._channel_id, ts, markdown, self._journal.job_id)
             except SlackError as error:
                 if error.reason != "streaming_state_conflict":
                     raise
                 await self._own.end_stream(self._channel_id, ts, self._journal.job_id)
-                await self._replace(ts, markdown)
+                await self._own.say(self._channel_id, ts, markdown, self._journal.job_id)
         except SlackError as error:
             if error.reason == "streaming_state_conflict":  # Slack ends it within five minutes of its start
                 raise SlackUnreachable(error.method, error.reason) from None
@@ -169,15 +168,8 @@ class AnswerMessages:
                 raise
             log.info("message_gone")  # somebody deleted it
             return False
-        self._shown[ts] = markdown
+        self._journal.shown[ts] = markdown
         return True
-
-    async def _replace(self, ts: str, markdown: str) -> None:
-        marks = metadata(self._journal.job_id)
-        await _done(
-            "chat.update",
-            self._client.chat_update(channel=self._channel_id, ts=ts, markdown_text=markdown, metadata=marks),
-        )
 
     # --- made, and written down -------------------------------------------------------------------------------------
 

@@ -72,6 +72,14 @@ class OwnMessages:
                 raise refusal from None
             log.info("stream_not_ended", reason=refusal.reason)
 
+    async def say(self, channel_id: str, ts: str, markdown: str, job_id: str) -> None:
+        """Have the message say this and nothing else."""
+        marks = metadata(job_id)
+        try:
+            await self._client.chat_update(channel=channel_id, ts=ts, markdown_text=markdown, metadata=marks)
+        except (SlackApiError, *UNREACHABLE) as error:
+            raise failure("chat.update", error) from None
+
     async def take_back(self, channel_id: str, ts: str, job_id: str) -> None:
         """Delete the message; first it is ended where it is a stream under way, which Slack does not delete."""
         try:

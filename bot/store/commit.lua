@@ -2,7 +2,8 @@
 -- KEYS: claim, mailbox, job, ready, lease, memory, changes, waiting, queue of the user, threads, settle, settling, dead,
 --       person …
 -- ARGV: fence, job id, conversation, entry ('' = nothing to remember), memory seconds (0 = for ever), memory tokens,
---       memory bytes, ms until the thread is read again, question's ts, reason ('' = answered), dead letters kept, prefix
+--       memory bytes, ms until the thread is read again, question's ts, reason ('' = answered), dead letters kept, prefix,
+--       what the answer's messages say (sealed)
 -- Returns 0 when another worker has taken over, 1 when committed, 2 when committed and `changes` are to be applied.
 local held = redis.call('HMGET', KEYS[1], 'fence', 'job', 'ended')
 if held[3] == 'commit ' .. ARGV[1] then
@@ -56,7 +57,8 @@ end
 local job = redis.call('HMGET', KEYS[3], 'claims', 'posts', 'shape', 'turn', 'user')
 if tonumber(job[1] or 0) > 1 and job[3] and job[3] ~= 'ephemeral' then
   redis.call('ZADD', KEYS[11], now + ARGV[8], ARGV[2])
-  redis.call('HSET', KEYS[12], 'conversation', ARGV[3], 'ts', ARGV[9], 'posts', job[2] or '')
+  redis.call('HSET', KEYS[12], 'conversation', ARGV[3], 'ts', ARGV[9], 'posts', job[2] or '', 'shown', ARGV[13],
+    'user', job[5] or '')
   redis.call('EXPIRE', KEYS[12], 86400)
 end
 if ARGV[10] ~= '' then

@@ -16,6 +16,14 @@ for _, entry in ipairs(redis.call('LRANGE', KEYS[3], 0, -1)) do
   end
 end
 
+for _, job in ipairs(redis.call('ZRANGE', prefix .. 'settle', 0, -1)) do
+  if string.sub(job, 1, #conversation + 1) == conversation .. '/' and
+      redis.call('HGET', prefix .. 'settling:' .. job, 'user') == person then
+    redis.call('ZREM', prefix .. 'settle', job)
+    redis.call('DEL', prefix .. 'settling:' .. job)
+  end
+end
+
 local turns, others = 0, {}
 for _, job in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
   if redis.call('HGET', prefix .. 'job:' .. job, 'user') == person then

@@ -23,9 +23,11 @@ The keys of a conversation carry its partition's prefix, with one hash tag (layo
 """
 
 import asyncio
+import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -47,6 +49,7 @@ POSTED_SECONDS = 7 * 24 * 3600
 SETTLE_SECONDS = 20.0
 """How long after the lease of a possibly living worker its thread is read again: Slack's timeout, and 10 s."""
 DEAD_LETTERS_KEPT = 1_000
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Mailbox:
@@ -246,8 +249,12 @@ class Mailbox:
             counts = [await self._client.zcount(p + "waiting", "-inf", f"({stored_ms}") for p in self._layout.prefixes]
         return 1 + sum(counts)
 
-    async def commit(self, claim: Claim, exchange: Exchange | None, *, buried: str = "") -> None:
+    async def commit(
+        self, claim: Claim, exchange: Exchange | None, *, buried: str = "", shown: Mapping[str, str] = NOTHING
+    ) -> None:
         """Finish the turn and remember `exchange`; with a reason in `buried`, put it to the dead letters.
+
+        `shown` is what its messages say, by ts, for whoever reads the thread again after a takeover.
 
         Raises LeaseLost when another worker has the turn.
         """
@@ -266,6 +273,7 @@ class Mailbox:
             args=[
                 *(claim.fence, claim.job_id, conversation, entry, *self._memory_limits),
                 *(self._lease_ms + round(SETTLE_SECONDS * 1000), turn.ts, buried, DEAD_LETTERS_KEPT, prefix),
+                self._sealing.seal(conversation, json.dumps(dict(shown), ensure_ascii=False)),
             ],
         )
         if not committed:

@@ -1,10 +1,14 @@
 """Threads that are to be read again, because a worker that was taken for dead may have written there after all."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bot.conversation import ConversationId
+from bot.errors import SealBroken
 from bot.store.connection import Client, load_script, run_script, store_errors
 from bot.store.layout import Layout
+from bot.store.sealing import Sealing
 
 PAUSE_MS = 30_000
 """After which a thread is handed out again, unless it is done by then."""
@@ -19,14 +23,17 @@ class Settling:
     turn_ts: str
     kept: tuple[str, ...]
     """The messages that are the answer."""
+    shown: Mapping[str, str]
+    """By ts, what those say that were written as a whole: a worker taken for dead may have written over them."""
 
 
 class Settlings:
     """What the mailbox's commit has put down to be settled. Methods raise StoreUnavailable."""
 
-    def __init__(self, client: Client, layout: Layout) -> None:
+    def __init__(self, client: Client, layout: Layout, sealing: Sealing) -> None:
         self._client = client
         self._layout = layout
+        self._sealing = sealing
         self._script = load_script("settle")
 
     async def next(self) -> Settling | None:
@@ -35,9 +42,16 @@ class Settlings:
             async with store_errors():
                 found = await run_script(self._client, self._script, [prefix + "settle"], [prefix, PAUSE_MS])
             if found is not None:
-                job_id, conversation, ts, posts = found
-                return Settling(ConversationId.parse(conversation), job_id, ts, tuple((posts or "").split()))
+                job_id, conversation, ts, posts, shown = found
+                kept, said = tuple((posts or "").split()), self._opened(conversation, shown)
+                return Settling(ConversationId.parse(conversation), job_id, ts, kept, said)
         return None
+
+    def _opened(self, conversation: str, sealed: str) -> dict[str, str]:
+        try:
+            return dict(json.loads(self._sealing.open(conversation, sealed)))
+        except (SealBroken, ValueError):  # of another version, or its key is gone: what stands there stays
+            return {}
 
     async def done(self, settling: Settling) -> None:
         """The thread was read again, and what was double is gone."""

@@ -158,7 +158,7 @@ async def desk(
         workers = Workers(
             mailbox,
             Turns(mailbox, responder, gate, AuditLog(None), answer_within_seconds=answer_within_seconds),
-            Settlings(redis, LAYOUT),
+            Settlings(redis, LAYOUT, SEALING),
             slack.settle,
             concurrent_answers=4,
         )

@@ -38,6 +38,7 @@ class MemoryJournal:
         self._job = job
         self._fence = fence
         self.posting = Posting(job.shape, tuple(job.posts))
+        self.shown: dict[str, str] = {}
         self.stops_at: Point | None = None
         self.stopped = asyncio.Event()
         self.goes_on = asyncio.Event()
@@ -65,6 +66,7 @@ class MemoryJournal:
 
     def taken_back(self, ts: str) -> None:
         self.posting = Posting(self.posting.shape, tuple(other for other in self.posting.ts if other != ts))
+        self.shown.pop(ts, None)
 
     async def recorded(self) -> frozenset[str]:
         return frozenset(self._job.recorded)

@@ -41,7 +41,7 @@ async def answered(worker: Worker, job: Job, pacer: Pacer, turn: Turn) -> Settli
     await reply.begin()
     await reply.write("The answer.")
     await reply.finish()
-    return Settling(turn.conversation, turn.job_id, turn.ts, tuple(job.posts))
+    return Settling(turn.conversation, turn.job_id, turn.ts, tuple(job.posts), shown={})
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ async def test_nothing_of_others_and_nothing_older_is_taken_back(
     old = thread.messages[-1]["ts"]
     post("Later.")
     await clock.advance(LEASE_SECONDS + 11)
-    assert await settler.settle(Settling(answered.conversation, answered.job_id, old, answered.kept))
+    assert await settler.settle(Settling(answered.conversation, answered.job_id, old, answered.kept, shown={}))
     assert thread.texts == ["The answer.", "Of another job.", "Ben's."]
 
 
@@ -145,3 +145,22 @@ async def test_what_slack_does_not_allow_or_not_now(
     faults.always(method, fault)
     assert await settler.settle(answered) is is_done
     assert settled(outcome) == before + 1
+
+
+async def test_older_text_that_a_paused_worker_put_there_is_replaced(
+    settler: Settler, worker: Worker, job: Job, pacer: Pacer, turn: Turn, thread: Thread, client: AsyncWebClient
+) -> None:
+    await worker(job.claim(), pacer).notice("You are number 1.")
+    journal = job.claim()
+    reply = worker(journal, pacer)
+    await reply.begin()
+    await reply.write("The whole answer.")
+    await reply.finish()
+    (ts,) = job.posts
+    await client.chat_update(channel=GENERAL, ts=ts, markdown_text="The wh")  # sent before its worker was paused
+    settling = Settling(turn.conversation, turn.job_id, turn.ts, tuple(job.posts), journal.shown)
+    assert await settler.settle(settling)
+    assert thread.texts == ["The whole answer."]
+    await client.chat_delete(channel=GENERAL, ts=ts)  # by a person, who does not want it back
+    assert await settler.settle(settling)
+    assert thread.texts == []

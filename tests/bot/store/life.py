@@ -146,7 +146,7 @@ class Life:
         assert not await self.memory.first_time("T1/D1")
 
     async def settles(self) -> None:
-        settlings = Settlings(self.client, self.layout)
+        settlings = Settlings(self.client, self.layout, SEALING)
         assert await settlings.next() is None, "it is not time yet"
         for prefix in self.layout.prefixes:
             async with store_errors():

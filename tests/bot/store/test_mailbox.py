@@ -234,17 +234,18 @@ async def test_an_attempt_that_does_not_count_leaves_the_others(mailbox: Mailbox
 async def test_a_thread_with_two_workers_is_read_again_and_others_are_not(
     mailbox: Mailbox, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settlings = Settlings(redis, LAYOUT)
+    settlings = Settlings(redis, LAYOUT, SEALING)
     monkeypatch.setattr("bot.store.mailbox.SETTLE_SECONDS", -1.0)
     await mailbox.enqueue(turn())
     await mailbox.note_shape(await claimed(mailbox), "stream")
     await asyncio.sleep(mailbox.lease_seconds + 0.05)
     alive = await claimed(mailbox)
     await mailbox.note_post(alive, "101.000100")
-    await mailbox.commit(alive, EXCHANGE)
+    await mailbox.commit(alive, EXCHANGE, shown={"101.000100": "hello"})
     settling = await settlings.next()
     assert settling is not None
     assert (settling.job_id, settling.turn_ts, settling.kept) == (alive.job_id, "100.000100", ("101.000100",))
+    assert settling.shown == {"101.000100": "hello"}
     assert await settlings.next() is None, "not twice at once"
     await settlings.done(settling)
 
