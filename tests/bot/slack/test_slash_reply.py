@@ -10,8 +10,7 @@ from aiohttp import web
 from bot import metrics
 from bot.conversation import Turn
 from bot.errors import SlackError
-from bot.slack.markdown import MARKDOWN_CHARACTERS
-from bot.slack.output_filter import OutputFilter
+from bot.slack.mrkdwn import MARKDOWN_CHARACTERS
 from bot.slack.slash_reply import LIFETIME_SECONDS, SlashReply
 from bot.words import Words
 from tests.bot.slack.memory_journal import Job
@@ -56,7 +55,7 @@ def command(turn: Turn, response_url: ResponseUrl) -> Turn:
 
 
 def reply(command: Turn, job: Job, age_seconds: float = 1.0) -> SlashReply:
-    return SlashReply(command, job.claim(), WORDS, OutputFilter(), now=lambda: float(command.ts) + age_seconds)
+    return SlashReply(command, job.claim(), WORDS, now=lambda: float(command.ts) + age_seconds)
 
 
 def unknown() -> float:
