@@ -277,6 +277,7 @@ def _bounds(settings: Settings, finish_seconds: float) -> Bounds:
         tokens_per_day=settings.tokens_per_day,
         answer_within_seconds=settings.answer_within_minutes * 60,
         catchup_max_age_seconds=settings.catchup_max_age_hours * 3600,
+        link_hosts=settings.link_hosts,
         finish_seconds=finish_seconds,
     )
 

@@ -49,6 +49,8 @@ class Bounds:
     catchup_max_age_seconds: float = 6 * 3600
     reads_per_minute: int = 40
     """Calls of each method with which Slack's history is read; Slack allows 50."""
+    link_hosts: tuple[str, ...] = ()
+    """Hosts that answers may link to, besides addresses that people wrote; `*.` in front for those below one."""
     finish_seconds: float = 1
     """How long running answers may finish when the service ends."""
 

@@ -58,6 +58,7 @@ engine_errors = Counter("dolly_engine_errors", "Answers that the engine did not 
 # --- Slack out -------------------------------------------------------------------------------------------------------
 
 slack_calls = Counter("dolly_slack_calls", "Calls of Slack's Web API", ["method", "outcome"])
+filter_hits = Counter("dolly_filter_hits", "Links, mentions and broadcasts that a model wrote and Slack does not make")
 
 # --- the store and the policies --------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -75,6 +75,9 @@ class Reply(Protocol):
 
     async def begin(self) -> None:
         """Take over what another worker left, if one did; then show that an answer is being prepared."""
+
+    def hear(self, texts: Iterable[str]) -> None:
+        """Before the first `write`: what people wrote in the conversation, whose addresses the model may repeat."""
 
     async def write(self, delta: str) -> None:
         """Add a piece of the model's text. Raises Stopped when the reader pressed Stop, and never SlackUnreachable."""
@@ -149,6 +152,7 @@ class Responder:
         self._slack = slack
         self._words = words
         self._max_tokens = style.max_tokens
+        self._system_prompt = style.system_prompt
         self._prompts = Prompts(memory, model, slack, style.system_prompt, style.max_tokens)
 
     async def respond(
@@ -169,11 +173,14 @@ class Responder:
 
     async def say(self, turn: Turn, journal: Journal, words_key: str) -> None:
         """End the turn with one of Dolly's own sentences instead of an answer."""
-        await self._finish(turn, journal, "", self._words.say(words_key))
+        await self._finish(self._slack.reply(turn, journal), "", self._words.say(words_key))
 
     async def deliver(self, turn: Turn, journal: Journal, exchange: Exchange) -> Exchange:
         """Bring out an answer that was finished before; the exchange to remember."""
-        await self._finish(turn, journal, exchange.answer, None)
+        reply = self._slack.reply(turn, journal)
+        exchanges = [*await self._memory.read(turn.conversation), exchange]
+        reply.hear([self._system_prompt, *_by_people(message for each in exchanges for message in each.messages)])
+        await self._finish(reply, exchange.answer, None)
         return replace(exchange, answer_ts=journal.posting.ts)
 
     async def tell_place(
@@ -187,8 +194,7 @@ class Responder:
             await reply.abandon()
             raise
 
-    async def _finish(self, turn: Turn, journal: Journal, text: str, sentence: str | None) -> None:
-        reply = self._slack.reply(turn, journal)
+    async def _finish(self, reply: Reply, text: str, sentence: str | None) -> None:
         try:
             await reply.begin()
             if text:
@@ -221,6 +227,7 @@ class Responder:
             try:
                 try:
                     prompt = await self._prompts.of(turn)
+                    reply.hear(_by_people(prompt.messages))
                     metrics.engine_tokens.labels("prompt").inc(prompt.tokens)
                     await self._generate(prompt.messages, reply, beginning, written, stop)
                 finally:
@@ -317,6 +324,11 @@ class Responder:
             return await self._model.count_content(message.content)
         except EngineError:
             return len(message.content.encode()) + TEMPLATE_BYTES
+
+
+def _by_people(messages: Iterable[Message]) -> list[str]:
+    """What did not come from the model: what it wrote once is no reason to trust it again."""
+    return [message.content for message in messages if message.role != "assistant"]
 
 
 def _joined(deltas: list[str]) -> str:

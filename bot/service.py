@@ -107,7 +107,7 @@ async def running_service(
         for sentence in warnings:
             log.warning("store_promise", reason=sentence)
 
-        threads = Threads(client, identity, words, Pacer(scale=slack.rate))
+        threads = Threads(client, identity, words, Pacer(scale=slack.rate), bounds.link_hosts)
         quotas = Quotas(
             redis, kept.layout, questions_per_minute=bounds.questions_per_minute, tokens_per_day=bounds.tokens_per_day
         )

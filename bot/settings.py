@@ -7,6 +7,7 @@ import base64
 import difflib
 import json
 import os
+import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -81,6 +82,20 @@ def _keys(value: object) -> object:
     return [SecretStr(part.strip()) for part in value.split(",")]
 
 
+def _hosts(value: object) -> object:
+    """Names of hosts with commas between, as LINK_HOSTS has them."""
+    if not isinstance(value, str):
+        return value
+    hosts = tuple(part.strip().lower() for part in value.split(",") if part.strip())
+    for host in hosts:
+        if not re.fullmatch(r"(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*", host):
+            raise ValueError(
+                f"must be names of hosts with commas between, without https:// or a path, and {host!r} is none; write "
+                "for example wiki.example.com,*.example.org"
+            )
+    return hosts
+
+
 HttpUrl = Annotated[str, _url("http", "https")]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -136,6 +151,8 @@ class Settings(BaseSettings):
     """How long an answer may take to begin."""
     between_tokens_seconds: Annotated[float, Field(gt=0)] = 30
     """How long an answer may pause."""
+    link_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_hosts)] = ()
+    """Hosts that answers may link to; other addresses are links only where a person wrote them in the thread."""
     concurrent_answers: Annotated[int, Field(ge=1, le=1000)] = 8
     """How many answers are written at once by this process."""
     answer_within_minutes: Annotated[float, Field(gt=0)] = 15

@@ -1,12 +1,9 @@
-"""Slack's text format: what people write becomes plain text, what models write becomes harmless. Pure."""
+"""Slack's text format: what people write becomes plain text, and plain text what Slack takes literally. Pure."""
 
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
-
-MARKDOWN_CHARACTERS = 11_500
-"""Slack takes 12,000 in one message; the rest is for a sentence of Dolly's own."""
 
 PLAIN_MENTION = re.compile(r"@([UW][A-Z0-9]{6,})\b")
 REFERENCE = re.compile(r"<([^<>\s][^<>]*)>")
@@ -53,27 +50,6 @@ def escape(text: str) -> str:
     Those all open with `<`. A `>` stays: alone it means nothing, and at the start of a line it is a quote.
     """
     return text.replace("&", "&amp;").replace("<", "&lt;")
-
-
-def first_piece(text: str) -> str:
-    """As much of the start of `text` as Slack takes, escaped, in one message."""
-    if len(escape(text)) <= MARKDOWN_CHARACTERS:
-        return text
-    size = 0
-    for end, character in enumerate(text):
-        size += len(escape(character))
-        if size > MARKDOWN_CHARACTERS:
-            return text[:end]
-    return text
-
-
-def pieces(text: str) -> list[str]:
-    """`text` in as few parts as Slack takes, each escaped, one a message."""
-    parts = []
-    while text:
-        parts.append(first_piece(text))
-        text = text[len(parts[-1]) :]
-    return parts
 
 
 def time_token(epoch: int) -> str:

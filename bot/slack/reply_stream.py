@@ -7,6 +7,7 @@ the answer is placed, in as many messages as it needs.
 
 import asyncio
 import contextlib
+from collections.abc import Iterable
 
 import structlog
 from slack_sdk.web.async_client import AsyncWebClient
@@ -17,7 +18,8 @@ from bot.errors import DollyError, SlackError, SlackUnreachable
 from bot.responder import Journal, Stopped
 from bot.slack.answer_messages import AnswerMessages, PerhapsMade
 from bot.slack.client import Identity
-from bot.slack.mrkdwn import escape, first_piece, pieces
+from bot.slack.markdown import MARKDOWN_CHARACTERS, ended, pieces
+from bot.slack.output_filter import OutputFilter
 from bot.slack.pacing import Pacer
 from bot.slack.thinking import Thinking
 from bot.words import Words
@@ -47,15 +49,16 @@ class ReplyStream:
         journal: Journal,
         pacer: Pacer,
         words: Words,
+        output: OutputFilter,
     ) -> None:
         self._journal = journal
         self._pacer = pacer
         self._words = words
         self._thinking = Thinking(client, turn.conversation, words)
         self._messages = AnswerMessages(client, identity, turn, journal, pacer)
-        self._text = ""
-        self._streamed = 0
-        """How many characters of the text the stream has taken."""
+        self._output = output
+        self._streamed = ""
+        """What the stream has taken: a beginning of what is shown."""
         self._placed = ""
         """The text that was last placed as a whole."""
         self._is_streamed = False
@@ -75,11 +78,15 @@ class ReplyStream:
         else:
             await self._messages.place([self._words.say("placeholder")])
 
+    def hear(self, texts: Iterable[str]) -> None:
+        """What people wrote in the conversation, whose addresses the model may repeat."""
+        self._output.hear(texts)
+
     async def write(self, delta: str) -> None:
         """Add a piece of the model's text. Raises Stopped when the reader pressed Stop."""
         if self._sender is not None and self._sender.done():
             await self._end_sender()
-        self._text += delta
+        self._output.write(delta)
         if self._sender is None and self._has_news:
             self._sender = asyncio.create_task(self._send_in_turn())
 
@@ -93,8 +100,9 @@ class ReplyStream:
         """Bring out what is unsent, then `sentence`. Raises Stopped as `write` does."""
         await self._end_sender()
         self._raise_unknown()
-        if not await self._stream_ended(self._text[self._streamed :].rstrip(), sentence):
-            await self._place(self._text.strip(), sentence, is_last=True)
+        text = self._output.whole()
+        if not await self._stream_ended(text, sentence):
+            await self._place(text.strip(), sentence, is_last=True)
         await self._thinking.clear()
 
     async def stop(self, sentence: str) -> None:
@@ -104,7 +112,7 @@ class ReplyStream:
         self._raise_unknown()
         if self._is_streamed and self._messages.is_begun:
             with contextlib.suppress(Stopped):
-                await self._stream_ended("", sentence)
+                await self._stream_ended(self._streamed, sentence)
         else:
             await self._place(self._placed, sentence, is_last=True)
         await self._thinking.clear()
@@ -117,7 +125,7 @@ class ReplyStream:
         with contextlib.suppress(Stopped, DollyError, TimeoutError):
             async with asyncio.timeout(ABANDON_SECONDS):
                 await self._messages.written_down()
-                await self._stream_ended("", None)
+                await self._stream_ended(self._streamed, None)
                 await self._thinking.clear()
 
     # --- sending ----------------------------------------------------------------------------------------------------
@@ -128,8 +136,8 @@ class ReplyStream:
         if self._unknown is not None:
             return False
         if self._is_streamed:
-            return bool(self._text[self._streamed :].strip())
-        return self._text.strip() != self._placed
+            return bool(self._output.so_far[len(self._streamed) :].strip())
+        return self._output.so_far.strip() != self._placed
 
     async def _send_in_turn(self) -> None:
         """Send what is unsent, the first piece at once and the others when it is their turn."""
@@ -164,21 +172,21 @@ class ReplyStream:
 
     async def _stream_on(self) -> None:
         """Send what is unsent to the stream, opening it with the first; go over to placing where that fails."""
-        piece = first_piece(self._text)[self._streamed :]
+        piece = self._output.so_far[len(self._streamed) : MARKDOWN_CHARACTERS]
         if not piece:
             self._go_over("message_full")
             return
         try:
             if self._messages.is_begun:
-                await self._messages.append(escape(piece))
+                await self._messages.append(piece)
             else:
-                await self._messages.start_stream(escape(piece))
+                await self._messages.start_stream(piece)
         except PerhapsMade as error:
             self._unknown = error
         except (SlackError, SlackUnreachable) as error:
             self._go_over(error.reason)
         else:
-            self._streamed += len(piece)
+            self._streamed += piece
             self._show_text()
 
     def _go_over(self, reason: str) -> None:
@@ -190,19 +198,20 @@ class ReplyStream:
             self._pacer.streams_refused()
         self._is_streamed = False
 
-    async def _stream_ended(self, rest: str, sentence: str | None) -> bool:
-        """End the open stream with `rest` of the text and `sentence`; False where none took them."""
+    async def _stream_ended(self, text: str, sentence: str | None) -> bool:
+        """End the open stream: it says `text`, which begins as it does, and `sentence`. False where it cannot."""
         if not self._is_streamed:
             return False
         if not self._messages.is_begun:
             self._pacer.give_back_stream()
             self._is_streamed = False
             return False
-        if len(first_piece(self._text)) < self._streamed + len(rest):
+        rest = text[len(self._streamed) :].rstrip()
+        if len(self._streamed + rest) > MARKDOWN_CHARACTERS:
             self._go_over("message_full")
             return False
         try:
-            await self._messages.end_stream(escape(rest) + (f"\n\n{sentence}" if sentence else ""))
+            await self._messages.end_stream(ended(self._streamed + rest, sentence)[len(self._streamed) :])
         except (SlackError, SlackUnreachable) as error:
             self._go_over(error.reason)
             return False
@@ -214,7 +223,7 @@ class ReplyStream:
     async def _placed_on(self) -> bool:
         """Place the text so far; False where Slack does not take it now."""
         try:
-            await self._place(self._text.strip(), None, is_last=False)
+            await self._place(self._output.so_far.strip(), None, is_last=False)
         except PerhapsMade as error:
             self._unknown = error
         except SlackUnreachable as error:
@@ -224,9 +233,9 @@ class ReplyStream:
 
     async def _place(self, text: str, sentence: str | None, *, is_last: bool) -> None:
         """Have the answer's messages say all of `text` and `sentence`, and, at the last, no other message be there."""
-        parts = [escape(piece) for piece in pieces(text)]
-        if sentence:
-            parts = [*parts[:-1], "\n\n".join([*parts[-1:], sentence])]
+        *parts, last = pieces(text) or [""]
+        last = ended(last, sentence)
+        parts += [last] if last else []
         await self._messages.place(parts)
         self._placed = text
         if text:

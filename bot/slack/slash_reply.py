@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import aiohttp
@@ -15,7 +15,8 @@ from bot.conversation import Turn
 from bot.errors import SlackError, SlackUnreachable
 from bot.responder import Journal
 from bot.slack.client import TIMEOUT_SECONDS, UNREACHABLE
-from bot.slack.mrkdwn import escape, first_piece
+from bot.slack.markdown import ended, pieces
+from bot.slack.output_filter import OutputFilter
 from bot.words import Words
 
 log = structlog.get_logger(__name__)
@@ -33,12 +34,19 @@ class SlashReply:
     outcome is not known, it is counted and not repeated.
     """
 
-    def __init__(self, turn: Turn, journal: Journal, words: Words, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        turn: Turn,
+        journal: Journal,
+        words: Words,
+        output: OutputFilter,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self._turn = turn
         self._journal = journal
         self._words = words
         self._now = now
-        self._text = ""
+        self._output = output
 
     async def begin(self) -> None:
         """Slack shows nothing here: the command was acknowledged with Dolly's own sentence."""
@@ -46,9 +54,13 @@ class SlashReply:
     async def notice(self, sentence: str) -> None:
         """Nothing is said: the one post is the answer's."""
 
+    def hear(self, texts: Iterable[str]) -> None:
+        """What people wrote in the conversation, whose addresses the model may repeat."""
+        self._output.hear(texts)
+
     async def write(self, delta: str) -> None:
         """Add a piece of the model's text."""
-        self._text += delta
+        self._output.write(delta)
 
     async def abandon(self) -> None:
         """Post nothing."""
@@ -64,10 +76,10 @@ class SlashReply:
             return
         if self._now() - float(self._turn.ts) >= LIFETIME_SECONDS:
             raise SlackError("response_url", "expired")
-        text = self._text.strip()
-        piece = first_piece(text)
-        cut = self._words.say("answer_cut") if len(piece) < len(text) else None
-        markdown = "\n\n".join(part for part in (escape(piece), cut, sentence) if part)
+        parts = pieces(self._output.whole().strip())
+        cut = self._words.say("answer_cut") if len(parts) > 1 else None
+        below = "\n\n".join(part for part in (cut, sentence) if part)
+        markdown = ended(parts[0].rstrip() if parts else "", below)
         await self._journal.intend("ephemeral")
         try:
             await respond_privately(self._turn, markdown, blocks=[{"type": "markdown", "text": markdown}])

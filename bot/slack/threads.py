@@ -1,5 +1,6 @@
 """Slack's threads as the responder sees them: what was said there, and a reply to what was asked."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -11,6 +12,7 @@ from bot.errors import DollyError
 from bot.responder import Journal, Reply
 from bot.slack.client import UNREACHABLE, Identity, failure
 from bot.slack.mrkdwn import PLAIN_MENTION, mentioned_ids, to_plain, with_names
+from bot.slack.output_filter import OutputFilter
 from bot.slack.pacing import Pacer
 from bot.slack.people import People
 from bot.slack.reply_stream import ReplyStream
@@ -26,18 +28,22 @@ PAGES = 5
 class Threads:
     """Reads threads and opens replies, for one workspace."""
 
-    def __init__(self, client: AsyncWebClient, identity: Identity, words: Words, pacer: Pacer) -> None:
+    def __init__(
+        self, client: AsyncWebClient, identity: Identity, words: Words, pacer: Pacer, link_hosts: Sequence[str] = ()
+    ) -> None:
         self._client = client
         self._identity = identity
         self._words = words
         self._pacer = pacer
+        self._link_hosts = link_hosts
         self._people = People(client, identity)
 
     def reply(self, turn: Turn, journal: Journal) -> Reply:
         """The answer to `turn`, not yet begun."""
+        output = OutputFilter(self._link_hosts)
         if turn.response_url:
-            return SlashReply(turn, journal, self._words)
-        return ReplyStream(self._client, self._identity, turn, journal, self._pacer, self._words)
+            return SlashReply(turn, journal, self._words, output)
+        return ReplyStream(self._client, self._identity, turn, journal, self._pacer, self._words, output)
 
     async def readable(self, text: str) -> str:
         """What a person asked, with the names of the people who are mentioned in it."""

@@ -1,7 +1,7 @@
 """Workers and responder between a real mailbox and a scripted engine; Slack's side is a notebook."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,6 +39,7 @@ class Note:
     journal: Journal
     thinking_shown: bool = False
     noticed: list[str] = field(default_factory=list)
+    heard: list[str] = field(default_factory=list)
     text: str = ""
     sentence: str | None = None
     finished: bool = False
@@ -48,6 +49,9 @@ class Note:
 
     async def begin(self) -> None:
         self.thinking_shown = True
+
+    def hear(self, texts: Iterable[str]) -> None:
+        self.heard += texts
 
     async def notice(self, sentence: str) -> None:
         await self.journal.intend("placed")

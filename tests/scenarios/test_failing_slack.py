@@ -333,6 +333,7 @@ async def test_what_a_model_writes_pings_nobody(
     store_url: str, workspace: Workspace, faults: Faults, streaming: bool
 ) -> None:
     text = "<!channel> <@U0ASHA00001> <!subteam^S1> <https://evil.example|good> a & b &amp; <#C1>"
+    shown = "<!channel> <@U0ASHA00001> <!subteam^S1> good (https[:]//evil[.]example) a & b & <#C1>"
     if not streaming:
         faults.always("chat.startStream", "unknown_method")
     async with (
@@ -340,12 +341,12 @@ async def test_what_a_model_writes_pings_nobody(
         running_team(store_url, engine.url, workspace=workspace, max_tokens=200) as team,
     ):
         root = await team.say("asha", "@dolly ping everyone")
-        await until(lambda: [unescape(answer) for answer in team.answers(root)] == [text])
+        await until(lambda: [unescape(answer) for answer in team.answers(root)] == [shown])
         assert "<" not in team.answers(root)[0]
         asha, general = team.person("asha"), team.channel("general")
         await team.workspace.people.command(asha, general, "/dolly", "ping everyone")
         await until(lambda: "evil" in str(team.workspace.timeline.ephemerals(general, asha)))
-        assert unescape(team.workspace.timeline.ephemerals(general, asha)[-1]["text"]) == text
+        assert unescape(team.workspace.timeline.ephemerals(general, asha)[-1]["text"]) == shown
         assert "<" not in str(team.workspace.timeline.ephemerals(general, asha)[-1])
 
 

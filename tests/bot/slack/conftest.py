@@ -11,6 +11,7 @@ from bot.conversation import ConversationId, Turn
 from bot.local.workspace import Workspace
 from bot.local.workspace.clock import ManualClock
 from bot.slack.client import Identity, authenticate, web_client
+from bot.slack.output_filter import OutputFilter
 from bot.slack.pacing import Pacer
 from bot.slack.reply_stream import ReplyStream
 from bot.words import Words
@@ -119,4 +120,4 @@ Worker = Callable[[MemoryJournal, Pacer], ReplyStream]
 @pytest.fixture
 def worker(client: AsyncWebClient, identity: Identity, turn: Turn) -> Worker:
     """Makes the reply of one worker."""
-    return lambda journal, pacer: ReplyStream(client, identity, turn, journal, pacer, Words())
+    return lambda journal, pacer: ReplyStream(client, identity, turn, journal, pacer, Words(), OutputFilter())

@@ -13,7 +13,7 @@ from bot.local.workspace import Workspace
 from bot.local.workspace.clock import ManualClock
 from bot.responder import Stopped
 from bot.slack.client import Identity
-from bot.slack.mrkdwn import MARKDOWN_CHARACTERS
+from bot.slack.markdown import MARKDOWN_CHARACTERS
 from bot.slack.pacing import Pacer
 from bot.slack.reply_stream import ReplyStream
 from bot.words import Words

@@ -10,7 +10,8 @@ from aiohttp import web
 from bot import metrics
 from bot.conversation import Turn
 from bot.errors import SlackError
-from bot.slack.mrkdwn import MARKDOWN_CHARACTERS
+from bot.slack.markdown import MARKDOWN_CHARACTERS
+from bot.slack.output_filter import OutputFilter
 from bot.slack.slash_reply import LIFETIME_SECONDS, SlashReply
 from bot.words import Words
 from tests.bot.slack.memory_journal import Job
@@ -55,7 +56,7 @@ def command(turn: Turn, response_url: ResponseUrl) -> Turn:
 
 
 def reply(command: Turn, job: Job, age_seconds: float = 1.0) -> SlashReply:
-    return SlashReply(command, job.claim(), WORDS, now=lambda: float(command.ts) + age_seconds)
+    return SlashReply(command, job.claim(), WORDS, OutputFilter(), now=lambda: float(command.ts) + age_seconds)
 
 
 def unknown() -> float:
@@ -74,7 +75,7 @@ async def answer(reply: SlashReply, text: str, sentence: str | None = None) -> N
 async def test_an_answer_is_one_post(command: Turn, job: Job, response_url: ResponseUrl) -> None:
     await answer(reply(command, job), "Once <upon> a time", "_The end._")
     (post,) = response_url.posts
-    assert post["text"] == post["blocks"][0]["text"] == "Once &lt;upon> a time\n\n_The end._"
+    assert post["text"] == post["blocks"][0]["text"] == "Once &lt;upon&gt; a time\n\n_The end._"
     assert (post["response_type"], post["replace_original"]) == ("ephemeral", True)
     assert (post["unfurl_links"], post["unfurl_media"]) == (False, False)
     assert job.written == ["ephemeral"]

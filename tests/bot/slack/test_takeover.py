@@ -12,7 +12,7 @@ from bot.conversation import Turn
 from bot.errors import LeaseLost, SlackUnreachable
 from bot.local.workspace import Workspace
 from bot.local.workspace.clock import ManualClock
-from bot.slack.mrkdwn import MARKDOWN_CHARACTERS
+from bot.slack.markdown import MARKDOWN_CHARACTERS
 from bot.slack.pacing import Pacer
 from tests.bot.slack.conftest import GENERAL, Thread, Worker
 from tests.bot.slack.memory_journal import Job, MemoryJournal, Point

@@ -1,0 +1,244 @@
+"""Markdown, read with markdown-it-py: where a model wrote code and links, and where a message may end. Pure."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from markdown_it import MarkdownIt
+from markdown_it.rules_inline import StateInline, autolink, backtick, image, link
+
+MARKDOWN_CHARACTERS = 11_500
+"""Slack takes 12,000 in one message; the rest is for a sentence of Dolly's own."""
+
+ESCAPED = re.compile(r"\\.")
+TICK = re.compile("`")
+ANGLE = re.compile(r"<[^<>\x00-\x20]*$")
+UNDECIDED = re.compile(r"(?:\\|!|&[&#;\w]*|(?<!~)~~?)$")
+
+_Rule = Callable[[StateInline, bool], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of a line that is more than text."""
+
+    kind: Literal["code", "link"]
+    start: int
+    end: int
+    label: str = ""
+    """What a link shows, in Markdown."""
+    url: str = ""
+
+
+# --- code and links ---------------------------------------------------------------------------------------------------
+
+
+def code_lines(text: str) -> tuple[frozenset[int], frozenset[int]]:
+    """The numbers of the lines that are code, and of those among them that open a fence."""
+    code: set[int] = set()
+    openers: set[int] = set()
+    for token in _blocks.parse(text):
+        if token.type in ("fence", "code_block") and token.map:
+            code.update(range(*token.map))
+            if token.type == "fence":
+                openers.add(token.map[0])
+    return frozenset(code), frozenset(openers)
+
+
+def spans(line: str) -> list[Span]:
+    """Code, links and images of one line, in order, the outermost of those that are nested."""
+    found: list[Span] = []
+    _inline.inline.parse(line, _inline, {"line": line, "spans": found}, [])
+    return found
+
+
+def undecided_from(line: str, found: list[Span]) -> int:
+    """From where on the end of a line that goes on may still become code or a link. `found` are its spans."""
+    marks = [len(line)]
+    outside = line
+    for span in found:
+        outside = outside[: span.start] + " " * (span.end - span.start) + outside[span.end :]
+        may_end_later = span.end == len(line) if span.kind == "code" else re.search("`|.<", line[span.start : span.end])
+        if may_end_later:
+            marks.append(span.start)
+    unescaped = ESCAPED.sub("  ", outside)
+    for pattern, text in ((TICK, unescaped), (ANGLE, outside), (UNDECIDED, unescaped)):
+        match = pattern.search(text)
+        marks += [match.start()] if match else []
+    bracket = _undecided_bracket(unescaped, line, min(marks))
+    return min([*marks, bracket])
+
+
+def _undecided_bracket(literal: str, line: str, until: int) -> int:
+    """The first `[` that may yet begin a link: not closed before `until`, or closed and followed by `(` or nothing."""
+    open_at: list[int] = []
+    undecided: list[int] = []
+    for index, sign in enumerate(literal[:until]):
+        if sign == "[":
+            open_at.append(index)
+        elif sign == "]" and open_at:
+            opened = open_at.pop()
+            if index + 1 >= len(line) or line[index + 1] == "(":
+                undecided.append(opened)
+    undecided += open_at
+    first = min(undecided, default=len(line))
+    return first - 1 if literal[:first].endswith("!") else first
+
+
+def _recorded(rule: _Rule, read: Callable[[StateInline, int, int], Span | None]) -> _Rule:
+    """The rule, which also writes down where in the line it applied."""
+
+    def record(state: StateInline, silent: bool) -> bool:
+        start, count = state.pos, len(state.tokens)
+        found = rule(state, silent)
+        if found and not silent and state.linkLevel == 0 and state.src is state.env.get("line"):
+            span = read(state, start, count)
+            if span is not None:
+                state.env["spans"].append(span)
+        return found
+
+    return record
+
+
+def _code(state: StateInline, start: int, count: int) -> Span | None:
+    is_code = any(token.type == "code_inline" for token in state.tokens[count:])
+    return Span("code", start, state.pos) if is_code else None
+
+
+def _link(state: StateInline, start: int, count: int) -> Span:
+    opening = next(token for token in state.tokens[count:] if token.type == "link_open")
+    end = state.pos
+    label_end = state.md.helpers.parseLinkLabel(state, start, True)
+    state.pos = end
+    return Span("link", start, end, state.src[start + 1 : label_end], str(opening.attrGet("href") or ""))
+
+
+def _image(state: StateInline, start: int, count: int) -> Span:
+    token = state.tokens[-1]
+    return Span("link", start, state.pos, token.content, str(token.attrGet("src") or ""))
+
+
+def _autolink(state: StateInline, start: int, count: int) -> Span:
+    url, _, label = state.src[start + 1 : state.pos - 1].partition("|")
+    return Span("link", start, state.pos, label, url)
+
+
+# --- messages ---------------------------------------------------------------------------------------------------------
+
+
+def ended(text: str, sentence: str | None = None) -> str:
+    """`text` with an open fence closed, and a sentence of its own below it."""
+    fence = _open_fence(text)
+    if fence is not None:
+        text += fence.closing if text.endswith("\n") else f"\n{fence.closing}"
+    return f"{text}\n\n{sentence}" if sentence and text else text or sentence or ""
+
+
+def pieces(text: str) -> list[str]:
+    """`text` in parts that Slack takes, one a message: cut between blocks where it can be.
+
+    Code and tables that go on in the next part are closed, and opened there again.
+    """
+    parts = []
+    while len(text) > MARKDOWN_CHARACTERS:
+        head, text = _cut(text)
+        parts.append(head)
+    return [*parts, text] if text else parts
+
+
+@dataclass(frozen=True, slots=True)
+class _Fence:
+    opening: str
+    closing: str
+
+
+def _cut(text: str) -> tuple[str, str]:
+    """What goes into one message, and what is left, with what has to be opened again."""
+    window = text[:MARKDOWN_CHARACTERS]
+    tokens = _blocks.parse(window)
+    lines = window.split("\n")
+    starts = [0]
+    for line in lines:
+        starts.append(starts[-1] + len(line) + 1)
+    middle = MARKDOWN_CHARACTERS // 2
+
+    def last(numbers: list[int]) -> int:
+        return max((starts[number] for number in numbers if starts[number] >= middle), default=0)
+
+    blocks = [token for token in tokens if token.level == 0 and token.map and token.nesting >= 0]
+    after_headings = {block.map[1] for block in blocks if block.type == "heading_open" and block.map}
+    between = [block.map[0] for block in blocks if block.map and block.map[0] not in after_headings]
+    items = [token.map[0] for token in tokens if token.type == "list_item_open" and token.level == 1 and token.map]
+    position = last(between) or last(items)
+    if position:
+        return text[:position], text[position:]
+    if (fence := _open_fence(window)) is not None:
+        room = MARKDOWN_CHARACTERS - len(fence.closing) - 1
+        position = text.rfind("\n", len(fence.opening) + 1, room) + 1
+        if position >= middle:
+            return text[:position] + fence.closing, f"{fence.opening}\n{text[position:]}"
+    table = blocks[-1] if blocks and blocks[-1].type == "table_open" else None
+    if table is not None and table.map:
+        head = "\n".join(lines[table.map[0] : table.map[0] + 2]) + "\n"
+        position = text.rfind("\n", 0, MARKDOWN_CHARACTERS) + 1
+        if position >= middle and len(head) < middle // 2:
+            return text[:position], head + text[position:]
+    position = _word_end(text, middle)
+    return text[:position], text[position:]
+
+
+def _word_end(text: str, least: int) -> int:
+    """Where a paragraph that is too long is cut: after a sentence, a line or a word, else anywhere but in an escape."""
+    for end in (r"[.!?।。！？](?:\s|(?<=[。！？]))", r"\n", r"\s"):
+        found = [match.end() for match in re.finditer(end, text[least:MARKDOWN_CHARACTERS])]
+        if found:
+            return least + found[-1]
+    escape = re.search(r"&[a-z]{0,3}$", text[:MARKDOWN_CHARACTERS])
+    return escape.start() if escape else MARKDOWN_CHARACTERS
+
+
+def _open_fence(text: str) -> _Fence | None:
+    """The fence that is not closed at the end of `text`."""
+    fences = [token for token in _blocks.parse(text) if token.type == "fence"]
+    if not fences or not fences[-1].map:
+        return None
+    fence, lines = fences[-1], text.rstrip("\n").split("\n")
+    first, stop = fences[-1].map
+    if stop < len(lines):
+        return None
+    last = lines[-1].lstrip(" \t>") if len(lines) - 1 > first else ""
+    if len(last.rstrip()) >= len(fence.markup) and set(last.rstrip()) == {fence.markup[0]}:
+        return None
+    prefix = lines[first][: lines[first].find(fence.markup)]
+    quote = "".join(sign for sign in prefix if sign == ">")
+    inside = re.sub(r"[^>\s]", " ", prefix)
+    return _Fence(f"{quote}{fence.markup}{fence.info}", f"{inside}{fence.markup}")
+
+
+# --- the library ------------------------------------------------------------------------------------------------------
+
+
+def _block_parser() -> MarkdownIt:
+    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+    markdown.core.ruler.enableOnly(["normalize", "block"])
+    return markdown
+
+
+def _inline_parser() -> MarkdownIt:
+    """Takes every address for one, and leaves it as it is written: others judge it."""
+    markdown = MarkdownIt("commonmark", {"html": False})
+    markdown.normalizeLink = lambda url: url  # type: ignore[method-assign]
+    markdown.validateLink = lambda url: True  # type: ignore[method-assign]
+    for name, rule, read in (
+        ("backticks", backtick, _code),
+        ("link", link, _link),
+        ("image", image, _image),
+        ("autolink", autolink, _autolink),
+    ):
+        markdown.inline.ruler.at(name, _recorded(rule, read))
+    return markdown
+
+
+_blocks = _block_parser()
+_inline = _inline_parser()
