@@ -6,6 +6,7 @@ the admin allows. All others are shown with `[:]` and `[.]` in them: readable, a
 """
 
 import re
+import unicodedata
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -23,14 +24,17 @@ SCHEME = re.compile(
 )
 NAME = re.compile(r"[\w@.+\-]+")
 PATH = re.compile(r"\.?(?:[/?#\\][^ \t\n]|:\d)")
-HTTP = re.compile(r"(https?)://([^/?#@\\]+)(\S*)", re.IGNORECASE)
+HTTP = re.compile(r"(https?)://([^/?#@\\]+)([/?#]\S*)?", re.IGNORECASE)
 PLAIN_HTTP = re.compile(r"https?://([a-z0-9.\-]+)(?::\d+)?(?:[/?#][\w\-.~/%?#=&+:@!$]*)?", re.IGNORECASE | re.ASCII)
 ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 BROADCAST = re.compile(r"@(?=(?:here|channel|everyone)\b)", re.IGNORECASE)
 UNDECIDED = re.compile(r"[\w@.+\-:/?#\\]*$")
 """The end of a text that may become an address, or not."""
-CLOSING = {")": "(", "]": "[", "}": "{", ">": "<"}
-TRAILING = frozenset(".,;:!?'\"*_~`|<…»”’。，、；：！？」』）】")
+CLOSING = {")": "(", "]": "[", "}": "{"}
+TRAILING = frozenset(".,;:!?'\"*_~`|…»”’。，、；：！？」』）】")
+OPENING = re.compile(r"[(\[*_\"'`]{0,4}")
+TRAILING_CHARACTERS = 4
+"""More could tell something, where Slack takes them for a part of the link."""
 WORD_JOINER = "\u2060"
 """Shows nothing, and keeps `@here` from being one."""
 
@@ -62,15 +66,18 @@ class Addresses:
                     shorter = re.split(r"[\"'`<>|]", address)[0]
                     self._heard |= {_canonical(_trimmed(address)), _canonical(_trimmed(shorter))}
 
-    def may_stay(self, address: str) -> bool:
-        """Whether `address` may be a link as it is written."""
-        has_scheme = "://" in address
+    def may_stay(self, found: str) -> bool:
+        """Whether an address may be a link as it is written, a little of its sentence's punctuation behind it."""
+        address = _trimmed(found)
+        if len(found) - len(address) > TRAILING_CHARACTERS:
+            return False
+        has_scheme = SCHEME.match(address) is not None
         if has_scheme and not HTTP.fullmatch(address):
             return False
         if _canonical(address) in self._heard:
             return True
         plain = PLAIN_HTTP.fullmatch(address if has_scheme else f"https://{address}")
-        if plain is None or address.count("://") > has_scheme:
+        if plain is None or address.count("://") > int(has_scheme):
             return False
         host = plain[1].lower()
         return host in self._hosts or host.endswith(self._parents)
@@ -83,21 +90,27 @@ class Addresses:
         replacements: dict[int, str] = {}
         count = 0
         for match in RUN.finditer(line):
-            run, places = _unescaped(match[0], match.start(), is_code)
-            is_plain = len(run) == len(match[0])
-            for found in _found(run, [bool(is_code[place]) for place in places]):
-                if not is_plain:
-                    kept = set(places)
-                    replacements |= {place: "" for place in range(match.start(), match.end()) if place not in kept}
-                if self.may_stay(_trimmed(run[found.start : found.end])):
-                    continue
-                count += 1
-                replacements |= {places[index]: f"[{run[index]}]" for index in found.breaks}
+            literally = list(range(*match.span()))
+            without = _without_escapes(line, literally, is_code)
+            addresses, breaks = self._broken(line, without, is_code)
+            if addresses and len(without) < len(literally):
+                replacements |= {place: "" for place in set(literally) - set(without)}
+            if breaks or not addresses:  # some may read the backslashes as they stand
+                breaks |= self._broken(line, literally, is_code)[1]
+            replacements |= breaks
+            count += bool(breaks)
         for match in BROADCAST.finditer(line):
             if not is_code[match.start()]:
                 replacements[match.start()] = f"@{WORD_JOINER}"
                 count += 1
         return replacements, count
+
+    def _broken(self, line: str, places: list[int], is_code: bytes) -> tuple[int, dict[int, str]]:
+        """How many addresses the characters at `places` hold, and what stands instead of what makes them links."""
+        run = "".join(line[place] for place in places)
+        found = list(_found(run, [bool(is_code[place]) for place in places]))
+        broken = [each for each in found if not self.may_stay(run[each.start : each.end])]
+        return len(found), {places[index]: f"[{run[index]}]" for each in broken for index in each.breaks}
 
 
 def undecided_from(line: str, is_code: bytes) -> int:
@@ -119,11 +132,12 @@ def undecided_from(line: str, is_code: bytes) -> int:
     return start + min(marks)
 
 
-def _unescaped(run: str, start: int, is_code: bytes) -> tuple[str, list[int]]:
-    """`run` without Markdown's backslashes, and the place in the line of each character that is left."""
-    dropped = {match.start() for match in ESCAPED.finditer(run) if not is_code[start + match.start()]}
-    kept = [index for index in range(len(run)) if index not in dropped]
-    return "".join(run[index] for index in kept), [start + index for index in kept]
+def _without_escapes(line: str, places: list[int], is_code: bytes) -> list[int]:
+    """`places` without those of Markdown's backslashes."""
+    first = places[0]
+    run = line[first : places[-1] + 1]
+    dropped = {first + match.start() for match in ESCAPED.finditer(run) if not is_code[first + match.start()]}
+    return [place for place in places if place not in dropped]
 
 
 def _found(run: str, is_code: list[bool] | None = None) -> Iterator[Found]:
@@ -145,8 +159,9 @@ def _found(run: str, is_code: list[bool] | None = None) -> Iterator[Found]:
         if _is_host(name[0], run[: name.start()], has_path=has_path, is_code=literal):
             stop = len(run) if has_path else name.end()
             breaks = _breaks(run, name.start(), stop)
+            start = _beginning(run, name.start())
             if breaks:
-                yield Found(name.start(), stop, breaks)
+                yield Found(start, stop, breaks)
             if has_path:
                 return
     if scheme is not None:
@@ -155,25 +170,39 @@ def _found(run: str, is_code: list[bool] | None = None) -> Iterator[Found]:
         yield Found(scheme.start(), len(run), breaks)
 
 
+def _beginning(run: str, start: int) -> int:
+    """Where an address without a scheme begins, for those who take nearly every sign for a part of a name."""
+    opening = OPENING.match(run)
+    return min(start, opening.end()) if opening else start
+
+
 def _breaks(run: str, start: int, end: int) -> tuple[int, ...]:
-    dots = (match.start() for match in re.finditer(r"\.(?=\w)|:(?=//)", run[start:end]))
+    dots = (match.start() for match in re.finditer(r"\.(?=\w)|:(?=//)|(?<=[a-zA-Z]):(?=[^ ])", run[start:end]))
     return tuple(start + index for index in dots)
 
 
 def _is_host(name: str, before: str, *, has_path: bool, is_code: bool) -> bool:
-    """Whether Slack may take `name` for the host of an address without a scheme."""
-    labels = name.rpartition("@")[2].strip(".-+_").lower().split(".")
-    if name.startswith(".") and before and not before[-1].isascii():
-        labels.insert(0, before[-1])  # its host ends in a letter of a script that NAME does not know whole
-    if len(labels) < 2 or not all(labels[-2:]):
-        return False
-    if len(labels) == 4 and all(label.isdecimal() for label in labels):
-        return has_path or "@" in name
-    if not _is_top_level(labels[-1]):
-        return False
-    if has_path or labels[0] == "www":
-        return True
-    return not is_code and (len(labels) > 2 or "@" in name or labels[-1] not in FILE_ENDINGS)
+    """Whether Slack may take `name`, or the half of it before or after an @, for an address without a scheme."""
+    if before and not before[-1].isascii() and unicodedata.category(before[-1])[0] in "LMS":
+        name = before[-1] + name  # of a script that NAME does not know whole
+    is_mail = "@" in name.strip("@")
+    for part in re.split(r"[@+]", name):
+        labels = part.strip(".-_").lower().split(".")
+        if len(labels) < 2 or not all(labels[-2:]):
+            continue
+        if len(labels) == 4 and all(label.isdecimal() for label in labels):
+            is_host = has_path or is_mail
+        elif not _is_top_level(labels[-1]):
+            is_host = False
+        elif has_path or labels[0] == "www":
+            is_host = True
+        else:
+            is_host = not is_code and (
+                len(labels) > 2 or is_mail or not part.isascii() or labels[-1] not in FILE_ENDINGS
+            )
+        if is_host:
+            return True
+    return False
 
 
 def _is_top_level(label: str) -> bool:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from markdown_it import MarkdownIt
@@ -53,21 +54,32 @@ def spans(line: str) -> list[Span]:
     return found
 
 
+def opens_code(line: str) -> bool:
+    """Whether a backtick is left that may pair with one in a line below, and so turn round what is code there."""
+    return TICK.search(_outside(line, [span for span in spans(line) if span.kind == "code"])) is not None
+
+
 def undecided_from(line: str, found: list[Span]) -> int:
     """From where on the end of a line that goes on may still become code or a link. `found` are its spans."""
     marks = [len(line)]
-    outside = line
+    outside = _outside(line, found)
     for span in found:
-        outside = outside[: span.start] + " " * (span.end - span.start) + outside[span.end :]
         may_end_later = span.end == len(line) if span.kind == "code" else re.search("`|.<", line[span.start : span.end])
         if may_end_later:
             marks.append(span.start)
     unescaped = ESCAPED.sub("  ", outside)
-    for pattern, text in ((TICK, unescaped), (ANGLE, outside), (UNDECIDED, unescaped)):
+    for pattern, text in ((TICK, unescaped), (ANGLE, outside), (UNDECIDED, outside)):
         match = pattern.search(text)
         marks += [match.start()] if match else []
     bracket = _undecided_bracket(unescaped, line, min(marks))
     return min([*marks, bracket])
+
+
+def _outside(line: str, found: list[Span]) -> str:
+    """The line with spaces for its spans."""
+    for span in found:
+        line = line[: span.start] + " " * (span.end - span.start) + line[span.end :]
+    return line
 
 
 def _undecided_bracket(literal: str, line: str, until: int) -> int:
@@ -119,9 +131,9 @@ def _image(state: StateInline, start: int, count: int) -> Span:
     return Span("link", start, state.pos, token.content, str(token.attrGet("src") or ""))
 
 
-def _autolink(state: StateInline, start: int, count: int) -> Span:
+def _autolink(state: StateInline, start: int, count: int) -> Span | None:
     url, _, label = state.src[start + 1 : state.pos - 1].partition("|")
-    return Span("link", start, state.pos, label, url)
+    return Span("link", start, state.pos, label, url) if ":" in url or not label else None
 
 
 # --- messages ---------------------------------------------------------------------------------------------------------
@@ -167,8 +179,7 @@ def _cut(text: str) -> tuple[str, str]:
         return max((starts[number] for number in numbers if starts[number] >= middle), default=0)
 
     blocks = [token for token in tokens if token.level == 0 and token.map and token.nesting >= 0]
-    after_headings = {block.map[1] for block in blocks if block.type == "heading_open" and block.map}
-    between = [block.map[0] for block in blocks if block.map and block.map[0] not in after_headings]
+    between = [block.map[0] for before, block in pairwise(blocks) if block.map and before.type != "heading_open"]
     items = [token.map[0] for token in tokens if token.type == "list_item_open" and token.level == 1 and token.map]
     position = last(between) or last(items)
     if position:

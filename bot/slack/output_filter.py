@@ -40,8 +40,11 @@ class OutputFilter:
         self._text = ""
         self._lines: list[str] = []
         """What is shown of the lines that are complete."""
+        self._is_code_sure = True
+        """Whether backticks mean in the next line what they mean in it alone."""
         self._hits = 0
-        self._shown: str | None = ""
+        self._shown = ""
+        self._is_judged = True
 
     def hear(self, texts: Iterable[str]) -> None:
         """Addresses in `texts`, plain text that people wrote, may stay links. To be called before `write`."""
@@ -50,13 +53,14 @@ class OutputFilter:
     def write(self, delta: str) -> None:
         """Add a piece of the model's text."""
         self._text += delta
-        self._shown = None
+        self._is_judged = False
 
     @property
     def so_far(self) -> str:
         """What may be shown now: a beginning of what `whole` will be."""
-        if self._shown is None:
-            self._shown = self._judged(is_whole=False)
+        if not self._is_judged:
+            self._shown = max(self._shown, self._judged(is_whole=False), key=len)  # each is a beginning of the whole
+            self._is_judged = True
         return self._shown
 
     def whole(self) -> str:
@@ -74,6 +78,7 @@ class OutputFilter:
             line, hits = self._line(lines[number], is_code=number in code, is_whole=True)
             self._lines.append(line)
             self._hits += hits
+            self._is_code_sure = self._is_code_sure_after(lines[number], is_code=number in code)
         last = len(lines) - 1
         if last in openers and not is_whole:  # it may still turn out to be code within its line
             lines[last] = re.split("[`~]", lines[last])[0]
@@ -82,9 +87,16 @@ class OutputFilter:
             self._hits += hits
         return "".join(f"{line}\n" for line in self._lines) + line
 
+    def _is_code_sure_after(self, line: str, *, is_code: bool) -> bool:
+        if is_code or not line.strip():
+            return True
+        return self._is_code_sure and not markdown.opens_code(line)
+
     def _line(self, line: str, *, is_code: bool, is_whole: bool) -> tuple[str, int]:
         """One line as it is shown, as far as it is decided; and how much in it was broken."""
         pieces = [(line, True)] if is_code else _pieces(line, is_whole=is_whole)
+        if not is_code and not self._is_code_sure:
+            pieces = [(piece, False) for piece, _ in pieces]
         text = "".join(piece for piece, _ in pieces)
         literal = b"".join((b"\1" if flag else b"\0") * len(piece) for piece, flag in pieces)
         instead, hits = self._addresses.replacements(text, literal)
