@@ -18,11 +18,12 @@ FILE_ENDINGS = frozenset({"cc", "md", "mov", "pl", "py", "rs", "sh", "so", "zip"
 
 RUN = re.compile(r"[^ \t\n]+")
 SCHEME = re.compile(
-    r"[a-z][a-z0-9+.\-]*:(?=//)"
-    r"|(?<![a-z0-9+.\-])(?:callto|facetime|javascript|mailto|sips?|slack|sms|tel|xmpp):(?=\S)",
+    r"[a-z][a-z0-9+.\-]{0,40}:(?=//)"
+    r"|(?<![a-z0-9])(?:callto|facetime|javascript|mailto|sips?|slack|sms|tel|xmpp):(?=\S)",
     re.IGNORECASE,
 )
 NAME = re.compile(r"[\w@.+\-]+")
+NAME_END = re.compile(r"[\w@.+\-]*$")
 PATH = re.compile(r"\.?(?:[/?#\\][^ \t\n]|:\d)")
 HTTP = re.compile(r"(https?)://([^/?#@\\]+)([/?#]\S*)?", re.IGNORECASE)
 PLAIN_HTTP = re.compile(r"https?://([a-z0-9.\-]+)(?::\d+)?(?:[/?#][\w\-.~/%?#=&+:@!$]*)?", re.IGNORECASE | re.ASCII)
@@ -150,7 +151,11 @@ def _found(run: str, is_code: list[bool] | None = None) -> Iterator[Found]:
         ),
         None,
     )
-    end = scheme.start() if scheme else len(run)
+    end = len(run)
+    if scheme is not None:
+        end = scheme.start()
+        if "." in (glued := NAME_END.findall(run[:end])[0]):  # `7.com://`: a host as well as a scheme
+            end -= len(glued)
     position = 0
     while (name := NAME.search(run, position, end)) is not None:
         position = name.end()
@@ -166,8 +171,7 @@ def _found(run: str, is_code: list[bool] | None = None) -> Iterator[Found]:
                 return
     if scheme is not None:
         colon = scheme.end() - 1
-        breaks = tuple(sorted({colon, *_breaks(run, scheme.start(), len(run))}))
-        yield Found(scheme.start(), len(run), breaks)
+        yield Found(end, len(run), tuple(sorted({colon, *_breaks(run, end, len(run))})))
 
 
 def _beginning(run: str, start: int) -> int:
@@ -183,7 +187,7 @@ def _breaks(run: str, start: int, end: int) -> tuple[int, ...]:
 
 def _is_host(name: str, before: str, *, has_path: bool, is_code: bool) -> bool:
     """Whether Slack may take `name`, or the half of it before or after an @, for an address without a scheme."""
-    if before and not before[-1].isascii() and unicodedata.category(before[-1])[0] in "LMS":
+    if before and not before[-1].isascii() and unicodedata.category(before[-1])[0] in "LMSC":
         name = before[-1] + name  # of a script that NAME does not know whole
     is_mail = "@" in name.strip("@")
     for part in re.split(r"[@+]", name):

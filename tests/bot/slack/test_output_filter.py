@@ -63,6 +63,7 @@ def filtered(text: str, *heard: str, hosts: tuple[str, ...] = ()) -> str:
             "https://1.2.3.4/x 1.2.3.4/x http://2130706433",
             "https[:]//1[.]2[.]3[.]4/x 1[.]2[.]3[.]4/x http[:]//2130706433",
         ),
+        ("7.com:// x.https://good.com", "7[.]com[:]// x[.]https[:]//good[.]com"),
         ("https://[::1]/x", "https[:]//[::1]/x"),
         ("xn--e1afmkfd.xn--p1ai пример.рф", "xn--e1afmkfd[.]xn--p1ai пример[.]рф"),
         ("https://еvil.com", "https[:]//еvil[.]com"),
@@ -235,7 +236,7 @@ def forbidden(shown: str) -> list[tuple[str, str]]:
             if not re.fullmatch(r"(.*@)?[\w\-]+(\.[\w\-]+)*(:\d*)?", host):
                 continue  # no such host can be
             is_file = host.rpartition(".")[2] in FILE_ENDINGS and host.count(".") == 1 and host == bare(url)
-            is_allowed = re.sub(r"\W{1,4}$", "", unquote(url)) in MAY_STAY or host in HOSTS
+            is_allowed = re.sub(r"[\W_]{1,4}$", "", unquote(url)) in MAY_STAY or host in HOSTS
             if not ((is_allowed or is_file) and shown_as == bare(url)):
                 found.append((url, label))
     return found
