@@ -28,7 +28,7 @@ WELL = Script(text="I am well.")
         ),
         (Script(text="Once upon a time", end="error", after=2), {}, "Once upon", "engine_broke"),
         (Script(text="Once upon a time", end="cut", after=2), {}, "Once upon", "engine_broke"),
-        (Script(text="Once upon a <b>time</b>", end="cut", after=7), {}, "Once upon a &lt;b>time", "engine_broke"),
+        (Script(text="Once upon a <b>time</b>", end="cut", after=7), {}, "Once upon a &lt;b&gt;time", "engine_broke"),
     ],
 )
 async def test_one_plain_sentence_in_the_end_and_what_was_written_stays(
