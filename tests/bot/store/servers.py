@@ -23,6 +23,7 @@ from bot.local.supervisor import TIE_TO_PARENT
 HOST = "127.0.0.1"
 SLOTS = 16_384
 READY_SECONDS = 20.0
+PORTS_TRIED = 3
 QUICK = {"repl-diskless-sync-delay": "0"}
 SAFE = {"appendonly": "yes", "appendfsync": "always", "save": "", "maxmemory-policy": "noeviction"}
 
@@ -72,6 +73,20 @@ def running(binary: Path, folder: Path, *, url: str = "redis://{host}:{port}", *
     An option is written as in a configuration file, with `_` for `-` in its name, and a line for each word.
     """
     folder.mkdir()
+    server = _start(binary, folder, url, options)
+    for _ in range(PORTS_TRIED - 1):
+        if _answered(server):
+            break
+        server = _start(binary, folder, url, options)  # somebody else was quicker to take the port
+    try:
+        until(lambda: _answers(server), f"{binary.name} to answer (its log: {folder}/server.log)")
+        yield server
+    finally:
+        server.process.kill()
+        server.process.wait()
+
+
+def _start(binary: Path, folder: Path, url: str, options: dict[str, str]) -> Server:
     port = free_port()
     settings = {"bind": HOST, "port": "{port}", "dir": str(folder), **QUICK, **SAFE, **options}
     words = [
@@ -80,15 +95,15 @@ def running(binary: Path, folder: Path, *, url: str = "redis://{host}:{port}", *
         for word in (f"--{name.replace('_', '-')}", *value.split("\n"))
     ]
     shim = [sys.executable, "-I", "-S", str(TIE_TO_PARENT), str(os.getpid())]
-    with (folder / "server.log").open("wb") as log:
+    with (folder / "server.log").open("ab") as log:
         process = subprocess.Popen([*shim, str(binary), *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    server = Server(url.format(host=HOST, port=port), process, port)
-    try:
-        until(lambda: _answers(server), f"{binary.name} to answer (its log: {folder}/server.log)")
-        yield server
-    finally:
-        process.kill()
-        process.wait()
+    return Server(url.format(host=HOST, port=port), process, port)
+
+
+def _answered(server: Server) -> bool:
+    """Whether it came to answer; False when it ended instead."""
+    until(lambda: server.process.poll() is not None or _answers(server), "the server to answer or to end")
+    return server.process.poll() is None
 
 
 @contextmanager
