@@ -18,7 +18,7 @@ from bot.erasures import ErasureLog, Erasures
 from bot.model_client import ModelClient
 from bot.quotas import Quotas
 from bot.responder import AnswerStyle, Responder
-from bot.slack.app import build_app
+from bot.slack.app import Listeners, build_app
 from bot.slack.catch_up import CatchUp
 from bot.slack.client import TIMEOUT_SECONDS, Identity, authenticate, web_client
 from bot.slack.commands import Commands
@@ -141,7 +141,7 @@ async def running_service(
         stack.push_async_callback(forget.end)
         commands = Commands(questions, forget, identity, words)
         home = Home(client, words, memory_days=store.memory_days)
-        app = build_app(client, identity, questions, edits, commands, forget, home, words)
+        app = build_app(client, identity, Listeners(questions, edits, commands, forget, home), words)
         hears, http_port = await stack.enter_async_context(listening(app, slack))
 
         catch_up = CatchUp(

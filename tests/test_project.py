@@ -12,7 +12,7 @@ from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.preflight import SCOPES
-from bot.slack.app import build_app
+from bot.slack.app import Listeners, build_app
 from bot.slack.client import Identity
 from bot.slack.commands import Commands
 from bot.slack.edits import Edits
@@ -59,7 +59,7 @@ def app(monkeypatch: pytest.MonkeyPatch) -> type[Registering]:
     questions = Mock(spec=Questions)
     commands = Mock(spec=Commands)
     edits, forget, home = Mock(spec=Edits), Mock(spec=ForgetCommand), Mock(spec=Home)
-    build_app(AsyncWebClient("xoxb-0"), identity, questions, edits, commands, forget, home, Words())
+    build_app(AsyncWebClient("xoxb-0"), identity, Listeners(questions, edits, commands, forget, home), Words())
     for names in (Registering.events, Registering.commands):
         assert len(names) > sum(isinstance(name, str) for name in names) > 0
         names[:] = [name for name in names if not isinstance(name, re.Pattern)]

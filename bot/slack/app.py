@@ -5,6 +5,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -34,16 +35,18 @@ log = structlog.get_logger(__name__)
 ANYTHING = re.compile(".*", re.DOTALL)
 
 
-def build_app(
-    client: AsyncWebClient,
-    identity: Identity,
-    questions: Questions,
-    edits: Edits,
-    commands: Commands,
-    forget: ForgetCommand,
-    home: Home,
-    words: Words,
-) -> AsyncApp:
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Whoever hears something."""
+
+    questions: Questions
+    edits: Edits
+    commands: Commands
+    forget: ForgetCommand
+    home: Home
+
+
+def build_app(client: AsyncWebClient, identity: Identity, listeners: Listeners, words: Words) -> AsyncApp:
     """The Bolt app. A listener stores and returns; only then is Slack told "received".
 
     `authorize` gives what auth.test said at the start: Bolt's own would ask again with an event in its
@@ -88,21 +91,21 @@ def build_app(
             telling.add(task)
             task.add_done_callback(telling.discard)
 
-    app.event("app_mention")(questions.mentioned)
-    app.event({"type": "message", "subtype": "message_changed"})(edits.changed)
-    app.event({"type": "message", "subtype": "message_deleted"})(edits.deleted)
-    app.event("message")(questions.said)
-    app.event("agent_session_stopped")(questions.stop)
-    app.event("app_home_opened")(home.opened)
-    app.event("app_uninstalled")(forget.uninstalled)
-    app.event("tokens_revoked")(forget.revoked)
-    app.command("/dolly")(commands.dolly)
-    app.action(FORGET_CONVERSATION)(forget.clicked_conversation)
-    app.action(FORGET_ME)(forget.clicked_me)
+    app.event("app_mention")(listeners.questions.mentioned)
+    app.event({"type": "message", "subtype": "message_changed"})(listeners.edits.changed)
+    app.event({"type": "message", "subtype": "message_deleted"})(listeners.edits.deleted)
+    app.event("message")(listeners.questions.said)
+    app.event("agent_session_stopped")(listeners.questions.stop)
+    app.event("app_home_opened")(listeners.home.opened)
+    app.event("app_uninstalled")(listeners.forget.uninstalled)
+    app.event("tokens_revoked")(listeners.forget.revoked)
+    app.command("/dolly")(listeners.commands.dolly)
+    app.action(FORGET_CONVERSATION)(listeners.forget.clicked_conversation)
+    app.action(FORGET_ME)(listeners.forget.clicked_me)
 
     # Bolt leaves what no listener hears unacknowledged, and Slack would deliver it again and again.
     app.event(ANYTHING)(nothing)
-    app.command(ANYTHING)(commands.unknown)
+    app.command(ANYTHING)(listeners.commands.unknown)
     app.action(ANYTHING)(not_in_use)
     app.shortcut(ANYTHING)(nothing)
     app.view(ANYTHING)(nothing)
