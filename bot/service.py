@@ -139,7 +139,7 @@ async def running_service(
         forget_list = ForgetList(kept.forgetting, kept.memory, identity, words)
         forget = ForgetCommand(kept.erasures, kept.forgetting, forget_list, threads.is_admin, identity, words)
         stack.push_async_callback(forget.end)
-        commands = Commands(questions, forget, identity, words)
+        commands = Commands(questions, {"forget": forget.command}, identity, words)
         home = Home(client, words, memory_days=store.memory_days)
         app = build_app(client, identity, Listeners(questions, edits, commands, forget, home), words)
         hears, http_port = await stack.enter_async_context(listening(app, slack))

@@ -1,5 +1,6 @@
-"""/dolly: help, forget, or a question whose answer only its asker sees."""
+"""/dolly: a verb, or a question whose answer only its asker sees."""
 
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from slack_bolt.context.ack.async_ack import AsyncAck
@@ -7,7 +8,6 @@ from slack_bolt.context.respond.async_respond import AsyncRespond
 
 from bot.errors import QuestionTooLong, StoreUnavailable, TooManyWaiting
 from bot.slack.client import Identity
-from bot.slack.forget_command import ForgetCommand
 from bot.slack.mrkdwn import escape, to_plain
 from bot.slack.payloads import text
 from bot.slack.questions import Questions
@@ -15,24 +15,28 @@ from bot.words import Words
 
 QUOTED_CHARACTERS = 500
 
+Verb = Callable[[AsyncAck, AsyncRespond, dict[str, Any], str], Awaitable[bool]]
+"""What a command's first word does, given the rest of it. False where that is none of the verb's forms: `/dolly status
+of the harvest?` is a question."""
+
 
 class Commands:
     """Listeners of slash commands. Slack never repeats a command, so each ends with a sentence at once."""
 
-    def __init__(self, questions: Questions, forget: ForgetCommand, identity: Identity, words: Words) -> None:
+    def __init__(self, questions: Questions, verbs: Mapping[str, Verb], identity: Identity, words: Words) -> None:
         self._questions = questions
-        self._forget = forget
+        self._verbs = verbs
         self._identity = identity
         self._words = words
 
     async def dolly(self, ack: AsyncAck, respond: AsyncRespond, command: dict[str, Any]) -> None:
-        """`/dolly`, `/dolly help`, `/dolly forget`, `/dolly <question>`, `/dolly ask <question>`."""
+        """`/dolly`, `/dolly help`, `/dolly <verb> …`, `/dolly <question>`, `/dolly ask <question>`."""
         said = to_plain(text(command, "text"), self._identity.bot_user_id)
-        verb, _, rest = said.partition(" ")
-        if verb == "forget":
-            await self._forget.command(ack, respond, command, rest.strip())
+        word, _, rest = said.partition(" ")
+        verb = self._verbs.get(word)
+        if verb is not None and await verb(ack, respond, command, rest.strip()):
             return
-        question = rest.strip() if verb == "ask" else said
+        question = rest.strip() if word == "ask" else said
         if question in ("", "help"):
             await ack(self._words.say("command_help", mention=f"<@{self._identity.bot_user_id}>"))
             return

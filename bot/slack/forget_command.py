@@ -57,8 +57,8 @@ class ForgetCommand:
 
     # --- listeners --------------------------------------------------------------------------------------------------
 
-    async def command(self, ack: AsyncAck, respond: AsyncRespond, command: dict[str, Any], rest: str) -> None:
-        """`/dolly forget` and `/dolly forget <permalink>`."""
+    async def command(self, ack: AsyncAck, respond: AsyncRespond, command: dict[str, Any], rest: str) -> bool:
+        """`/dolly forget` and `/dolly forget <permalink>`; nobody means a question that begins so."""
         user_id = identifier(command, "user_id")
         address = ADDRESS.search(rest)
         linked = linked_thread(address[0]) if address else None
@@ -73,6 +73,7 @@ class ForgetCommand:
         except DollyError as error:
             log.warning("not_forgotten", error=type(error).__name__, reason=str(error))
             await ack(self._words.say(error.words_key))
+        return True
 
     async def clicked_conversation(self, ack: AsyncAck, respond: AsyncRespond, body: dict[str, Any]) -> None:
         """Listener of the button beside a conversation."""
