@@ -112,7 +112,8 @@ class _Admin:
 
 def _show(report: QueueReport | None) -> None:
     """What is not known is NaN: an old number would say that all is as it was."""
-    metrics.store_up.set(report is not None)
+    metrics.store_up.set(report is not None and not report.partitions_away)
+    metrics.partitions_away.set(report.partitions_away if report else math.nan)
     metrics.oldest_unanswered.set(report.oldest_seconds if report else math.nan)
     metrics.waiting.set(report.waiting if report else math.nan)
     metrics.leased.set(report.leased if report else math.nan)

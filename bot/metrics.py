@@ -62,7 +62,24 @@ filter_hits = Counter("dolly_filter_hits", "Links, mentions and broadcasts that 
 
 # --- the store and the policies --------------------------------------------------------------------------------------
 
-store_up = Gauge("dolly_store_up", "1 when the store answered just now")
+store_up = Gauge("dolly_store_up", "1 when the whole store answered just now")
+partitions_away = Gauge("dolly_store_partitions_away", "Partitions that did not answer; the queue's figures lack them")
 store_safe = Gauge("dolly_store_safe", "1 when the store says that it keeps what it acknowledges")
 store_seconds = Histogram("dolly_store_seconds", "Time of one call of the store", buckets=SHORT_SECONDS)
 quota_refusals = Counter("dolly_quota_refusals", "Questions refused by a quota", ["quota"])
+
+
+def median(histogram: Histogram) -> float | None:
+    """What half of the observations stay within, evened out inside their bucket; None without any."""
+    buckets = [
+        (float(sample.labels["le"]), sample.value)
+        for metric in histogram.collect()
+        for sample in metric.samples
+        if sample.name.endswith("_bucket")
+    ]
+    half, low, below = buckets[-1][1] / 2, 0.0, 0.0
+    for limit, count in buckets:
+        if half and count >= half:
+            return low if limit == float("inf") else low + (limit - low) * (half - below) / (count - below)
+        low, below = limit, count
+    return None

@@ -1,6 +1,6 @@
 -- Hand out the earliest turn of a conversation that is due and that no worker holds.
 -- KEYS: ready, lease, claimed   ARGV: lease ms, key prefix, seconds that a conversation's fence is kept, request
--- A request that comes twice, because its reply was lost, gets the same turn again.
+-- A request that comes twice, because its reply was lost, gets the same turn again, with a whole lease.
 -- Returns nil, or {conversation, job id, fence, ms since it was stored, the job's fields …}. All keys share the prefix's
 -- hash tag.
 local time = redis.call('TIME')
@@ -22,6 +22,8 @@ local before = redis.call('HMGET', KEYS[3], 'request', 'conversation')
 if before[1] == ARGV[4] then
   local held = redis.call('HMGET', ARGV[2] .. 'claim:' .. before[2], 'job', 'request')
   if held[1] and held[2] == ARGV[4] then
+    redis.call('ZREM', KEYS[1], before[2]) -- nobody claimed it, even if its lease has ended
+    redis.call('ZADD', KEYS[2], now + ARGV[1], before[2])
     return handed_out(before[2], held[1])
   end
 end

@@ -35,13 +35,15 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class QueueReport:
-    """What waits in the mailbox now."""
+    """What waits in the mailbox now, in the partitions that answer."""
 
     waiting: int
     leased: int
     dead: int
     oldest_seconds: float
     """Age of the oldest turn that has no answer yet; 0 without one."""
+    partitions_away: int = 0
+    """So many did not answer, and are not in these figures."""
 
 
 def dump(turn: Turn, sealing: Sealing) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from bot.store.connection import Client, store_errors
 from bot.store.layout import Layout
+from bot.store.partitions import Partitions
 
 EVERYWHERE = "*"
 MICROSECONDS = 1_000_000
@@ -33,6 +34,7 @@ class Cursors:
     def __init__(self, client: Client, layout: Layout) -> None:
         self._client = client
         self._key = layout.prefix + "cursors"
+        self._partitions = Partitions(client, (layout.prefix, *layout.prefixes))
 
     async def read(self, now: float) -> Heard:
         """Where to read on from; `now` at the very first start, when there is nothing to catch up with."""
@@ -47,9 +49,15 @@ class Cursors:
             await self._client.zadd(self._key, {EVERYWHERE: _score(to)}, gt=True)
 
     async def probe(self, seconds: float) -> None:
-        """Return when the store has taken a write, one that changes nothing; it has so many seconds."""
-        async with store_errors(seconds):
-            await self._client.zadd(self._key, {EVERYWHERE: 0}, xx=True, gt=True)
+        """Return when every partition has taken a write, one that changes nothing; they have so many seconds.
+
+        Where one is away, questions are refused: nobody has heard all.
+        """
+        _, errors = await self._partitions.each(
+            lambda prefix: self._client.zadd(prefix + "cursors", {EVERYWHERE: 0}, xx=True, gt=True), seconds=seconds
+        )
+        if errors:
+            raise errors[0]
 
     async def hold(self, channel_id: str, at: float) -> None:
         """`channel_id` has still to be read from `at` on, or from where it was held before if that is earlier."""

@@ -25,6 +25,7 @@ The keys of a conversation carry its partition's prefix, with one hash tag (layo
 import asyncio
 import json
 import secrets
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -39,6 +40,7 @@ from bot.store import claims, memory
 from bot.store.claims import Claim, QueueReport, Revised
 from bot.store.connection import Client, load_script, run_script, store_errors
 from bot.store.layout import Layout
+from bot.store.partitions import Partitions
 from bot.store.sealing import Sealing
 
 log = structlog.get_logger(__name__)
@@ -78,11 +80,11 @@ class Mailbox:
         self._memory = memory.Memory(client, layout, sealing)
         self._scripts = {
             name: load_script(name)
-            for name in ("enqueue", "claim", "renew", "note", "commit", "fail", "revise", "withdraw")
+            for name in ("enqueue", "claim", "renew", "note", "commit", "fail", "revise", "withdraw", "report")
         }
-        self._first_partition = 0
+        self._partitions = Partitions(client, layout.prefixes)
         self._worker = secrets.token_hex(8)
-        self._requests = 0
+        self._requests: Counter[str] = Counter()
         self._arrived = asyncio.Event()
 
     # --- what comes from Slack ------------------------------------------------------------------------------------
@@ -140,17 +142,18 @@ class Mailbox:
 
     async def withdraw(self, conversation: ConversationId, ts: str) -> None:
         """The message `ts` was deleted: what waits or is remembered of it goes."""
-        found = await self._waiting_turn(conversation, ts)
-        if found is not None:
-            _, turn = found
+        job_id = f"{conversation}/{ts}"
+        async with store_errors():
+            user_id: Any = await self._client.hget(self._key(conversation, f"job:{job_id}"), "user")
+        if user_id:
             await self._run(
                 "withdraw",
                 conversation,
                 keys=[
-                    *(f"job:{turn.job_id}", f"claim:{conversation}", "lease", "ready", f"mailbox:{conversation}"),
-                    *("waiting", f"queue:{turn.user_id}"),
+                    *(f"job:{job_id}", f"claim:{conversation}", "lease", "ready", f"mailbox:{conversation}"),
+                    *("waiting", f"queue:{user_id}"),
                 ],
-                args=[turn.job_id, str(conversation)],
+                args=[job_id, str(conversation)],
             )
         await self._change(conversation, ts, "")
 
@@ -166,18 +169,18 @@ class Mailbox:
 
     async def claim(self) -> Claim | None:
         """The earliest turn of some conversation that is free, with a lease on it; None when there is none."""
-        prefixes = self._layout.prefixes
-        self._first_partition = (self._first_partition + 1) % len(prefixes)  # each gets its turn to be first
-        for prefix in prefixes[self._first_partition :] + prefixes[: self._first_partition]:
-            keys = [prefix + name for name in ("ready", "lease", f"claimed:{self._worker}")]
-            # The number stays the same until an answer comes: a lost reply is asked for again.
-            args = [self._lease_ms, prefix, FENCE_SECONDS, f"{self._worker}/{self._requests}"]
-            async with store_errors():
-                claimed = await run_script(self._client, self._scripts["claim"], keys, args)
-            if claimed is not None:
-                self._requests += 1
-                return self._claimed(*claimed)
-        return None
+        claimed = await self._partitions.first(self._claim_in)
+        return self._claimed(*claimed) if claimed else None
+
+    async def _claim_in(self, prefix: str) -> list[Any] | None:
+        # The number stays the same until an answer comes: what a lost reply held is given out again.
+        request = f"{self._worker}/{self._requests[prefix]}"
+        keys = [prefix + name for name in ("ready", "lease", f"claimed:{self._worker}")]
+        args = [self._lease_ms, prefix, FENCE_SECONDS, request]
+        claimed: list[Any] | None = await run_script(self._client, self._scripts["claim"], keys, args)
+        if claimed is not None:
+            self._requests[prefix] += 1
+        return claimed
 
     def _claimed(self, conversation: str, job_id: str, fence: int, age_ms: int, *fields: str | None) -> Claim:
         sealed, user_id, attempts, claimed, shape, posts, kept, verdict = fields
@@ -241,13 +244,15 @@ class Mailbox:
         return dict(found)
 
     async def place(self, claim: Claim) -> int:
-        """The turn's place among all that wait, from 1."""
+        """The turn's place among all that wait, from 1; what lies on a node that is away is not counted."""
         async with store_errors():
             stored_ms = await self._client.zscore(self._key(claim.turn.conversation, "waiting"), claim.job_id)
-            if stored_ms is None:
-                return 1
-            counts = [await self._client.zcount(p + "waiting", "-inf", f"({stored_ms}") for p in self._layout.prefixes]
-        return 1 + sum(counts)
+        if stored_ms is None:
+            return 1
+        before, _ = await self._partitions.each(
+            lambda prefix: self._client.zcount(prefix + "waiting", "-inf", f"({stored_ms}")
+        )
+        return 1 + sum(before)
 
     async def commit(
         self, claim: Claim, exchange: Exchange | None, *, buried: str = "", shown: Mapping[str, str] = NOTHING
@@ -292,20 +297,17 @@ class Mailbox:
     # --- what is looked at from outside ----------------------------------------------------------------------------
 
     async def report(self) -> QueueReport:
-        """What waits now."""
-        waiting = leased = dead = 0
-        oldest_ms = now_ms = 0.0
-        for prefix in self._layout.prefixes:
-            async with store_errors(), self._client.pipeline(transaction=False) as pipe:
-                for name in ("waiting", "lease", "dead"):
-                    pipe.zcard(prefix + name)
-                pipe.zrange(prefix + "waiting", 0, 0, withscores=True)
-                *counts, first = await pipe.execute()
-            waiting, leased, dead = waiting + counts[0], leased + counts[1], dead + counts[2]
-            oldest_ms = min((first[0][1], oldest_ms or first[0][1])) if first else oldest_ms
-        if oldest_ms:
-            now_ms = await self._now_ms()
-        return QueueReport(waiting, leased, dead, max(now_ms - oldest_ms, 0) / 1000)
+        """What waits now, in all partitions that answer; raises StoreUnavailable where none does."""
+        counts, errors = await self._partitions.each(self._counts_in)
+        if not counts:
+            raise errors[0]
+        waiting, leased, dead, ages_ms = zip(*counts, strict=True)
+        return QueueReport(sum(waiting), sum(leased), sum(dead), max(ages_ms) / 1000, partitions_away=len(errors))
+
+    async def _counts_in(self, prefix: str) -> list[int]:
+        keys = [prefix + name for name in ("waiting", "lease", "dead")]
+        counts: list[int] = await run_script(self._client, self._scripts["report"], keys, [])
+        return counts
 
     # --- the scripts ------------------------------------------------------------------------------------------------
 
@@ -343,10 +345,15 @@ class Mailbox:
         await self._fenced("note", claim, keys, args=[field, value, POSTED_SECONDS])
 
     async def _waiting_turn(self, conversation: ConversationId, ts: str) -> tuple[str, Turn] | None:
-        """The turn of message `ts` that has no answer yet, as it is stored and as it is."""
+        """The turn of message `ts` that has no answer yet, as it is stored and as it is; not one that does not open."""
+        job_id = f"{conversation}/{ts}"
         async with store_errors():
-            stored: Any = await self._client.hget(self._key(conversation, f"job:{conversation}/{ts}"), "turn")
-        return (stored, claims.load(stored, str(conversation), self._sealing)) if stored else None
+            stored: Any = await self._client.hget(self._key(conversation, f"job:{job_id}"), "turn")
+        try:
+            return (stored, claims.load(stored, str(conversation), self._sealing)) if stored else None
+        except (SealBroken, TypeError, ValueError, KeyError) as error:
+            log.error("job_unreadable", job=job_id, error=type(error).__name__)
+            return None
 
     async def _change(self, conversation: ConversationId, ts: str, text: str) -> bool:
         """Change what is remembered; and what will be, where an answer that may quote it is under way."""
@@ -356,12 +363,6 @@ class Mailbox:
                 await self._client.hset(key, ts, self._sealing.seal(str(conversation), text))
                 await self._client.expire(key, self._memory_limits[0] or POSTED_SECONDS)
         return await self._memory.change(conversation, {ts: text})
-
-    async def _now_ms(self) -> float:
-        async with store_errors():
-            now: Any = await self._client.time()
-        seconds, microseconds = next(iter(now.values())) if isinstance(now, dict) else now
-        return float(seconds) * 1000 + float(microseconds) / 1000
 
     def _sealed(self, turn: Turn) -> str:
         return claims.dump(turn, self._sealing)

@@ -3,11 +3,13 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from bot.conversation import ConversationId
 from bot.errors import SealBroken
 from bot.store.connection import Client, load_script, run_script, store_errors
 from bot.store.layout import Layout
+from bot.store.partitions import Partitions
 from bot.store.sealing import Sealing
 
 PAUSE_MS = 30_000
@@ -34,18 +36,21 @@ class Settlings:
         self._client = client
         self._layout = layout
         self._sealing = sealing
+        self._partitions = Partitions(client, layout.prefixes)
         self._script = load_script("settle")
 
     async def next(self) -> Settling | None:
         """A thread that is due to be read again; it comes back until `done`."""
-        for prefix in self._layout.prefixes:
-            async with store_errors():
-                found = await run_script(self._client, self._script, [prefix + "settle"], [prefix, PAUSE_MS])
-            if found is not None:
-                job_id, conversation, ts, posts, shown = found
-                kept, said = tuple((posts or "").split()), self._opened(conversation, shown)
-                return Settling(ConversationId.parse(conversation), job_id, ts, kept, said)
-        return None
+        found = await self._partitions.first(self._next_in)
+        if found is None:
+            return None
+        job_id, conversation, ts, posts, shown = found
+        kept, said = tuple((posts or "").split()), self._opened(conversation, shown)
+        return Settling(ConversationId.parse(conversation), job_id, ts, kept, said)
+
+    async def _next_in(self, prefix: str) -> list[Any] | None:
+        found: list[Any] | None = await run_script(self._client, self._script, [prefix + "settle"], [prefix, PAUSE_MS])
+        return found
 
     def _opened(self, conversation: str, sealed: str) -> dict[str, str]:
         try:

@@ -186,3 +186,14 @@ async def test_a_taken_port_is_a_sentence() -> None:
         with pytest.raises(LocalPartError, match="ADMIN_PORT"):
             async with admin_server("127.0.0.1", taken.getsockname()[1], Health()):
                 pass
+
+
+async def test_a_part_of_the_store_that_is_away_is_said_and_the_rest_is_shown() -> None:
+    async def two_away() -> QueueReport:
+        return QueueReport(waiting=3, leased=1, dead=0, oldest_seconds=7.5, partitions_away=2)
+
+    async with serving(two_away) as admin:
+        assert await admin.ready() == (200, {"ready": True, "reasons": []}), "it answers what lies on the others"
+        gauges = await admin.gauges()
+        assert (gauges["dolly_store_up"], gauges["dolly_store_partitions_away"]) == (0, 2)
+        assert (gauges["dolly_turns_waiting"], gauges["dolly_oldest_unanswered_seconds"]) == (3, 7.5)

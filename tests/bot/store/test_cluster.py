@@ -1,7 +1,11 @@
 """On a real cluster of three nodes."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from redis.asyncio import RedisCluster
@@ -12,13 +16,16 @@ from bot.errors import StoreUnavailable
 from bot.local.store import LocalStore
 from bot.preflight import check_store
 from bot.store import connection
-from bot.store.connection import connect, inspect
+from bot.store.connection import connect, inspect, store_errors
+from bot.store.cursors import Cursors
 from bot.store.layout import Layout, agree
 from bot.store.mailbox import Mailbox
 from bot.store.memory import Memory
+from bot.store.settlings import Settlings
 from tests.bot.store.life import OWNER, SEALING, live, spread
 from tests.bot.store.servers import HOST, SLOTS, Server, cluster, running, valkey
 
+Answer = TypeVar("Answer")
 LAYOUT = Layout(OWNER, partitions=16)
 
 
@@ -118,20 +125,93 @@ def move(slot: int, to: Server, nodes: list[Server]) -> None:
         node.ask("CLUSTER", "SETSLOT", slot, "NODE", name)
 
 
-async def test_what_lies_on_other_nodes_is_served_when_one_is_away(tmp_path: Path) -> None:
+@pytest.fixture
+def parted(tmp_path: Path) -> Iterator[list[Server]]:
+    """A cluster whose nodes go on where one is away."""
     with cluster(valkey(), tmp_path) as nodes:
         for node in nodes:
             node.ask("CONFIG", "SET", "cluster-require-full-coverage", "no")
-        async with connect(nodes[0].url, cluster=True) as client:
-            assert isinstance(client, RedisCluster)
-            mailbox = Mailbox(client, LAYOUT, SEALING, waiting_per_user=100)
-            nodes[0].process.kill()
-            nodes[0].process.wait()
-            for ts in ("1.0", "2.0"):
-                for conversation in spread(LAYOUT):
-                    turn = Turn(conversation, ts, "U1", "said")
-                    if address(client, conversation)[1] == nodes[0].port:
-                        with pytest.raises(StoreUnavailable):
+        yield nodes
+
+
+@contextmanager
+def away(node: Server, how: str) -> Iterator[None]:
+    """`node` does not answer; where it was killed, it does not come back."""
+    if how == "paused":
+        with node.paused():
+            yield
+    else:
+        node.process.kill()
+        node.process.wait()
+        yield
+
+
+@pytest.mark.parametrize("how", ["paused", "killed"])
+async def test_a_node_that_is_away_holds_up_only_what_lies_on_it(
+    parted: list[Server], how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.store.mailbox.SETTLE_SECONDS", -60.0)
+    async with connect(parted[0].url, cluster=True) as client:
+        assert isinstance(client, RedisCluster)
+        mailbox = Mailbox(client, LAYOUT, SEALING, waiting_per_user=100)
+        settlings, cursors = Settlings(client, LAYOUT, SEALING), Cursors(client, LAYOUT)
+        for conversation in spread(LAYOUT):
+            await written_by_two(mailbox, Turn(conversation, "1.0", "U1", "said"))
+        for conversation in spread(LAYOUT):
+            await mailbox.enqueue(Turn(conversation, "2.0", "U1", "said"))
+        await cursors.probe(2)
+        gone = parted[0]
+        assert client.get_node_from_key(LAYOUT.prefix).port != gone.port  # type: ignore[union-attr]
+        there = {where for where in spread(LAYOUT) if address(client, where)[1] != gone.port}
+        with away(gone, how):
+            begun = time.monotonic()
+            with pytest.raises(StoreUnavailable):
+                await cursors.probe(0.5)
+            report = await mailbox.report()
+            assert (report.waiting, report.leased, report.partitions_away) == (len(there), 0, 16 - len(there))
+            assert 0 < report.oldest_seconds < 60
+            claims = await all_of(mailbox.claim, len(there))
+            assert {claim.turn.conversation for claim in claims} == there
+            assert await mailbox.place(claims[-1]) > 1
+            settled = await all_of(settlings.next, len(there))
+            assert {settling.conversation for settling in settled} == there
+            for conversation in spread(LAYOUT):
+                turn = Turn(conversation, "3.0", "U1", "said")
+                if conversation in there:
+                    assert await mailbox.enqueue(turn)
+                else:
+                    with pytest.raises(StoreUnavailable):
+                        async with store_errors(0.2):
                             await mailbox.enqueue(turn)
-                    else:
-                        assert await mailbox.enqueue(turn)
+            assert time.monotonic() - begun < 15
+        if how == "paused":
+            rest = await all_of(mailbox.claim, 16 - len(there))
+            assert {claim.turn.conversation for claim in (*claims, *rest)} == set(spread(LAYOUT))
+            await all_of(settlings.next, 16 - len(there))
+            await cursors.probe(2)
+            assert (await mailbox.report()).partitions_away == 0
+
+
+async def written_by_two(mailbox: Mailbox, turn: Turn) -> None:
+    """Two workers have answered `turn`."""
+    await mailbox.enqueue(turn)
+    first = await mailbox.claim()
+    assert first is not None
+    await mailbox.note_shape(first, "stream")
+    await mailbox.fail(first, delay_seconds=0)
+    second = await mailbox.claim()
+    assert second is not None
+    await mailbox.commit(second, None)
+
+
+async def all_of(ask: Callable[[], Awaitable[Answer | None]], count: int) -> list[Answer]:
+    """So many answers, asked for as a worker does."""
+    found: list[Answer] = []
+    async with asyncio.timeout(10):
+        while len(found) < count:
+            try:
+                if (answer := await ask()) is not None:
+                    found.append(answer)
+            except StoreUnavailable:
+                await asyncio.sleep(0.1)
+    return found

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -9,12 +10,13 @@ from redis.asyncio import Redis
 from bot.conversation import ConversationId, Exchange, Line, Posting, Turn
 from bot.errors import LeaseLost, StoreUnavailable, TooManyWaiting
 from bot.store.claims import Claim
-from bot.store.connection import connect
+from bot.store.connection import connect, run_script
 from bot.store.layout import Layout
 from bot.store.mailbox import Mailbox
 from bot.store.memory import Memory
 from bot.store.sealing import Sealing
 from bot.store.settlings import Settlings
+from tests.bot.store.life import spread
 
 LAYOUT = Layout("T1/B1")
 SEALING = Sealing([bytes(range(32))])
@@ -380,7 +382,7 @@ async def test_another_conversations_memory_does_not_open(mailbox: Mailbox, memo
 async def test_a_lost_reply_is_asked_for_again(mailbox: Mailbox, memory: Memory) -> None:
     await mailbox.enqueue(turn())
     lost = await claimed(mailbox)
-    mailbox._requests -= 1  # as if the reply had not come
+    mailbox._requests[LAYOUT.prefixes[0]] -= 1  # as if the reply had not come
     again = await claimed(mailbox)
     assert replace(again, age_seconds=0) == replace(lost, age_seconds=0), "nobody else's, and no further attempt"
     await mailbox.fail(again, delay_seconds=0)
@@ -391,3 +393,38 @@ async def test_a_lost_reply_is_asked_for_again(mailbox: Mailbox, memory: Memory)
     await mailbox.commit(claim, EXCHANGE)
     assert await memory.read(THREAD) == [EXCHANGE]
     assert await mailbox.claim() is None
+
+
+async def test_it_is_asked_for_where_it_was_lost_though_other_partitions_have_turns(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = Layout("T1/B1", partitions=16)
+    mailbox = Mailbox(redis, layout, SEALING)
+    for conversation in spread(layout):
+        await mailbox.enqueue(turn(conversation=conversation))
+    lost: list[str] = []
+
+    async def lose_the_reply(*call: Any) -> Any:
+        monkeypatch.setattr("bot.store.mailbox.run_script", run_script)
+        claimed = await run_script(*call)
+        lost.append(claimed[0])
+        raise ConnectionResetError
+
+    monkeypatch.setattr("bot.store.mailbox.run_script", lose_the_reply)
+    with pytest.raises(StoreUnavailable):
+        await mailbox.claim()
+    claims = [await claimed(mailbox) for _ in layout.prefixes]
+    assert [str(claims[0].turn.conversation)] == lost
+    assert {claim.turn.conversation for claim in claims} == set(spread(layout))
+    assert {(claim.claims, claim.attempt) for claim in claims} == {(1, 1)}
+
+
+async def test_what_is_given_out_again_has_a_whole_lease(mailbox: Mailbox, redis: Redis) -> None:
+    await mailbox.enqueue(turn())
+    await claimed(mailbox)
+    mailbox._requests[LAYOUT.prefixes[0]] -= 1  # as if the reply had not come
+    await asyncio.sleep(mailbox.lease_seconds + 0.05)
+    again = await claimed(mailbox)
+    assert again.claims == 1
+    assert await mailbox.claim() is None, "it has one worker"
+    await mailbox.commit(again, None)
