@@ -101,6 +101,9 @@ class Slack(Reader, Protocol):
     def reply(self, turn: Turn, journal: Journal) -> Reply:
         """The answer to `turn`, not yet begun."""
 
+    async def words(self, turn: Turn) -> Words:
+        """Dolly's own words in the language of who asked. Never fails, and takes half a second at most."""
+
 
 class Model(Counter, Protocol):
     """What writes the answers (bot.model_client.ModelClient)."""
@@ -146,11 +149,10 @@ class AnswerNotDelivered(Exception):
 class Responder:
     """Answers turns."""
 
-    def __init__(self, memory: Memory, model: Model, slack: Slack, words: Words, style: AnswerStyle) -> None:
+    def __init__(self, memory: Memory, model: Model, slack: Slack, style: AnswerStyle) -> None:
         self._memory = memory
         self._model = model
         self._slack = slack
-        self._words = words
         self._max_tokens = style.max_tokens
         self._system_prompt = style.system_prompt
         self._prompts = Prompts(memory, model, slack, style.system_prompt, style.max_tokens)
@@ -173,14 +175,15 @@ class Responder:
 
     async def say(self, turn: Turn, journal: Journal, words_key: str) -> None:
         """End the turn with one of Dolly's own sentences instead of an answer."""
-        await self._finish(self._slack.reply(turn, journal), "", self._words.say(words_key))
+        words = await self._slack.words(turn)
+        await self._finish(turn, self._slack.reply(turn, journal), "", words.say(words_key))
 
     async def deliver(self, turn: Turn, journal: Journal, exchange: Exchange) -> Exchange:
         """Bring out an answer that was finished before; the exchange to remember."""
         reply = self._slack.reply(turn, journal)
         exchanges = [*await self._memory.read(turn.conversation), exchange]
         reply.hear([self._system_prompt, *_by_people(message for each in exchanges for message in each.messages)])
-        await self._finish(reply, exchange.answer, None)
+        await self._finish(turn, reply, exchange.answer, None)
         return replace(exchange, answer_ts=journal.posting.ts)
 
     async def tell_place(
@@ -189,19 +192,19 @@ class Responder:
         """Say, where the answer will stand, that it has to wait, and for how many others."""
         reply = self._slack.reply(turn, journal)
         try:
-            await reply.notice(self._words.say(error.waiting_key, place=place))
+            await reply.notice((await self._slack.words(turn)).say(error.waiting_key, place=place))
         except BaseException:
             await reply.abandon()
             raise
 
-    async def _finish(self, reply: Reply, text: str, sentence: str | None) -> None:
+    async def _finish(self, turn: Turn, reply: Reply, text: str, sentence: str | None) -> None:
         try:
             await reply.begin()
             if text:
                 await reply.write(text)
             await reply.finish(sentence)
         except Stopped:
-            await reply.stop(self._words.say("stopped"))
+            await reply.stop((await self._slack.words(turn)).say("stopped"))
         except BaseException:
             await reply.abandon()
             raise
@@ -216,7 +219,7 @@ class Responder:
     ) -> Ending:
         if not turn.text:
             await reply.begin()
-            await reply.finish(self._words.say("empty_question"))
+            await reply.finish((await self._slack.words(turn)).say("empty_question"))
             return Ending()
         written: list[str] = []
         prompt = Prompt((), 0, turn.text, ())
@@ -232,21 +235,21 @@ class Responder:
                     await self._generate(prompt.messages, reply, beginning, written, stop)
                 finally:
                     await beginning
-                closing = await self._closing(turn) if _joined(written) else self._words.say("engine_silent")
+                closing = await self._closing(turn, _joined(written))
             except QuestionTooLong as error:
                 log.warning("no_answer", error=type(error).__name__, reason=str(error))
-                closing = self._words.say(error.words_key)
+                closing = (await self._slack.words(turn)).say(error.words_key)
             except EngineError as error:
                 metrics.engine_errors.labels(type(error).__name__).inc()
                 if not gives_up(error):
                     raise
                 log.warning("no_answer", error=type(error).__name__, reason=str(error))
-                closing, apology = self._words.say(error.words_key), error.words_key
+                closing, apology = (await self._slack.words(turn)).say(error.words_key), error.words_key
             undelivered = await self._brought_out(reply, closing)
         except Stopped:
             undelivered = None
             with contextlib.suppress(SlackUnreachable):  # what was wanted is that nothing more comes
-                await reply.stop(self._words.say("stopped"))
+                await reply.stop((await self._slack.words(turn)).say("stopped"))
         exchange, answer_tokens = await self._exchange(turn, prompt, _joined(written), journal)
         if undelivered is not None:
             if exchange is None or apology is not None:
@@ -309,13 +312,15 @@ class Responder:
             stopping.cancel()
             await asyncio.gather(passing, stopping, return_exceptions=True)
 
-    async def _closing(self, turn: Turn) -> str | None:
-        """What Dolly says once after its first answer in a direct message: how conversations work there."""
+    async def _closing(self, turn: Turn, answer: str) -> str | None:
+        """What Dolly says below: that there is no answer; or once, in a direct message, how conversations work there."""
+        if not answer:
+            return (await self._slack.words(turn)).say("engine_silent")
         if not turn.is_direct:
             return None
         with contextlib.suppress(StoreUnavailable):
             if await self._memory.first_time(f"{turn.conversation.team_id}/{turn.conversation.channel_id}"):
-                return self._words.say("thread_hint")
+                return (await self._slack.words(turn)).say("thread_hint")
         return None
 
     async def _cost(self, message: Message) -> int:

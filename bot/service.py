@@ -29,6 +29,7 @@ from bot.slack.gate import Gate
 from bot.slack.history import History
 from bot.slack.home import Home
 from bot.slack.pacing import Pacer
+from bot.slack.people import People
 from bot.slack.questions import Questions
 from bot.slack.settling import Settler
 from bot.slack.threads import Threads
@@ -43,7 +44,7 @@ from bot.store.memory import Memory
 from bot.store.sealing import Sealing
 from bot.store.settlings import Settlings
 from bot.turns import Turns
-from bot.words import Words
+from bot.words import Languages
 from bot.workers import Workers
 
 log = structlog.get_logger(__name__)
@@ -86,7 +87,7 @@ async def running_service(
     ErasureLogBroken when nobody can tell what is to stay forgotten, SlackError when a token is refused, LocalPartError
     when a port is taken. An engine that does not answer is no reason not to start: whoever asks meanwhile is told so.
     """
-    words, health, admin_port = Words(), Health(), None
+    languages, health, admin_port = Languages(), Health(), None
     async with AsyncExitStack() as stack:
         redis = connect(store.url, cluster=store.cluster)
         stack.push_async_callback(redis.aclose)
@@ -107,7 +108,9 @@ async def running_service(
         for sentence in warnings:
             log.warning("store_promise", reason=sentence)
 
-        threads = Threads(client, identity, words, Pacer(scale=slack.rate), bounds.link_hosts)
+        people = People(client, identity, languages)
+        stack.push_async_callback(people.end)
+        threads = Threads(client, identity, people, Pacer(scale=slack.rate), bounds.link_hosts)
         quotas = Quotas(
             redis, kept.layout, questions_per_minute=bounds.questions_per_minute, tokens_per_day=bounds.tokens_per_day
         )
@@ -115,8 +118,8 @@ async def running_service(
             kept.mailbox,
             Turns(
                 kept.mailbox,
-                Responder(kept.memory, model, threads, words, style),
-                Gate(quotas, threads, words),
+                Responder(kept.memory, model, threads, style),
+                Gate(quotas, threads, languages.english),
                 AuditLog(audit_log),
                 answer_within_seconds=bounds.answer_within_seconds,
             ),
@@ -131,17 +134,17 @@ async def running_service(
             kept.mailbox,
             kept.marks,
             identity,
-            words,
+            languages.english,
             threads.tell_privately,
             question_characters=bounds.question_characters,
         )
         edits = Edits(questions, kept.mailbox, kept.marks, max_age_seconds=bounds.catchup_max_age_seconds)
-        forget_list = ForgetList(kept.forgetting, kept.memory, identity, words)
-        forget = ForgetCommand(kept.erasures, kept.forgetting, forget_list, threads.is_admin, identity, words)
+        forget_list = ForgetList(kept.forgetting, kept.memory, identity)
+        forget = ForgetCommand(kept.erasures, kept.forgetting, forget_list, people.is_admin, identity, people.words)
         stack.push_async_callback(forget.end)
-        commands = Commands(questions, {"forget": forget.command}, identity, words)
-        home = Home(client, words, memory_days=store.memory_days)
-        app = build_app(client, identity, Listeners(questions, edits, commands, forget, home), words)
+        commands = Commands(questions, {"forget": forget.command}, identity, people.words)
+        home = Home(client, people.words, memory_days=store.memory_days)
+        app = build_app(client, identity, Listeners(questions, edits, commands, forget, home), people.words)
         hears, http_port = await stack.enter_async_context(listening(app, slack))
 
         catch_up = CatchUp(

@@ -5,7 +5,7 @@ import re
 import tomllib
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 from slack_bolt.async_app import AsyncApp
@@ -19,7 +19,6 @@ from bot.slack.edits import Edits
 from bot.slack.forget_command import ForgetCommand
 from bot.slack.home import Home
 from bot.slack.questions import Questions
-from bot.words import Words
 from tests.test_tree import files
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -59,7 +58,7 @@ def app(monkeypatch: pytest.MonkeyPatch) -> type[Registering]:
     questions = Mock(spec=Questions)
     commands = Mock(spec=Commands)
     edits, forget, home = Mock(spec=Edits), Mock(spec=ForgetCommand), Mock(spec=Home)
-    build_app(AsyncWebClient("xoxb-0"), identity, Listeners(questions, edits, commands, forget, home), Words())
+    build_app(AsyncWebClient("xoxb-0"), identity, Listeners(questions, edits, commands, forget, home), AsyncMock())
     for names in (Registering.events, Registering.commands):
         assert len(names) > sum(isinstance(name, str) for name in names) > 0
         names[:] = [name for name in names if not isinstance(name, re.Pattern)]

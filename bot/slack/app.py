@@ -12,6 +12,7 @@ import structlog
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.context.ack.async_ack import AsyncAck
+from slack_bolt.context.async_context import AsyncBoltContext
 from slack_bolt.context.respond.async_respond import AsyncRespond
 from slack_bolt.error import BoltUnhandledRequestError
 from slack_bolt.middleware.async_middleware import AsyncMiddleware
@@ -27,8 +28,8 @@ from bot.slack.edits import Edits
 from bot.slack.forget_command import ForgetCommand
 from bot.slack.forget_list import FORGET_CONVERSATION, FORGET_ME
 from bot.slack.home import Home
+from bot.slack.people import WordsOf
 from bot.slack.questions import Questions
-from bot.words import Words
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +47,7 @@ class Listeners:
     home: Home
 
 
-def build_app(client: AsyncWebClient, identity: Identity, listeners: Listeners, words: Words) -> AsyncApp:
+def build_app(client: AsyncWebClient, identity: Identity, listeners: Listeners, words_of: WordsOf) -> AsyncApp:
     """The Bolt app. A listener stores and returns; only then is Slack told "received".
 
     `authorize` gives what auth.test said at the start: Bolt's own would ask again with an event in its
@@ -84,10 +85,10 @@ def build_app(client: AsyncWebClient, identity: Identity, listeners: Listeners, 
 
     telling: set[asyncio.Task[None]] = set()
 
-    async def not_in_use(ack: AsyncAck, respond: AsyncRespond) -> None:
+    async def not_in_use(ack: AsyncAck, respond: AsyncRespond, context: AsyncBoltContext) -> None:
         await ack()
         if respond.response_url:  # answered after the acknowledgement, which must not wait for it
-            task = asyncio.create_task(_tell(respond, words.say("button_unknown")))
+            task = asyncio.create_task(_tell_not_in_use(respond, context.user_id or "", words_of))
             telling.add(task)
             task.add_done_callback(telling.discard)
 
@@ -154,8 +155,9 @@ async def _refuse(error: Exception, body: dict[str, Any]) -> BoltResponse:
     return BoltResponse(status=503)
 
 
-async def _tell(respond: AsyncRespond, sentence: str) -> None:
+async def _tell_not_in_use(respond: AsyncRespond, user_id: str, words_of: WordsOf) -> None:
+    words = await words_of(user_id)
     try:
-        await respond(sentence, response_type="ephemeral", replace_original=False)
+        await respond(words.say("button_unknown"), response_type="ephemeral", replace_original=False)
     except UNREACHABLE as error:
         log.warning("response_url_failed", error=type(error).__name__)

@@ -9,9 +9,9 @@ from slack_bolt.context.respond.async_respond import AsyncRespond
 from bot.errors import QuestionTooLong, StoreUnavailable, TooManyWaiting
 from bot.slack.client import Identity
 from bot.slack.mrkdwn import escape, to_plain
-from bot.slack.payloads import text
+from bot.slack.payloads import identifier, text
+from bot.slack.people import WordsOf
 from bot.slack.questions import Questions
-from bot.words import Words
 
 QUOTED_CHARACTERS = 500
 
@@ -23,11 +23,11 @@ of the harvest?` is a question."""
 class Commands:
     """Listeners of slash commands. Slack never repeats a command, so each ends with a sentence at once."""
 
-    def __init__(self, questions: Questions, verbs: Mapping[str, Verb], identity: Identity, words: Words) -> None:
+    def __init__(self, questions: Questions, verbs: Mapping[str, Verb], identity: Identity, words_of: WordsOf) -> None:
         self._questions = questions
         self._verbs = verbs
         self._identity = identity
-        self._words = words
+        self._words_of = words_of
 
     async def dolly(self, ack: AsyncAck, respond: AsyncRespond, command: dict[str, Any]) -> None:
         """`/dolly`, `/dolly help`, `/dolly <verb> …`, `/dolly <question>`, `/dolly ask <question>`."""
@@ -36,19 +36,21 @@ class Commands:
         verb = self._verbs.get(word)
         if verb is not None and await verb(ack, respond, command, rest.strip()):
             return
+        words = await self._words_of(identifier(command, "user_id"))
         question = rest.strip() if word == "ask" else said
         if question in ("", "help"):
-            await ack(self._words.say("command_help", mention=f"<@{self._identity.bot_user_id}>"))
+            await ack(words.say("command_help", mention=f"<@{self._identity.bot_user_id}>"))
             return
         try:
             await self._questions.commanded(command, question)
         except (StoreUnavailable, TooManyWaiting, QuestionTooLong) as error:
-            await ack(self._words.say(error.words_key))
+            await ack(words.say(error.words_key))
         else:
             # Slack shows a command to nobody, not even to who typed it.
             quoted = escape(question[:QUOTED_CHARACTERS]).replace("\n", "\n> ")
-            await ack(self._words.say("command_taken", question=quoted))
+            await ack(words.say("command_taken", question=quoted))
 
-    async def unknown(self, ack: AsyncAck) -> None:
+    async def unknown(self, ack: AsyncAck, command: dict[str, Any]) -> None:
         """A command that Slack sends here and that Dolly does not have."""
-        await ack(self._words.say("command_unknown"))
+        words = await self._words_of(identifier(command, "user_id"))
+        await ack(words.say("command_unknown"))

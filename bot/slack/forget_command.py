@@ -19,6 +19,7 @@ from bot.errors import DollyError, FilesNotRewritten, NotUnderstood, StoreUnavai
 from bot.slack.client import UNREACHABLE, Identity
 from bot.slack.forget_list import ForgetList
 from bot.slack.payloads import identifier
+from bot.slack.people import WordsOf
 from bot.slack.permalinks import linked_thread
 from bot.store.connection import store_errors
 from bot.store.forgetting import Forgetting
@@ -27,7 +28,7 @@ from bot.words import Words
 log = structlog.get_logger(__name__)
 
 STORE_SECONDS = 1.2
-ADMIN_SECONDS = 0.8
+ADMIN_SECONDS = 0.5
 """Of Slack's three seconds; who cannot be looked up in time is no admin."""
 RETRY_SECONDS = (0.5, 1, 2, 4, 8, 16)
 """Pauses between tries while the store is away; after the last, the next start does it."""
@@ -45,14 +46,14 @@ class ForgetCommand:
         forget_list: ForgetList,
         is_admin: Callable[[str], Awaitable[bool]],
         identity: Identity,
-        words: Words,
+        words_of: WordsOf,
     ) -> None:
         self._erasures = erasures
         self._forgetting = forgetting
         self._list = forget_list
         self._is_admin = is_admin
         self._identity = identity
-        self._words = words
+        self._words_of = words_of
         self._working: set[asyncio.Task[None]] = set()
 
     # --- listeners --------------------------------------------------------------------------------------------------
@@ -60,19 +61,20 @@ class ForgetCommand:
     async def command(self, ack: AsyncAck, respond: AsyncRespond, command: dict[str, Any], rest: str) -> bool:
         """`/dolly forget` and `/dolly forget <permalink>`; nobody means a question that begins so."""
         user_id = identifier(command, "user_id")
+        words = await self._words_of(user_id)
         address = ADDRESS.search(rest)
         linked = linked_thread(address[0]) if address else None
         try:
             if not rest:
-                await ack(**await self._list.drawn(user_id))
+                await ack(**await self._list.drawn(user_id, words))
             elif linked is None:
-                await ack(self._words.say("forget_which"))
+                await ack(words.say("forget_which"))
             else:
                 target = await self._allowed(user_id, ConversationId(self._identity.home_id, *linked))
-                await self._begin(ack, respond, target)
+                await self._begin(ack, respond, target, words)
         except DollyError as error:
             log.warning("not_forgotten", error=type(error).__name__, reason=str(error))
-            await ack(self._words.say(error.words_key))
+            await ack(words.say(error.words_key))
         return True
 
     async def clicked_conversation(self, ack: AsyncAck, respond: AsyncRespond, body: dict[str, Any]) -> None:
@@ -102,7 +104,7 @@ class ForgetCommand:
         target = Target()
         erasure = await self._erasures.write_down(target)
         log.warning("team_is_being_forgotten")
-        self._work(self._carry_out(erasure, target))
+        self._work(self._carry_out(erasure, target, Words()))  # there is nobody to be told
 
     async def revoked(self, event: dict[str, Any], body: dict[str, Any]) -> None:
         """Listener of `tokens_revoked`: without its bot token Dolly is removed; people's own tokens are not its."""
@@ -140,40 +142,41 @@ class ForgetCommand:
 
     # --- written down, acknowledged, carried out ----------------------------------------------------------------------
 
-    async def _begin(self, ack: AsyncAck, respond: AsyncRespond, target: Target | None) -> None:
+    async def _begin(self, ack: AsyncAck, respond: AsyncRespond, target: Target | None, words: Words) -> None:
         if target is None:
-            await ack(self._words.say("forget_not_yours"))
+            await ack(words.say("forget_not_yours"))
             return
         erasure = await self._erasures.write_down(target)
-        await ack(self._words.say("forget_begun"))
-        self._work(self._tell_when_done(respond, erasure, target))
+        await ack(words.say("forget_begun"))
+        self._work(self._tell_when_done(respond, erasure, target, words))
 
     async def _clicked(
         self, ack: AsyncAck, respond: AsyncRespond, choose: Callable[[], Awaitable[Target | None]], user_id: str
     ) -> None:
         """A click is acknowledged once it is written down; what cannot be says so in the list's place."""
+        words = await self._words_of(user_id)
         try:
             target = await choose()
             if target is None:
-                self._work(self._redraw(respond, self._words.say("forget_not_yours"), user_id))
+                self._work(self._redraw(respond, words.say("forget_not_yours"), user_id, words))
             else:
                 erasure = await self._erasures.write_down(target)
-                self._work(self._tell_when_done(respond, erasure, target, user_id))
+                self._work(self._tell_when_done(respond, erasure, target, words, user_id))
         except DollyError as error:
             log.warning("not_forgotten", error=type(error).__name__, reason=str(error))
-            self._work(_respond(respond, text=self._words.say(error.words_key), replace_original=False))
+            self._work(_respond(respond, text=words.say(error.words_key), replace_original=False))
         await ack()
 
     async def _tell_when_done(
-        self, respond: AsyncRespond, erasure: Erasure, target: Target, lists_for: str | None = None
+        self, respond: AsyncRespond, erasure: Erasure, target: Target, words: Words, lists_for: str | None = None
     ) -> None:
-        sentence = await self._carry_out(erasure, target)
+        sentence = await self._carry_out(erasure, target, words)
         if lists_for is None:
             await _respond(respond, text=sentence)
         else:
-            await self._redraw(respond, sentence, lists_for)
+            await self._redraw(respond, sentence, lists_for, words)
 
-    async def _carry_out(self, erasure: Erasure, target: Target) -> str:
+    async def _carry_out(self, erasure: Erasure, target: Target, words: Words) -> str:
         """Forget, patiently; a sentence about what became of it."""
         for pause in (*RETRY_SECONDS, None):
             try:
@@ -182,33 +185,34 @@ class ForgetCommand:
             except StoreUnavailable as error:
                 log.warning("not_forgotten_yet", reason=str(error))
                 if pause is None:
-                    return self._words.say("forget_later")
+                    return words.say("forget_later")
                 await asyncio.sleep(pause)
-        said = self._said(target) if forgotten.conversations else self._words.say("forgotten_nothing")
+        said = _said(target, words) if forgotten.conversations else words.say("forgotten_nothing")
         try:
             await self._erasures.rewrite_files()
         except (FilesNotRewritten, StoreUnavailable) as error:
             log.error("files_not_rewritten", reason=str(error))
-            said += " " + self._words.say("forget_files")
+            said += " " + words.say("forget_files")
         return said
-
-    def _said(self, target: Target) -> str:
-        if target.conversation and target.user_id:
-            return self._words.say("forgotten_part")
-        return self._words.say("forgotten_conversation") if target.conversation else self._words.say("forgotten_all")
 
     def _work(self, work: Coroutine[Any, Any, object]) -> None:
         task = asyncio.create_task(_quietly(work))
         self._working.add(task)
         task.add_done_callback(self._working.discard)
 
-    async def _redraw(self, respond: AsyncRespond, sentence: str, user_id: str) -> None:
+    async def _redraw(self, respond: AsyncRespond, sentence: str, user_id: str, words: Words) -> None:
         """The list anew, under `sentence`."""
         try:
-            shown = await self._list.drawn(user_id, sentence)
+            shown = await self._list.drawn(user_id, words, sentence)
         except StoreUnavailable:
             shown = {"text": sentence}
         await _respond(respond, **shown)
+
+
+def _said(target: Target, words: Words) -> str:
+    if target.conversation and target.user_id:
+        return words.say("forgotten_part")
+    return words.say("forgotten_conversation") if target.conversation else words.say("forgotten_all")
 
 
 def _user_of(body: dict[str, Any]) -> str:

@@ -38,25 +38,24 @@ class Listed:
 class ForgetList:
     """Draws the list. Nobody but its person sees it."""
 
-    def __init__(self, forgetting: Forgetting, memory: Memory, identity: Identity, words: Words) -> None:
+    def __init__(self, forgetting: Forgetting, memory: Memory, identity: Identity) -> None:
         self._forgetting = forgetting
         self._memory = memory
         self._identity = identity
-        self._words = words
 
-    async def drawn(self, user_id: str, sentence: str = "") -> dict[str, Any]:
+    async def drawn(self, user_id: str, words: Words, sentence: str = "") -> dict[str, Any]:
         """Text and blocks of an ephemeral message with a person's newest conversations."""
         async with store_errors(STORE_SECONDS):
             listed = await self._newest(user_id)
         if not listed:
-            return {"text": sentence or self._words.say("forget_nothing")}
-        head = "\n\n".join(part for part in (sentence, self._words.say("forget_list")) if part)
+            return {"text": sentence or words.say("forget_nothing")}
+        head = "\n\n".join(part for part in (sentence, words.say("forget_list")) if part)
         everything = blocks.button(
-            self._words.say("forget_all_button"),
+            words.say("forget_all_button"),
             FORGET_ME,
-            confirm=self._confirmation(self._words.say("forget_all_confirm")),
+            confirm=_confirmation(words, words.say("forget_all_confirm")),
         )
-        drawn = [blocks.section(head), *(self._entry(entry) for entry in listed), blocks.actions([everything])]
+        drawn = [blocks.section(head), *(self._entry(entry, words) for entry in listed), blocks.actions([everything])]
         return {"text": head, "blocks": drawn}
 
     async def _newest(self, user_id: str) -> list[Listed]:
@@ -72,12 +71,12 @@ class ForgetList:
                 break
         return listed
 
-    def _entry(self, listed: Listed) -> blocks.Block:
+    def _entry(self, listed: Listed, words: Words) -> blocks.Block:
         channel_id, root_ts = listed.conversation.channel_id, listed.conversation.root_ts
         began = int(float(root_ts))
         day = datetime.fromtimestamp(began, UTC).strftime("%Y-%m-%d")
-        where = self._words.say("forget_direct") if channel_id.startswith("D") else f"<#{channel_id}>"
-        line = self._words.say(
+        where = words.say("forget_direct") if channel_id.startswith("D") else f"<#{channel_id}>"
+        line = words.say(
             "forget_entry",
             where=where,
             when=f"<!date^{began}^{{date_short_pretty}}, {{time}}|{day}>",
@@ -87,17 +86,18 @@ class ForgetList:
         if len(quoted) > QUOTED_CHARACTERS:
             quoted = quoted[:QUOTED_CHARACTERS] + "…"
         button = blocks.button(
-            self._words.say("forget_button"),
+            words.say("forget_button"),
             FORGET_CONVERSATION,
             value=str(listed.conversation),
-            confirm=self._confirmation(self._words.say("forget_confirm")),
+            confirm=_confirmation(words, words.say("forget_confirm")),
         )
         return blocks.section(f"{line}\n> {escape(quoted)}" if quoted else line, accessory=button)
 
-    def _confirmation(self, sentence: str) -> blocks.Block:
-        return blocks.confirmation(
-            title=self._words.say("forget_confirm_title"),
-            text=sentence,
-            confirm=self._words.say("forget_button"),
-            deny=self._words.say("forget_keep"),
-        )
+
+def _confirmation(words: Words, sentence: str) -> blocks.Block:
+    return blocks.confirmation(
+        title=words.say("forget_confirm_title"),
+        text=sentence,
+        confirm=words.say("forget_button"),
+        deny=words.say("forget_keep"),
+    )

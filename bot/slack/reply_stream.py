@@ -21,8 +21,8 @@ from bot.slack.client import Identity
 from bot.slack.markdown import MARKDOWN_CHARACTERS, ended, pieces
 from bot.slack.output_filter import OutputFilter
 from bot.slack.pacing import Pacer
+from bot.slack.people import ReaderWords
 from bot.slack.thinking import Thinking
-from bot.words import Words
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +48,7 @@ class ReplyStream:
         turn: Turn,
         journal: Journal,
         pacer: Pacer,
-        words: Words,
+        words: ReaderWords,
         output: OutputFilter,
     ) -> None:
         self._journal = journal
@@ -76,7 +76,7 @@ class ReplyStream:
             self._is_streamed = True
             await self._thinking.show()
         else:
-            await self._messages.place([self._words.say("placeholder")])
+            await self._messages.place([(await self._words()).say("placeholder")])
 
     def hear(self, texts: Iterable[str]) -> None:
         """What people wrote in the conversation, whose addresses the model may repeat."""

@@ -17,7 +17,7 @@ from bot.responder import Journal
 from bot.slack.client import TIMEOUT_SECONDS, UNREACHABLE
 from bot.slack.markdown import ended, pieces
 from bot.slack.output_filter import OutputFilter
-from bot.words import Words
+from bot.slack.people import ReaderWords
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +38,7 @@ class SlashReply:
         self,
         turn: Turn,
         journal: Journal,
-        words: Words,
+        words: ReaderWords,
         output: OutputFilter,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -77,7 +77,7 @@ class SlashReply:
         if self._now() - float(self._turn.ts) >= LIFETIME_SECONDS:
             raise SlackError("response_url", "expired")
         parts = pieces(self._output.whole().strip())
-        cut = self._words.say("answer_cut") if len(parts) > 1 else None
+        cut = (await self._words()).say("answer_cut") if len(parts) > 1 else None
         below = "\n\n".join(part for part in (cut, sentence) if part)
         markdown = ended(parts[0].rstrip() if parts else "", below)
         await self._journal.intend("ephemeral")

@@ -6,7 +6,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.conversation import ConversationId
 from bot.slack.client import UNREACHABLE
-from bot.words import Words
+from bot.slack.people import ReaderWords
 
 log = structlog.get_logger(__name__)
 
@@ -14,7 +14,7 @@ log = structlog.get_logger(__name__)
 class Thinking:
     """The line of one thread. An answer without it is still an answer: no method fails."""
 
-    def __init__(self, client: AsyncWebClient, conversation: ConversationId, words: Words) -> None:
+    def __init__(self, client: AsyncWebClient, conversation: ConversationId, words: ReaderWords) -> None:
         self._client = client
         self._conversation = conversation
         self._words = words
@@ -22,7 +22,8 @@ class Thinking:
 
     async def show(self) -> None:
         """Show it; Slack takes it away with the first message that follows."""
-        self._is_shown = await self._set(self._words.say("thinking"), self._words.choices("thinking_steps"))
+        words = await self._words()
+        self._is_shown = await self._set(words.say("thinking"), words.choices("thinking_steps"))
 
     async def clear(self) -> None:
         """Tell Slack that nothing is being prepared any more, where no ended stream has told it."""

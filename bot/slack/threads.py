@@ -1,6 +1,7 @@
 """Slack's threads as the responder sees them: what was said there, and a reply to what was asked."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -29,21 +30,24 @@ class Threads:
     """Reads threads and opens replies, for one workspace."""
 
     def __init__(
-        self, client: AsyncWebClient, identity: Identity, words: Words, pacer: Pacer, link_hosts: Sequence[str] = ()
+        self, client: AsyncWebClient, identity: Identity, people: People, pacer: Pacer, link_hosts: Sequence[str] = ()
     ) -> None:
         self._client = client
         self._identity = identity
-        self._words = words
         self._pacer = pacer
         self._link_hosts = link_hosts
-        self._people = People(client, identity)
+        self._people = people
 
     def reply(self, turn: Turn, journal: Journal) -> Reply:
         """The answer to `turn`, not yet begun."""
-        output = OutputFilter(self._link_hosts)
+        output, words = OutputFilter(self._link_hosts), partial(self._people.words, turn.user_id)
         if turn.response_url:
-            return SlashReply(turn, journal, self._words, output)
-        return ReplyStream(self._client, self._identity, turn, journal, self._pacer, self._words, output)
+            return SlashReply(turn, journal, words, output)
+        return ReplyStream(self._client, self._identity, turn, journal, self._pacer, words, output)
+
+    async def words(self, turn: Turn) -> Words:
+        """Dolly's own words in the language of who asked."""
+        return await self._people.words(turn.user_id)
 
     async def readable(self, text: str) -> str:
         """What a person asked, with the names of the people who are mentioned in it."""
@@ -94,7 +98,9 @@ class Threads:
             return None
         user_id = message.get("user")
         author = await self._people.name(user_id) if user_id else message.get("username", "app")
-        return Line(message["ts"], str(user_id or message.get("bot_id") or ""), f"{author}: {plain}")
+        is_own = message.get("bot_id") == self._identity.bot_id
+        said_by = self._identity.bot_id if is_own else user_id or message.get("bot_id") or ""
+        return Line(message["ts"], str(said_by), f"{author}: {plain}")
 
     async def _newest(self, turn: Turn) -> list[dict[str, Any]]:
         """The root and the newest messages before the turn: all of them, where they fit the pages that may be read.

@@ -90,6 +90,9 @@ class Notebook:
         self.notes.append(note)
         return note
 
+    async def words(self, turn: Turn) -> Words:
+        return WORDS
+
     async def readable(self, text: str) -> str:
         return text
 
@@ -158,7 +161,7 @@ async def desk(
         model = ModelClient(engine.url, **limits)
         mailbox, memory = Mailbox(redis, LAYOUT, SEALING, lease_seconds=lease_seconds), Memory(redis, LAYOUT, SEALING)
         slack, gate = Notebook(), OpenGate()
-        responder = Responder(memory, model, slack, WORDS, AnswerStyle("You are Dolly.", max_tokens=100))
+        responder = Responder(memory, model, slack, AnswerStyle("You are Dolly.", max_tokens=100))
         workers = Workers(
             mailbox,
             Turns(mailbox, responder, gate, AuditLog(None), answer_within_seconds=answer_within_seconds),

@@ -79,7 +79,7 @@ async def test_the_synchronous_client_is_answered_too() -> None:
     async with running() as workspace:
         client = WebClient(workspace.identity.bot_token, base_url=workspace.api_url)
         answer = await asyncio.to_thread(client.conversations_info, channel=GENERAL, include_num_members=True)
-        assert answer["channel"]["num_members"] == 4
+        assert answer["channel"]["num_members"] == 5
 
 
 @pytest.mark.parametrize(
@@ -187,9 +187,9 @@ async def test_lists_come_in_pages() -> None:
         members: list[str] = []
         async for page in await s.client.conversations_members(channel=GENERAL, limit=3):
             members += page["members"]
-        assert len(members) == len(set(members)) == 4
+        assert len(members) == len(set(members)) == 5
         users = [page["members"][0]["name"] async for page in await s.client.users_list(limit=1)]
-        assert users == ["asha", "ben", "chen", "dolly"]
+        assert users == ["asha", "ben", "chen", "divya", "dolly"]
 
 
 async def test_rate_limits_answer_429_and_the_sdk_waits_as_told() -> None:

@@ -69,9 +69,10 @@ BOT_USER_ID = "U0DOLLYBOT1"
 ADMIN_ID = "U0ASHA00001"
 
 TEAM: tuple[User, ...] = (
-    User(ADMIN_ID, "asha", "Asha", is_admin=True, locale="hi-IN", color="b3541e"),
+    User(ADMIN_ID, "asha", "Asha", is_admin=True, locale="en-IN", color="b3541e"),
     User("U0BEN000001", "ben", "Ben", color="2f6f8f"),
     User("U0CHEN00001", "chen", "Chen", color="5b7f2b"),
+    User("U0DIVYA0001", "divya", "Divya", locale="hi-IN", color="a0436f"),
     User(BOT_USER_ID, "dolly", "Dolly", is_bot=True, color="6b4fa0"),
 )
 """The team that a new workspace opens with."""

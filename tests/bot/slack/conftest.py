@@ -114,10 +114,15 @@ def no_streams() -> Pacer:
     return pacer
 
 
+async def english() -> Words:
+    """What a reader reads whose locale is an English one."""
+    return Words()
+
+
 Worker = Callable[[MemoryJournal, Pacer], ReplyStream]
 
 
 @pytest.fixture
 def worker(client: AsyncWebClient, identity: Identity, turn: Turn) -> Worker:
     """Makes the reply of one worker."""
-    return lambda journal, pacer: ReplyStream(client, identity, turn, journal, pacer, Words(), OutputFilter())
+    return lambda journal, pacer: ReplyStream(client, identity, turn, journal, pacer, english, OutputFilter())

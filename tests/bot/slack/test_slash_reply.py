@@ -14,6 +14,7 @@ from bot.slack.markdown import MARKDOWN_CHARACTERS
 from bot.slack.output_filter import OutputFilter
 from bot.slack.slash_reply import LIFETIME_SECONDS, SlashReply
 from bot.words import Words
+from tests.bot.slack.conftest import english
 from tests.bot.slack.memory_journal import Job
 
 WORDS = Words()
@@ -56,7 +57,7 @@ def command(turn: Turn, response_url: ResponseUrl) -> Turn:
 
 
 def reply(command: Turn, job: Job, age_seconds: float = 1.0) -> SlashReply:
-    return SlashReply(command, job.claim(), WORDS, OutputFilter(), now=lambda: float(command.ts) + age_seconds)
+    return SlashReply(command, job.claim(), english, OutputFilter(), now=lambda: float(command.ts) + age_seconds)
 
 
 def unknown() -> float:

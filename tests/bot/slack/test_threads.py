@@ -14,15 +14,20 @@ from bot.slack.people import People
 from bot.slack.reply_stream import ReplyStream
 from bot.slack.slash_reply import SlashReply
 from bot.slack.threads import Threads
-from bot.words import Words
+from bot.words import Languages
 from tests.bot.slack.conftest import ASHA, BEN, GENERAL
 from tests.bot.slack.memory_journal import Job
 from tests.scenarios.faults import Answer, Faults
 
 
 @pytest.fixture
-def threads(client: AsyncWebClient, identity: Identity, pacer: Pacer) -> Threads:
-    return Threads(client, identity, Words(), pacer)
+def people(client: AsyncWebClient, identity: Identity) -> People:
+    return People(client, identity, Languages())
+
+
+@pytest.fixture
+def threads(client: AsyncWebClient, identity: Identity, people: People, pacer: Pacer) -> Threads:
+    return Threads(client, identity, people, pacer)
 
 
 async def said(threads: Threads, turn: Turn) -> list[str]:
@@ -159,7 +164,7 @@ async def test_who_cannot_be_told_is_no_reason_to_fail(
 
 async def test_admins_are_asked_for_now_and_then(client: AsyncWebClient, identity: Identity, faults: Faults) -> None:
     now = [1000.0]
-    people = People(client, identity, clock=lambda: now[0])
+    people = People(client, identity, Languages(), clock=lambda: now[0])
     for _ in range(3):
         assert [await people.is_admin(user_id) for user_id in (ASHA, BEN)] == [True, False]
     assert faults.calls["users.info"] == 2

@@ -72,7 +72,7 @@ async def test_no_other_file_is_given(browser: ClientSession, name: str) -> None
 async def test_state_names_people_channels_and_the_command(browser: ClientSession) -> None:
     state = await read(browser, "state")
     assert state["me"] == ASHA
-    assert [user["real_name"] for user in state["users"]] == ["Asha", "Ben", "Chen", "Dolly"]
+    assert [user["real_name"] for user in state["users"]] == ["Asha", "Ben", "Chen", "Divya", "Dolly"]
     assert {"general", "random", "team-help"} <= {channel["name"] for channel in state["channels"]}
     assert state["commands"][0]["name"] == "/dolly"
     async with browser.get("/page/state", params={"user_id": "U0NOBODY"}) as response:
@@ -85,7 +85,7 @@ async def test_people_have_direct_messages_that_the_app_never_hears(
     state = await read(browser, "state")
     assert state == await read(browser, "state")
     partners = {channel["partner"]: channel["id"] for channel in state["channels"] if channel["kind"] == "im"}
-    assert set(partners) == {"U0DOLLYBOT1", BEN, "U0CHEN00001"}
+    assert set(partners) == {"U0DOLLYBOT1", BEN, "U0CHEN00001", "U0DIVYA0001"}
     await act(browser, "post", channel_id=partners[BEN], text="between us")
     for_ben = await read(browser, "channel", channel_id=partners[BEN], user_id=BEN)
     assert "between us" in for_ben["messages"][0]["html"]

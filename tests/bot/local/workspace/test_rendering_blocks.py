@@ -165,7 +165,7 @@ def test_an_option_is_sent_back_as_it_came() -> None:
 
 
 USERS = {user.id: user for user in TEAM}
-ASHA, BEN, _, DOLLY = TEAM
+ASHA, BEN, *_, DOLLY = TEAM
 
 
 def shown(message: dict[str, Any], told: Told | None = None, viewer: str = ASHA.id) -> str:
