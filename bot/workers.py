@@ -67,7 +67,7 @@ class Workers:
     async def _next_claim(self) -> Claim:
         while True:
             try:
-                if claim := await self._mailbox.claim():
+                if claim := await self._claim():
                     metrics.attempts.inc()
                     if claim.claims > 1:
                         metrics.takeovers.inc()
@@ -76,6 +76,17 @@ class Workers:
             except StoreUnavailable as error:
                 log.warning("store_unavailable", reason=str(error))
                 await asyncio.sleep(STORE_RETRY_SECONDS)
+
+    async def _claim(self) -> Claim | None:
+        """What the mailbox hands out; where this is cancelled meanwhile, it is handed back."""
+        claiming = asyncio.create_task(self._mailbox.claim())
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            with contextlib.suppress(DollyError):
+                if claim := await claiming:
+                    await self._mailbox.fail(claim, delay_seconds=0, counted=False)
+            raise
 
     async def _handle(self, claim: Claim) -> None:
         """End one turn: committed, handed back, or in another worker's hands."""

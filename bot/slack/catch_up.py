@@ -41,6 +41,8 @@ FURTHEST_SECONDS = 7 * 86_400.0
 """Nothing older is looked for, in channels or in threads."""
 FIRST_RETRY_SECONDS = 30.0
 LONGEST_RETRY_SECONDS = 1_800.0
+NOT_ALLOWED = "missing_scope"
+"""Slack's name for what Dolly was not given the right to: nothing is read there, until it is."""
 
 
 class CatchUp:
@@ -154,20 +156,27 @@ class CatchUp:
             self._since = min(since, self._since or since)
 
     async def _read(self, since: float | None) -> None:
-        """Read all channels from `since` on, and those that are behind from where they are."""
+        """Read all channels from `since` on, and those that are behind from where they are.
+
+        Raises SlackError where some could not even be listed; the others have been read then.
+        """
         furthest = self._clock() - FURTHEST_SECONDS
-        channels = await self._history.channels()
+        listing = await self._history.channels()
         threads: dict[str, list[str]] = defaultdict(list)
         for conversation in reversed(await self._memory.threads(FURTHEST_SECONDS)):
             if TIMESTAMP.fullmatch(conversation.root_ts):  # a slash command has no thread
                 threads[conversation.channel_id].append(conversation.root_ts)
-        for channel in channels:
+        for channel in listing.channels:
             starts = [start for start in (since, self._behind.get(channel.id)) if start is not None]
             if starts:
                 await self._read_or_hold(channel, max(min(starts), furthest), threads[channel.id])
-        for gone in self._behind.keys() - {channel.id for channel in channels}:
-            await self._release(gone)
-        log.info("caught_up", channels=len(channels), behind=len(self._behind))
+        log.info("caught_up", channels=len(listing.channels), behind=len(self._behind))
+        for refusal in listing.refusals:
+            if refusal.reason != NOT_ALLOWED:
+                raise refusal
+        if not listing.refusals:  # only a whole list tells where Dolly is a member no more
+            for gone in self._behind.keys() - {channel.id for channel in listing.channels}:
+                await self._release(gone)
 
     async def _read_or_hold(self, channel: Channel, since: float, threads: list[str]) -> None:
         """Read one channel; where Slack does not give it now, keep its place, and let the others be read."""

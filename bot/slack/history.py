@@ -1,9 +1,6 @@
-"""Slack's history, read page by page within a budget: whoever is being answered comes first."""
+"""Slack's history, read page by page: whoever is being answered comes first."""
 
-import asyncio
-import time
-from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,14 +9,14 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import SlackError
-from bot.slack.client import UNREACHABLE, failure
+from bot.slack.client import UNREACHABLE, at_priority, failure
+from bot.slack.pacing import Priority
 
 log = structlog.get_logger(__name__)
 
 Json = dict[str, Any]
 
 PAGE_MESSAGES = 200
-BUDGET_SECONDS = 60.0
 KINDS = ("im", "mpim", "private_channel", "public_channel")
 """Conversations by Slack's names for their kinds, in the order in which they are read."""
 
@@ -32,30 +29,32 @@ class Channel:
     is_direct: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The places that Dolly is a member of, as far as Slack lists them."""
+
+    channels: list[Channel]
+    refusals: tuple[SlackError, ...] = ()
+    """Of kinds that could not be listed (to the end): which places of those there are is not known."""
+
+
 class History:
-    """Reads what was said. Methods raise SlackError where Slack refuses, SlackUnreachable where it may work later.
+    """Reads what was said. Methods raise SlackError where Slack refuses, SlackUnreachable where it may work later."""
 
-    Slack allows an app 50 calls a minute of each method (Tier 3); `calls_per_minute` is what of them is used here.
-    """
+    def __init__(self, client: AsyncWebClient) -> None:
+        self._client = at_priority(client, Priority.CATCH_UP)
 
-    def __init__(
-        self, client: AsyncWebClient, *, calls_per_minute: int = 40, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._client = client
-        self._calls_per_minute = calls_per_minute
-        self._clock = clock
-        self._calls: dict[str, deque[float]] = defaultdict(deque)
-
-    async def channels(self) -> list[Channel]:
-        """Where Dolly is a member. A kind that it may not list (scope missing) is left out, and said in the log."""
-        found = []
+    async def channels(self) -> Listing:
+        """Where Dolly is a member. A kind that Slack refuses to list does not keep the others from being listed."""
+        found, refusals = [], []
         for kind in KINDS:
             try:
                 async for page in self._pages("users.conversations", types=kind, exclude_archived=True):
                     found += [Channel(each["id"], bool(each.get("is_im"))) for each in page["channels"]]
             except SlackError as error:
                 log.error("channels_not_listed", kind=kind, reason=str(error))
-        return found
+                refusals.append(error)
+        return Listing(found, tuple(refusals))
 
     async def messages(self, channel_id: str, since: float) -> AsyncIterator[Json]:
         """What stands in a channel itself, newest first: all since then, and more of what was before.
@@ -83,7 +82,6 @@ class History:
     async def _pages(self, method: str, **arguments: Any) -> AsyncIterator[Any]:
         cursor = ""
         while True:
-            await self._spend(method)
             params = {**arguments, "limit": PAGE_MESSAGES, **({"cursor": cursor} if cursor else {})}
             try:
                 page = await self._client.api_call(method, http_verb="GET", params=_on_the_wire(params))
@@ -93,13 +91,6 @@ class History:
             cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
             if not cursor:
                 return
-
-    async def _spend(self, method: str) -> None:
-        """Return when the method may be called: so many times in any minute."""
-        calls = self._calls[method]
-        if len(calls) >= self._calls_per_minute:
-            await asyncio.sleep(max(0.0, calls.popleft() + BUDGET_SECONDS - self._clock()))
-        calls.append(self._clock())
 
 
 def _on_the_wire(arguments: Json) -> dict[str, str]:

@@ -14,6 +14,7 @@ from bot.conversation import ConversationId, Line, Turn
 from bot.errors import SlackError, SlackUnreachable
 from bot.model_client import ModelClient
 from bot.responder import AnswerStyle, Journal, Responder, Stopped
+from bot.store.claims import Claim
 from bot.store.layout import Layout
 from bot.store.mailbox import Mailbox
 from bot.store.memory import Memory
@@ -423,6 +424,26 @@ async def test_answers_under_way_are_handed_back_at_the_end(redis: Redis) -> Non
     claim = await at.mailbox.claim()
     assert claim is not None, "at once, without waiting for the lease to end"
     assert (claim.attempt, claim.claims) == (1, 2), "and that does not count"
+
+
+async def test_so_is_a_turn_that_was_just_being_claimed(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    claim, has_claimed = Mailbox.claim, asyncio.Event()
+
+    async def claim_slowly(mailbox: Mailbox) -> Claim | None:
+        claimed = await claim(mailbox)
+        if claimed is not None:
+            has_claimed.set()
+            await asyncio.sleep(0.1)
+        return claimed
+
+    with monkeypatch.context() as slowly:
+        slowly.setattr(Mailbox, "claim", claim_slowly)
+        async with desk(redis) as at:
+            await at.mailbox.enqueue(Turn(THREAD, "100.000100", "U1", "hi"))
+            await has_claimed.wait()
+    again = await at.mailbox.claim()
+    assert again is not None, "at once, without waiting for the lease to end"
+    assert (again.attempt, again.claims) == (1, 2), "and that does not count"
 
 
 async def test_four_conversations_are_answered_side_by_side(redis: Redis) -> None:

@@ -41,9 +41,11 @@ class Listener:
     is_hearing: bool = True
     calls_per_minute: int = 1000
     waiting_per_user: int = 20
+    partitions: int = 1
 
     def __post_init__(self) -> None:
-        layout, sealing = Layout(f"{self.identity.home_id}/{self.identity.bot_id}"), Sealing(())
+        layout = Layout(f"{self.identity.home_id}/{self.identity.bot_id}", self.partitions)
+        self.layout, sealing = layout, Sealing(())
         self.mailbox = Mailbox(self.redis, layout, sealing, waiting_per_user=self.waiting_per_user)
         self.memory = Memory(self.redis, layout, sealing)
         self.cursors = Cursors(self.redis, layout)

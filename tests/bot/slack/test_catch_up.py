@@ -1,18 +1,23 @@
 """What was asked while nobody heard is found in Slack's history: once, in all its pages, whatever fails."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.conversation import ConversationId
+from bot.errors import StoreUnavailable
 from bot.local.workspace import Workspace
 from bot.local.workspace.clock import ManualClock
 from bot.local.workspace.records import BOT_USER_ID, Json
 from bot.slack.client import Identity
+from bot.store.connection import connect
 from tests.bot.local.workspace.bare_app import eventually
 from tests.bot.slack.conftest import ASHA, BEN, GENERAL
 from tests.bot.slack.listening import Listener
+from tests.bot.store.servers import cluster, valkey
 from tests.scenarios.faults import Faults
 
 DOLLY = f"<@{BOT_USER_ID}>"
@@ -203,6 +208,50 @@ async def test_a_kind_of_channel_that_may_not_be_listed_is_left_out(ears: Listen
         assert await ears.texts() == ["seen"]
 
 
+@pytest.mark.parametrize("fault", ["missing_scope", "access_denied", 503])
+async def test_what_is_held_back_is_not_given_up_for_a_list_that_slack_does_not_give(
+    ears: Listener, clock: ManualClock, faults: Faults, fault: str | int
+) -> None:
+    direct = ears.workspace.timeline.direct_channel(ASHA).id
+    say(ears, "first", direct)
+    faults.always("conversations.history", "internal_error")
+    async with ears.catching_up():
+        held = (await ears.cursors.read(0)).behind
+    assert {direct, GENERAL} <= held.keys()
+    await clock.advance(60)
+    faults.none()
+    faults.always("users.conversations", fault)
+    catch_up, calls = ears.new_catch_up(), faults.calls["users.conversations"]
+    running = asyncio.create_task(catch_up.run())
+    await eventually(lambda: faults.calls["users.conversations"] > calls and not catch_up._is_reading)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert (await ears.cursors.read(0)).behind == held
+    faults.none()
+    async with ears.catching_up():
+        assert await ears.texts() == ["first"]
+    assert (await ears.cursors.read(0)).behind == {}
+
+
+async def test_a_list_that_slack_refuses_just_now_is_asked_for_again(
+    ears: Listener, faults: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.slack.catch_up.FIRST_RETRY_SECONDS", 0.05)
+    say(ears, "direct", ears.workspace.timeline.direct_channel(ASHA).id)
+    say(ears, f"{DOLLY} in a channel")
+    faults.next("users.conversations", "access_denied")
+    async with ears.catching_up():
+        assert await ears.texts() == ["direct", "in a channel"]
+
+
+async def test_a_channel_that_dolly_has_left_is_held_back_no_more(ears: Listener) -> None:
+    say(ears, f"{DOLLY} hello")
+    await ears.cursors.hold("C0GONE00001", ears.now)
+    async with ears.catching_up():
+        assert await ears.texts() == ["hello"]
+    assert (await ears.cursors.read(0)).behind == {}
+
+
 async def test_an_unreachable_slack_holds_everything(
     ears: Listener, faults: Faults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,3 +268,47 @@ async def test_an_unreachable_slack_holds_everything(
     assert await ears.texts() == ["hello"]
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_node_of_a_cluster_that_was_away_is_an_outage(
+    workspace: Workspace,
+    client: AsyncWebClient,
+    identity: Identity,
+    clock: ManualClock,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also one that does not hold the cursors: what was to be stored there has been refused."""
+    monkeypatch.setattr("bot.slack.catch_up.WATCH_SECONDS", 0.02)
+    monkeypatch.setattr("bot.slack.catch_up.DEAF_SECONDS", 0.5)
+    with cluster(valkey(), tmp_path) as nodes:
+        async with connect(nodes[0].url, cluster=True) as store:
+            assert isinstance(store, RedisCluster)
+            ears = Listener(workspace, client, store, identity, partitions=16)
+            await ears.cursors.read(ears.now)
+            await clock.advance(60)
+            async with ears.catching_up():
+                cursors_at = port_of(store, ears.layout.prefix)
+                gone = next(node for node in nodes if node.port != cursors_at)
+                message = say(ears, f"{DOLLY} hello")
+                while port_of(store, ears.layout.prefix_of(conversation_of(ears, message))) != gone.port:
+                    message = say(ears, f"{DOLLY} hello")
+                with gone.paused():
+                    with pytest.raises(StoreUnavailable):
+                        await ears.questions.said({**message, "channel": GENERAL, "channel_type": "channel"})
+                    for _ in range(10):
+                        await clock.advance(0.1)
+                        await asyncio.sleep(0.1)
+                async with asyncio.timeout(10):
+                    while conversation_of(ears, message) not in {turn.conversation for turn in await ears.waiting()}:
+                        await asyncio.sleep(0.02)
+
+
+def conversation_of(ears: Listener, message: Json) -> ConversationId:
+    return ears.questions.conversation({**message, "channel": GENERAL})
+
+
+def port_of(store: RedisCluster, key: str) -> int:
+    node = store.get_node_from_key(key)
+    assert node is not None
+    return int(node.port)
