@@ -199,6 +199,7 @@ async def _forget(settings: Settings, choose: Choose, team: str | None) -> None:
             choose,
             cluster=store.cluster,
             memory_keys=store.memory_keys,
+            memory_seconds=store.memory_days * 86_400,
             erasure_log=store.erasure_log,
             team=team,
             tell=lambda sentence: console.print(sentence, soft_wrap=True),

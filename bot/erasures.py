@@ -1,9 +1,9 @@
 """Erasures: written down before they are carried out, and repeated where a restored store has not seen them.
 
 The erasure log lies apart from the store: one JSON object a line, the first with a salt, each other one an erasure:
-its id, its kind, when it was asked for, and a salted hash of what is to be forgotten. The store keeps the ids of the
-erasures that it has seen. One restored from an older backup lacks some: what it holds and a hash matches goes again,
-before anything is served.
+its id, its kind, when it was asked for, a salted hash of what is to be forgotten, and the tombstone that it leaves
+(bot/store/tombstones.py). The store keeps the ids of the erasures that it has seen. One restored from an older backup
+lacks some: their tombstones are put again, and what it holds and a hash matches goes again, before anything is served.
 """
 
 import asyncio
@@ -12,12 +12,11 @@ import hmac
 import json
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
 import structlog
 
@@ -26,30 +25,9 @@ from bot.errors import ErasureLogBroken, FilesNotRewritten
 from bot.store.connection import Client
 from bot.store.files import rewrite_files
 from bot.store.forgetting import Forgetting, Forgotten
+from bot.store.tombstones import Target, Tombstones
 
 log = structlog.get_logger(__name__)
-
-Kind = Literal["conversation", "channel", "user", "user_in_conversation", "team"]
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What is to be forgotten: one conversation, one channel, one person, one person in one conversation; with
-    neither, everything."""
-
-    conversation: ConversationId | None = None
-    channel_id: str = ""
-    user_id: str = ""
-
-    @property
-    def kind(self) -> Kind:
-        if self.conversation:
-            return "user_in_conversation" if self.user_id else "conversation"
-        return "channel" if self.channel_id else "user" if self.user_id else "team"
-
-    @property
-    def name(self) -> str:
-        return " ".join(str(part) for part in (self.conversation, self.channel_id, self.user_id) if part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +36,11 @@ class Erasure:
 
     id: str
     kind: str
+    at: datetime
+    """When it was asked for."""
     hash: str
+    tombstone: str
+    """"" in a line of a Dolly that left none."""
 
 
 class ErasureLog:
@@ -68,11 +50,11 @@ class ErasureLog:
         self._path = path
         self._owner = owner
 
-    def append(self, target: Target) -> Erasure:
+    def append(self, target: Target, tombstone: str) -> Erasure:
         """Write an erasure down; when this returns, it is on the disk."""
         try:
             salt = self._salt() or self._begin()
-            erasure = Erasure(secrets.token_hex(8), target.kind, self._hash(salt, target))
+            erasure = Erasure(secrets.token_hex(8), target.kind, datetime.now(UTC), self._hash(salt, target), tombstone)
             self._write(erasure)
         except OSError as error:
             raise ErasureLogBroken(
@@ -88,7 +70,9 @@ class ErasureLog:
         for number, line in enumerate(lines[1:], 2):
             try:
                 fields = json.loads(line)
-                erasures.append(Erasure(fields["id"], fields["kind"], fields["hash"]))
+                at = datetime.fromisoformat(fields["at"])
+                tombstone = fields.get("tombstone", "")
+                erasures.append(Erasure(fields["id"], fields["kind"], at, fields["hash"], tombstone))
             except (ValueError, KeyError, TypeError):
                 # Torn when its writer was killed: then nothing had been erased for it.
                 log.warning("erasure_log_line_ignored", line=number)
@@ -153,8 +137,8 @@ class ErasureLog:
             size = os.fstat(fd).st_size
             if os.pread(fd, 1, size - 1) != b"\n":  # its last writer was killed in the middle
                 os.write(fd, b"\n")
-            at = datetime.now(UTC).isoformat(timespec="seconds")
-            _write_line(fd, {"id": erasure.id, "kind": erasure.kind, "at": at, "hash": erasure.hash})
+            fields = {"id": erasure.id, "kind": erasure.kind, "at": erasure.at.isoformat(), "hash": erasure.hash}
+            _write_line(fd, {**fields, "tombstone": erasure.tombstone})
         finally:
             os.close(fd)
 
@@ -170,21 +154,26 @@ class Erasures:
     Methods raise StoreUnavailable and ErasureLogBroken.
     """
 
-    def __init__(self, erasure_log: ErasureLog, forgetting: Forgetting, client: Client) -> None:
+    def __init__(self, erasure_log: ErasureLog, forgetting: Forgetting, tombstones: Tombstones, client: Client) -> None:
         self._log = erasure_log
         self._forgetting = forgetting
+        self._tombstones = tombstones
         self._client = client
         self._rewriting = asyncio.Lock()
         self._asked = self._rewritten = 0
 
     async def write_down(self, target: Target) -> Erasure:
         """When this returns, `target` will be forgotten: now by `carry_out`, or at the next start."""
-        return await asyncio.to_thread(self._log.append, target)
+        return await asyncio.to_thread(self._log.append, target, self._tombstones.of(target))
 
     async def carry_out(self, erasure: Erasure, target: Target) -> Forgotten:
-        """Forget what was written down; twice is once."""
+        """Forget what was written down; twice is once.
+
+        The tombstone stands first: an answer that is begun again because of it reads nothing of it in Slack's thread.
+        """
+        await self._bury([erasure])
         forgotten = await self._forget(target)
-        await self._forgetting.note_applied([erasure.id])
+        await self._tombstones.note_applied([erasure.id])
         log.info(
             "forgotten",
             kind=erasure.kind,
@@ -206,12 +195,13 @@ class Erasures:
 
     async def replay(self) -> str | None:
         """Carry out what the store has not seen. Returns a sentence where the operator has something to do."""
-        erasures, applied = await asyncio.to_thread(self._log.read), await self._forgetting.applied()
+        erasures, applied = await asyncio.to_thread(self._log.read), await self._tombstones.applied()
         pending = [erasure for erasure in erasures if erasure.id not in applied]
         if pending:
+            await self._bury(pending)
             for erasure, target in self._log.matching(pending, await self._held()):
                 await self.carry_out(erasure, target)
-            await self._forgetting.note_applied([erasure.id for erasure in pending])
+            await self._tombstones.note_applied([erasure.id for erasure in pending])
             log.warning("erasures_replayed", count=len(pending))
             try:
                 await self.rewrite_files()
@@ -224,6 +214,9 @@ class Erasures:
                 "or bring the old log here."
             )
         return None
+
+    async def _bury(self, erasures: Sequence[Erasure]) -> None:
+        await self._tombstones.put({erasure.tombstone: erasure.at.timestamp() for erasure in erasures if erasure.tombstone})
 
     async def _forget(self, target: Target) -> Forgotten:
         if target.conversation and not target.user_id:

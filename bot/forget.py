@@ -5,13 +5,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bot.conversation import ConversationId
-from bot.erasures import ErasureLog, Erasures, Target
+from bot.erasures import ErasureLog, Erasures
 from bot.errors import StoreMismatch, StoreUnavailable
 from bot.slack.permalinks import TIMESTAMP, linked_thread
 from bot.store.connection import Client, connect
 from bot.store.forgetting import Forgetting, Forgotten
-from bot.store.layout import Layout, agree, layouts
+from bot.store.layout import Layout, check, layouts
 from bot.store.sealing import Sealing
+from bot.store.tombstones import Target, Tombstones
 
 USER = re.compile(r"[UW][A-Z0-9]{2,20}")
 CHANNEL = re.compile(r"[CDG][A-Z0-9]{2,20}")
@@ -62,6 +63,7 @@ async def forget(
     *,
     cluster: bool,
     memory_keys: Sequence[bytes],
+    memory_seconds: float,
     erasure_log: Path,
     team: str | None,
     tell: Callable[[str], None],
@@ -74,9 +76,11 @@ async def forget(
     try:
         layout = await _layout(client, team)
         sealing = Sealing(memory_keys)
-        await agree(client, layout, sealing)
+        await check(client, layout, sealing)  # which writes nothing: the store may be full
         target = choose(layout.owner.partition("/")[0])
-        erasures = Erasures(ErasureLog(erasure_log, layout.owner), Forgetting(client, layout, sealing), client)
+        forgetting = Forgetting(client, layout, sealing)
+        tombstones = Tombstones(client, layout, sealing, memory_seconds=memory_seconds)
+        erasures = Erasures(ErasureLog(erasure_log, layout.owner), forgetting, tombstones, client)
         erasure = await erasures.write_down(target)
         try:
             tell(_sentence(await erasures.carry_out(erasure, target)))

@@ -61,7 +61,8 @@ class Prompts:
         earlier: list[Line] = []
         required = await self._model.count_tokens([self._system, asked(text)])
         if not exchanges and required <= budget and turn.ts != turn.conversation.root_ts and not turn.response_url:
-            earlier = await self._fitting(await self._slack.earlier_messages(turn), text, budget)
+            said = await self._slack.earlier_messages(turn)
+            earlier = await self._fitting(await self._memory.unforgotten(turn.conversation, said), text, budget)
             required = await self._model.count_tokens([self._system, asked(text, earlier)])
         messages = fit(self._system, exchanges, asked(text, earlier), required_tokens=required, token_budget=budget)
         tokens = min(required + sum(exchange.tokens for exchange in exchanges), budget)

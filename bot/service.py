@@ -43,6 +43,7 @@ from bot.store.marks import Marks
 from bot.store.memory import Memory
 from bot.store.sealing import Sealing
 from bot.store.settlings import Settlings
+from bot.store.tombstones import Tombstones
 from bot.turns import Turns
 from bot.words import Languages
 from bot.workers import Workers
@@ -170,12 +171,13 @@ class _Kept:
     def __init__(self, redis: Client, store: StoreAccess, bounds: Bounds, identity: Identity) -> None:
         self.layout = Layout(f"{identity.home_id}/{identity.bot_id}", store.partitions)
         self.sealing = Sealing(store.memory_keys)
+        memory_seconds = store.memory_days * SECONDS_A_DAY
         self.mailbox = Mailbox(
             redis,
             self.layout,
             self.sealing,
             lease_seconds=store.lease_seconds,
-            memory_seconds=store.memory_days * SECONDS_A_DAY,
+            memory_seconds=memory_seconds,
             memory_tokens=store.memory_tokens,
             memory_bytes=store.memory_bytes,
             waiting_per_user=bounds.waiting_per_user,
@@ -184,7 +186,9 @@ class _Kept:
         self.memory = Memory(redis, self.layout, self.sealing)
         self.marks = Marks(redis, self.layout)
         self.forgetting = Forgetting(redis, self.layout, self.sealing)
-        self.erasures = Erasures(ErasureLog(store.erasure_log, self.layout.owner), self.forgetting, redis)
+        tombstones = Tombstones(redis, self.layout, self.sealing, memory_seconds=memory_seconds)
+        erasure_log = ErasureLog(store.erasure_log, self.layout.owner)
+        self.erasures = Erasures(erasure_log, self.forgetting, tombstones, redis)
 
 
 def _begin(work: Coroutine[Any, Any, None], stack: AsyncExitStack) -> asyncio.Task[None]:

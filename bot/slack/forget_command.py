@@ -14,7 +14,7 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_bolt.context.respond.async_respond import AsyncRespond
 
 from bot.conversation import ConversationId
-from bot.erasures import Erasure, Erasures, Target
+from bot.erasures import Erasure, Erasures
 from bot.errors import DollyError, FilesNotRewritten, NotUnderstood, StoreUnavailable
 from bot.slack.client import UNREACHABLE, Identity
 from bot.slack.forget_list import ForgetList
@@ -23,6 +23,7 @@ from bot.slack.people import WordsOf
 from bot.slack.permalinks import linked_thread
 from bot.store.connection import store_errors
 from bot.store.forgetting import Forgetting
+from bot.store.tombstones import Target
 from bot.words import Words
 
 log = structlog.get_logger(__name__)

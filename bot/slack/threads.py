@@ -98,7 +98,7 @@ class Threads:
             return None
         user_id = message.get("user")
         author = await self._people.name(user_id) if user_id else message.get("username", "app")
-        is_own = message.get("bot_id") == self._identity.bot_id
+        is_own = user_id == self._identity.bot_user_id
         said_by = self._identity.bot_id if is_own else user_id or message.get("bot_id") or ""
         return Line(message["ts"], str(said_by), f"{author}: {plain}")
 

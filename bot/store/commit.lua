@@ -17,22 +17,24 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local seconds = tonumber(ARGV[5])
 
+local function tokens_of(entry)
+  return tonumber(string.match(entry, '^(%d+)|') or 0)
+end
+
 if ARGV[4] ~= '' then
-  redis.call('RPUSH', KEYS[6], ARGV[4])
-  local entries = redis.call('LRANGE', KEYS[6], 0, -1)
-  local kept, tokens, bytes = 0, 0, 0
-  for i = #entries, 1, -1 do
-    tokens = tokens + tonumber(string.match(entries[i], '^(%d+)|') or 0)
-    bytes = bytes + #entries[i]
-    if tokens > tonumber(ARGV[6]) or bytes > tonumber(ARGV[7]) then
-      break
+  local tokens, bytes = tokens_of(ARGV[4]), #ARGV[4]
+  -- One that is too long by itself is not remembered; what came before it still is.
+  if tokens <= tonumber(ARGV[6]) and bytes <= tonumber(ARGV[7]) then
+    local before, kept = redis.call('LRANGE', KEYS[6], 0, -1), 0
+    for i = #before, 1, -1 do
+      tokens, bytes = tokens + tokens_of(before[i]), bytes + #before[i]
+      if tokens > tonumber(ARGV[6]) or bytes > tonumber(ARGV[7]) then
+        break
+      end
+      kept = kept + 1
     end
-    kept = kept + 1
-  end
-  if kept == 0 then
-    redis.call('DEL', KEYS[6])
-  else
-    redis.call('LTRIM', KEYS[6], -kept, -1)
+    redis.call('RPUSH', KEYS[6], ARGV[4])
+    redis.call('LTRIM', KEYS[6], -1 - kept, -1)
   end
   redis.call('ZADD', KEYS[10], now, ARGV[3])
   for i = 14, #KEYS do
@@ -43,6 +45,7 @@ if ARGV[4] ~= '' then
     redis.call('ZREMRANGEBYSCORE', KEYS[10], '-inf', now - seconds * 1000)
     redis.call('EXPIRE', KEYS[10], seconds)
     for i = 14, #KEYS do
+      redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', now - seconds * 1000)
       redis.call('EXPIRE', KEYS[i], seconds)
     end
   else

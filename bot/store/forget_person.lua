@@ -1,9 +1,12 @@
 -- Forget one person in a conversation: their questions and the answers to them, their waiting turns, their dead letters.
--- Whoever is answering in it just now, with their words before the eyes, loses the turn; another person's is begun again.
+-- Whoever is answering in it just now loses the turn, and another person's is begun again: what they said may
+-- have been read in Slack's thread.
 -- KEYS: claim, mailbox, memory, changes, ready, lease, waiting, threads, dead, queue of the person, person
--- ARGV: conversation, person, key prefix, 1 when lines of theirs went out of other people's exchanges
+-- ARGV: conversation, person, key prefix
 -- Returns {exchanges, waiting turns, dead letters} that went, and how many exchanges of others still quote the person.
 local conversation, person, prefix = ARGV[1], ARGV[2], ARGV[3]
+-- A full store refuses a script whose first write asks for memory, and lets one go on that has written before.
+redis.call('ZREM', KEYS[11], conversation)
 local exchanges, quoting = 0, 0
 for _, entry in ipairs(redis.call('LRANGE', KEYS[3], 0, -1)) do
   local people = ',' .. (string.match(entry, '^[^|]*|[^|]*|([^|]*)|') or '') .. ','
@@ -47,31 +50,28 @@ for _, job in ipairs(redis.call('ZRANGE', KEYS[9], 0, -1)) do
   end
 end
 
-if exchanges + turns + quoting > 0 or ARGV[4] == '1' then
-  for _, job in ipairs(others) do
-    redis.call('HDEL', prefix .. 'job:' .. job, 'kept') -- a finished answer, written with their words before it
+for _, job in ipairs(others) do
+  redis.call('HDEL', prefix .. 'job:' .. job, 'kept') -- a finished answer, perhaps with their words before it
+end
+local job = redis.call('HGET', KEYS[1], 'job')
+if job then
+  redis.call('HINCRBY', KEYS[1], 'fence', 1)
+  redis.call('HDEL', KEYS[1], 'job', 'stop')
+  redis.call('DEL', KEYS[4])
+  redis.call('ZREM', KEYS[6], conversation)
+  if redis.call('EXISTS', prefix .. 'job:' .. job) == 1 then
+    redis.call('HINCRBY', prefix .. 'job:' .. job, 'attempts', -1)
   end
-  local job = redis.call('HGET', KEYS[1], 'job')
-  if job then
-    redis.call('HINCRBY', KEYS[1], 'fence', 1)
-    redis.call('HDEL', KEYS[1], 'job', 'stop')
-    redis.call('DEL', KEYS[4])
-    redis.call('ZREM', KEYS[6], conversation)
-    if redis.call('EXISTS', prefix .. 'job:' .. job) == 1 then
-      redis.call('HINCRBY', prefix .. 'job:' .. job, 'attempts', -1)
-    end
-    if #others > 0 then
-      local time = redis.call('TIME')
-      redis.call('ZADD', KEYS[5], time[1] * 1000 + math.floor(time[2] / 1000), conversation)
-    end
-  end
-  if #others == 0 then
-    redis.call('ZREM', KEYS[5], conversation)
-    if redis.call('EXISTS', KEYS[3]) == 0 then
-      redis.call('DEL', KEYS[4])
-      redis.call('ZREM', KEYS[8], conversation)
-    end
+  if #others > 0 then
+    local time = redis.call('TIME')
+    redis.call('ZADD', KEYS[5], time[1] * 1000 + math.floor(time[2] / 1000), conversation)
   end
 end
-redis.call('ZREM', KEYS[11], conversation)
+if #others == 0 then
+  redis.call('ZREM', KEYS[5], conversation)
+  if redis.call('EXISTS', KEYS[3]) == 0 then
+    redis.call('DEL', KEYS[4])
+    redis.call('ZREM', KEYS[8], conversation)
+  end
+end
 return {exchanges, turns, letters, quoting}

@@ -8,7 +8,6 @@ The server's files still hold what was deleted until they are written anew: bot/
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -115,30 +114,18 @@ class Forgetting:
     async def people(self, conversation: ConversationId | str) -> frozenset[str]:
         """Everybody who asked in `conversation`, as far as it is remembered or waits."""
         prefix = self._layout.prefix_of(conversation)
-        keys = [f"{prefix}job:{job}" for job in await self._members(f"{prefix}mailbox:{conversation}")]
         letters = await self._members(prefix + "dead")
-        keys += [f"{prefix}letter:{job}" for job in letters if job.startswith(f"{conversation}/")]
+        keys = [f"{prefix}letter:{job}" for job in letters if job.startswith(f"{conversation}/")]
         async with store_errors():
             users: Any = [await self._client.hget(key, "user") for key in keys]
+        users += await self._of_jobs(conversation, "user")
         asked = [_people(entry)[0] for entry in await self._entries(conversation)]
         return frozenset(user for user in [*users, *asked] if user)
 
     async def quoted(self, conversation: ConversationId | str) -> frozenset[str]:
-        """Everybody whose lines an exchange of `conversation` quotes."""
-        return frozenset(user_id for entry in await self._entries(conversation) for user_id in _people(entry)[1:])
-
-    # --- what erasures were carried out (bot/erasures.py) -----------------------------------------------------------
-
-    async def applied(self) -> frozenset[str]:
-        """The ids of all erasures that this store has seen carried out."""
-        async with store_errors():
-            found: Any = await self._client.smembers(self._layout.prefix + "erasures")
-        return frozenset(found)
-
-    async def note_applied(self, erasure_ids: Iterable[str]) -> None:
-        """Remember that these were carried out."""
-        async with store_errors():
-            await self._client.sadd(self._layout.prefix + "erasures", *erasure_ids)
+        """Everybody whose lines an exchange of `conversation` quotes, or an answer that waits for Slack to take it."""
+        entries = [*await self._entries(conversation), *await self._of_jobs(conversation, "kept")]
+        return frozenset(user_id for entry in entries for user_id in _people(entry)[1:])
 
     # --- how --------------------------------------------------------------------------------------------------------
 
@@ -163,21 +150,19 @@ class Forgetting:
         exchanges = waiting = 0
         for _ in range(TRIES):
             unquoted = await self._unquote(conversation, user_id)
-            gone, turns, letters, quoting = await self._take_out(conversation, user_id, unquoted)
+            gone, turns, letters, quoting = await self._take_out(conversation, user_id)
             exchanges, waiting = exchanges + unquoted + gone, waiting + turns + letters
             if not quoting:
                 return _forgotten(exchanges, waiting)
         raise StoreUnavailable(f"The memory of {conversation} is written all the time; try again.")
 
-    async def _take_out(self, conversation: str, user_id: str, unquoted: int) -> list[int]:
+    async def _take_out(self, conversation: str, user_id: str) -> list[int]:
         prefix = self._layout.prefix_of(conversation)
         keys = [f"{prefix}{name}:{conversation}" for name in ("claim", "mailbox", "memory", "changes")]
         keys += [prefix + name for name in ("ready", "lease", "waiting", "threads", "dead")]
         keys += [f"{prefix}queue:{user_id}", f"{prefix}person:{user_id}"]
         async with store_errors():
-            gone: list[int] = await run_script(
-                self._client, self._forget_person, keys, [conversation, user_id, prefix, int(unquoted > 0)]
-            )
+            gone: list[int] = await run_script(self._client, self._forget_person, keys, [conversation, user_id, prefix])
         return gone
 
     async def _unquote(self, conversation: str, user_id: str) -> int:
@@ -224,6 +209,14 @@ class Forgetting:
         async with store_errors():
             entries: Any = await self._client.lrange(key, 0, -1)
         return list(entries)
+
+    async def _of_jobs(self, conversation: ConversationId | str, field: str) -> list[str]:
+        """A field of the turns that wait, of those that have it."""
+        prefix = self._layout.prefix_of(conversation)
+        jobs = await self._members(f"{prefix}mailbox:{conversation}")
+        async with store_errors():
+            found: Any = [await self._client.hget(f"{prefix}job:{job}", field) for job in jobs]
+        return [value for value in found if value]
 
     async def _members(self, key: str) -> list[str]:
         """A sorted set, the lowest first."""

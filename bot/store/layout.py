@@ -63,7 +63,18 @@ async def agree(client: Client, layout: Layout, sealing: Sealing) -> None:
         await client.hsetnx(key, "partitions", str(layout.partitions))
         await client.hsetnx(key, "schema", str(SCHEMA))
         await client.hsetnx(key, "probe", sealing.seal(PROBE, PROBE))
-        found: Any = await client.hgetall(key)
+    schema = await check(client, layout, sealing)
+    async with store_errors():
+        # What is written from now on has this version, and is sealed with the newest key.
+        await client.hset(key, mapping={"schema": max(schema, SCHEMA), "probe": sealing.seal(PROBE, PROBE)})
+
+
+async def check(client: Client, layout: Layout, sealing: Sealing) -> int:
+    """See that a store that was begun is one to go on with; its schema. Raises StoreMismatch, with what to do."""
+    async with store_errors():
+        stored: Any = await client.hgetall(layout.prefix + "layout")
+    # What is missing was not written down yet, so that nothing else is there either.
+    found = {"partitions": layout.partitions, "schema": SCHEMA, "probe": sealing.seal(PROBE, PROBE), **stored}
     partitions, schema = int(found["partitions"]), int(found["schema"])
     if partitions != layout.partitions:
         raise StoreMismatch(
@@ -81,6 +92,4 @@ async def agree(client: Client, layout: Layout, sealing: Sealing) -> None:
         raise StoreMismatch(
             "The store was encrypted with a key that is not in DOLLY_MEMORY_KEY: add it there, after the newest one."
         ) from None
-    async with store_errors():
-        # What is written from now on has this version, and is sealed with the newest key.
-        await client.hset(key, mapping={"schema": max(schema, SCHEMA), "probe": sealing.seal(PROBE, PROBE)})
+    return schema

@@ -7,21 +7,24 @@ An entry's head is in plain sight, for the scripts that trim and forget; its tex
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import structlog
 
+from bot.attachments import Attached
 from bot.conversation import ConversationId, Exchange, Line
 from bot.errors import SealBroken
 from bot.store.connection import Client, load_script, run_script, store_errors
 from bot.store.layout import Layout
 from bot.store.sealing import Sealing
+from bot.store.tombstones import Tombstones
 
 log = structlog.get_logger(__name__)
 
 REWRITE_TRIES = 10
+TOLD_SECONDS = 365 * 86_400
 
 
 def dump(exchange: Exchange, conversation: str, sealing: Sealing) -> str:
@@ -30,6 +33,7 @@ def dump(exchange: Exchange, conversation: str, sealing: Sealing) -> str:
         "question": exchange.question,
         "answer": exchange.answer,
         "earlier": [[line.ts, line.user_id, line.text] for line in exchange.earlier],
+        "attached": [[file.id, file.name, file.text, file.characters, file.pages] for file in exchange.attached],
     }
     sealed = sealing.seal(conversation, json.dumps(texts, ensure_ascii=False))
     # The asker stands first, so that `load` finds them again.
@@ -49,6 +53,7 @@ def load(stored: str, conversation: str, sealing: Sealing) -> Exchange:
         tokens=int(tokens),
         earlier=tuple(Line(*line) for line in texts["earlier"]),
         answer_ts=tuple(answer_ts.split(",")) if answer_ts else (),
+        attached=tuple(Attached(*file) for file in texts.get("attached", ())),
     )
 
 
@@ -59,6 +64,7 @@ class Memory:
         self._client = client
         self._layout = layout
         self._sealing = sealing
+        self._tombstones = Tombstones(client, layout, sealing)
         self._rewrite = load_script("rewrite")
 
     async def read(self, conversation: ConversationId) -> list[Exchange]:
@@ -76,6 +82,10 @@ class Memory:
             async with store_errors():
                 stored = await self._client.lrange(f"{prefix}memory:{conversation}", 0, -1)
         return [exchange for _, exchange in self._opened(stored, conversation)]
+
+    async def unforgotten(self, conversation: ConversationId, lines: Sequence[Line]) -> list[Line]:
+        """Those of `lines`, read in Slack's thread, that are not to stay forgotten."""
+        return await self._tombstones.unforgotten(conversation, lines) if lines else []
 
     def _opened(self, stored: list[str], conversation: ConversationId) -> list[tuple[str, Exchange]]:
         opened = []
@@ -98,10 +108,8 @@ class Memory:
             async with store_errors():
                 stored: Any = await self._client.lrange(key, 0, -1)
             rewriting: list[str] = []
-            for entry, exchange in self._opened(stored, conversation):
-                changed = _changed(exchange, texts)
-                if changed != exchange:
-                    rewriting += [entry, dump(changed, str(conversation), self._sealing) if changed else ""]
+            for entry in stored:
+                rewriting += self._rewritten(entry, conversation, texts)
             if not rewriting:
                 return False
             async with store_errors():
@@ -109,16 +117,36 @@ class Memory:
                     return True
         return True  # rewritten by somebody else each time: they read the same changes
 
+    def _rewritten(self, entry: str, conversation: ConversationId, texts: Mapping[str, str]) -> list[str]:
+        """An entry and what is to stand in its place; empty where it stays as it is.
+
+        One that does not open goes with its question or answer, and stays as it is otherwise.
+        """
+        for _, exchange in self._opened([entry], conversation):
+            changed = _changed(exchange, texts)
+            if changed == exchange:
+                return []
+            return [entry, dump(changed, str(conversation), self._sealing) if changed else ""]
+        _, ts, _, answer_ts, *_ = [*entry.split("|"), "", "", ""]
+        return [entry, ""] if any(texts.get(said) == "" for said in (ts, *answer_ts.split(","))) else []
+
     async def apply_changes(self, conversation: ConversationId) -> None:
         """Do what was asked for while an answer was under way (`changes:` in bot/store/mailbox.py)."""
         key = f"{self._layout.prefix_of(conversation)}changes:{conversation}"
         async with store_errors():
             changes: Any = await self._client.hgetall(key)
-        texts = {ts: self._sealing.open(str(conversation), sealed) for ts, sealed in changes.items()}
-        await self.change(conversation, texts)
+        await self.change(conversation, {ts: self._text(conversation, sealed) for ts, sealed in changes.items()})
         if changes:
             async with store_errors():
                 await self._client.hdel(key, *changes)
+
+    def _text(self, conversation: ConversationId, sealed: str) -> str:
+        """What a message says now. Where that does not open, what it said before is not to be kept either: ""."""
+        try:
+            return self._sealing.open(str(conversation), sealed)
+        except SealBroken as error:
+            log.error("change_unreadable", conversation=str(conversation), error=type(error).__name__)
+            return ""
 
     async def threads(self, active_within_seconds: float) -> list[ConversationId]:
         """The conversations in which a question was stored or answered lately."""
@@ -131,9 +159,9 @@ class Memory:
         return [ConversationId.parse(conversation) for conversation in found]
 
     async def first_time(self, topic: str) -> bool:
-        """True the first time that `topic` is asked about, and for no one else afterwards."""
+        """True the first time that `topic` is asked about, and for no one else within the year after."""
         async with store_errors():
-            return bool(await self._client.set(f"{self._layout.prefix}told:{topic}", "1", nx=True))
+            return bool(await self._client.set(f"{self._layout.prefix}told:{topic}", "1", nx=True, ex=TOLD_SECONDS))
 
 
 def _changed(exchange: Exchange, texts: Mapping[str, str]) -> Exchange | None:
@@ -142,7 +170,8 @@ def _changed(exchange: Exchange, texts: Mapping[str, str]) -> Exchange | None:
     if question == "" or any(texts.get(ts) == "" for ts in exchange.answer_ts):
         return None
     earlier = tuple(_said(line, texts) for line in exchange.earlier if texts.get(line.ts) != "")
-    changed = replace(exchange, question=question, earlier=earlier)
+    attached = tuple(file for file in exchange.attached if texts.get(file.id) != "")
+    changed = replace(exchange, question=question, earlier=earlier, attached=attached)
     longer_bytes = len(changed.messages[0].content.encode()) - len(exchange.messages[0].content.encode())
     return replace(changed, tokens=exchange.tokens + max(longer_bytes, 0))  # an upper bound still
 

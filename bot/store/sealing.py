@@ -9,6 +9,8 @@ a mix-up is an error and not a leak.
 
 import base64
 import binascii
+import hashlib
+import hmac
 import os
 import secrets
 from collections.abc import Sequence
@@ -65,6 +67,11 @@ class Sealing:
         except (InvalidTag, binascii.Error, ValueError):
             raise SealBroken("A stored text is damaged, or belongs to another conversation; it is not read.") from None
         return opened.decode(errors="surrogatepass")
+
+    def hashes(self, text: str) -> tuple[str, ...]:
+        """`text` as it is known under each of the keys, the newest first: nobody without a key can try texts out."""
+        keys = [_derived(key, "hash", KEY_BYTES) for key in self._keys.values()] or [b""]
+        return tuple(hmac.new(key, text.encode(), hashlib.sha256).hexdigest() for key in keys)
 
 
 def own_key(path: Path) -> bytes:

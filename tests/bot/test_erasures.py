@@ -4,13 +4,14 @@ import asyncio
 import json
 import os
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
 from bot.conversation import ConversationId, Exchange, Line, Turn
-from bot.erasures import Erasure, ErasureLog, Erasures, Target
+from bot.erasures import Erasure, ErasureLog, Erasures
 from bot.errors import ErasureLogBroken, FilesNotRewritten, StoreUnavailable
 from bot.local.store import LocalStore
 from bot.store.connection import Client, connect
@@ -19,6 +20,7 @@ from bot.store.layout import Layout
 from bot.store.mailbox import Mailbox
 from bot.store.memory import Memory
 from bot.store.sealing import Sealing
+from bot.store.tombstones import Target, Tombstones
 
 LAYOUT = Layout("T1/B1", 3)
 SEALING = Sealing([bytes(range(32))])
@@ -39,7 +41,8 @@ def path(tmp_path: Path) -> Path:
 
 
 def erasures(client: Client, path: Path) -> Erasures:
-    return Erasures(ErasureLog(path, LAYOUT.owner), Forgetting(client, LAYOUT, SEALING), client)
+    forgetting, tombstones = Forgetting(client, LAYOUT, SEALING), Tombstones(client, LAYOUT, SEALING)
+    return Erasures(ErasureLog(path, LAYOUT.owner), forgetting, tombstones, client)
 
 
 async def talk(client: Client) -> None:
@@ -144,7 +147,7 @@ async def test_what_cannot_be_written_down_is_not_forgotten(redis: Redis, tmp_pa
 def test_the_log_names_nobody_and_is_its_owners_alone(path: Path) -> None:
     log = ErasureLog(path, LAYOUT.owner)
     for target in TARGETS:
-        log.append(target)
+        log.append(target, "stone")
     assert path.stat().st_mode & 0o777 == 0o600
     text = path.read_text()
     for name in (ASHA, "C1/", "100.000100", "T1/"):
@@ -156,9 +159,9 @@ def test_the_log_names_nobody_and_is_its_owners_alone(path: Path) -> None:
 
 
 def test_a_hash_is_one_of_its_log_and_its_owner(path: Path, tmp_path: Path) -> None:
-    written = ErasureLog(path, "T1/B1").append(Target(user_id=ASHA))
-    other_salt = ErasureLog(tmp_path / "other.jsonl", "T1/B1").append(Target(user_id=ASHA))
-    other_owner = ErasureLog(path, "T1/B2").append(Target(user_id=ASHA))
+    written = ErasureLog(path, "T1/B1").append(Target(user_id=ASHA), "stone")
+    other_salt = ErasureLog(tmp_path / "other.jsonl", "T1/B1").append(Target(user_id=ASHA), "stone")
+    other_owner = ErasureLog(path, "T1/B2").append(Target(user_id=ASHA), "stone")
     assert len({written.hash, other_salt.hash, other_owner.hash}) == 3
     read = ErasureLog(path, "T1/B1")
     assert read.matching(read.read(), [Target(user_id=BEN), Target(user_id=ASHA)]) == [(written, Target(user_id=ASHA))]
@@ -173,19 +176,19 @@ def test_two_that_begin_the_log_at_once_share_one(path: Path) -> None:
 @pytest.mark.parametrize("torn", [b'{"id": "12', b"\xff\xfe", b"[]\n", b'{"id": 1}\n'])
 def test_a_damaged_line_is_passed_over(path: Path, torn: bytes) -> None:
     log = ErasureLog(path, "T1/B1")
-    before = log.append(Target(user_id=ASHA))
+    before = log.append(Target(user_id=ASHA), "stone")
     with path.open("ab") as file:
         file.write(torn)
     assert log.read() == [before]
-    after = log.append(Target(user_id=BEN))
+    after = log.append(Target(user_id=BEN), "stone")
     assert log.read() == [before, after]
 
 
 def test_a_damaged_first_line_stops_everything_with_advice(path: Path) -> None:
     log = ErasureLog(path, "T1/B1")
-    log.append(Target(user_id=ASHA))
+    log.append(Target(user_id=ASHA), "stone")
     path.write_bytes(b"\n" + path.read_bytes())
-    for attempt in (lambda: log.append(Target()), lambda: log.matching(log.read(), [Target()])):
+    for attempt in (lambda: log.append(Target(), "stone"), lambda: log.matching(log.read(), [Target()])):
         with pytest.raises(ErasureLogBroken, match="backup"):
             attempt()
 
@@ -253,5 +256,5 @@ async def test_an_erasure_without_a_store_stays_to_be_done(redis: Redis, path: P
 def test_reading_a_log_that_is_not_there_makes_none(path: Path) -> None:
     log = ErasureLog(path, "T1/B1")
     assert log.read() == []
-    assert log.matching([Erasure("1", "user", "2")], [Target()]) == []
+    assert log.matching([Erasure("1", "user", datetime.now(UTC), "2", "stone")], [Target()]) == []
     assert not os.path.exists(path)

@@ -119,7 +119,10 @@ class Workspace:
         events = Events(self.timeline, self.delivery, identity, clock)
         self._unsubscribe = self.changes.subscribe(events.on_change)
         interactions = Interactions(identity, triggers, response_urls, clock)
-        self.people = People(self.timeline, self.changes, identity, self.delivery, events, interactions, response_urls)
+        self.people = People(
+            *(self.timeline, self.changes, identity, self.delivery, events, interactions, response_urls),
+            origin=self.url.rstrip("/"),
+        )
         rate_limits = RateLimits(clock) if self._has_rate_limits else None
         self.web_api = WebApi(self.timeline, clock, identity, rate_limits, self._sockets.open_socket, triggers)
         application = web.Application(middlewares=[_refuse_foreign_hosts], client_max_size=50 * 2**20)

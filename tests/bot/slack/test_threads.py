@@ -96,9 +96,10 @@ async def test_a_thread_that_cannot_be_read_is_empty(
 
 
 async def test_a_line_knows_its_message_and_its_author(workspace: Workspace, turn: Turn, threads: Threads) -> None:
-    lines = await threads.earlier_messages(await asked_after(workspace, turn, (BEN, "one")))
+    own = workspace.identity.bot_user_id
+    lines = await threads.earlier_messages(await asked_after(workspace, turn, (BEN, "one"), (own, "two")))
     assert lines[0] == Line(turn.ts, ASHA, "asha: a question")
-    assert [line.user_id for line in lines] == [ASHA, BEN]
+    assert [line.user_id for line in lines] == [ASHA, BEN, workspace.identity.bot_id]
 
 
 @pytest.mark.parametrize("pauses", [[1.0], [1.0] * 9 + [600.0], [1e-6, 1e-6, 1e-6, 3600.0]])

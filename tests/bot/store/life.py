@@ -1,5 +1,6 @@
 """All that Dolly does with a store, once, on whichever store it is."""
 
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -19,9 +20,22 @@ from bot.store.marks import Marks
 from bot.store.memory import Memory
 from bot.store.sealing import Sealing
 from bot.store.settlings import Settlings
+from bot.store.tombstones import Target, Tombstones
 
 OWNER = "T1/B1"
-NO_WORDS = {"seen", "claim", "claimed", "edited", "refused", "told", "layout", "cursors", "quota", "erasures"}
+NO_WORDS = {
+    "seen",
+    "claim",
+    "claimed",
+    "edited",
+    "refused",
+    "told",
+    "layout",
+    "cursors",
+    "quota",
+    "erasures",
+    "forgotten",
+}
 """Kinds of keys that may outlive forgetting."""
 SEALING = Sealing([bytes(range(32))])
 
@@ -196,6 +210,16 @@ class Life:
         async with store_errors():
             left = {key.partition("}:")[2].partition(":")[0] async for key in self.client.scan_iter()}
         assert left <= NO_WORDS, "nothing that holds people's words stays"
-        await self.forgetting.note_applied(["one", "two"])
-        assert await self.forgetting.applied() == {"one", "two"}
+        tombstones = Tombstones(self.client, self.layout, SEALING)
+        said = [Line("1.000000", "U1", "Asha: before"), Line("3.000000", "U1", "Asha: after")]
+        assert await tombstones.unforgotten(first, said) == said
+        await tombstones.put({tombstones.of(Target(user_id="U1")): 2.0})
+        assert await tombstones.unforgotten(first, said) == said, "it is too long ago to be kept"
+        forever = Tombstones(self.client, self.layout, SEALING, memory_seconds=0)
+        await forever.put({forever.of(Target(user_id="U1")): 2.0, forever.of(Target(first)): 0.5})
+        await tombstones.put({tombstones.of(Target(first)): time.time() - 1})
+        assert await tombstones.unforgotten(first, said) == []
+        assert await tombstones.unforgotten(thread(900), said) == said[1:]
+        await tombstones.note_applied(["one", "two"])
+        assert await tombstones.applied() == {"one", "two"}
         await rewrite_files(self.client)

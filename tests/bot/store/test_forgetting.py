@@ -242,14 +242,32 @@ async def test_another_persons_answer_under_way_is_begun_again_without_the_forgo
     assert [exchange.people for exchange in await memory.read(THREAD)] == [{BEN}]
 
 
-async def test_whoever_has_nothing_to_do_with_the_person_goes_on(
-    talk: Talk, mailbox: Mailbox, forgetting: Forgetting
+async def test_an_answer_under_way_that_may_have_read_the_person_in_slack_is_begun_again(
+    talk: Talk, mailbox: Mailbox, memory: Memory, forgetting: Forgetting
 ) -> None:
-    await talk.exchange(CHANDRA)
-    claim = await talk.claim(await talk.ask(BEN))
-    await talk.exchange(ASHA, OTHER)
-    assert (await forgetting.user(ASHA)).conversations == 1
-    await mailbox.commit(claim, answer(claim.turn))
+    """Nothing of hers is in the store yet, but her lines of the thread stand before the question being answered."""
+    turn = await talk.ask(BEN)
+    stale = await talk.claim(turn)
+    assert await forgetting.user(ASHA) == Forgotten()
+    with pytest.raises(LeaseLost):
+        await mailbox.commit(stale, answer(turn, ASHA))
+    again = await talk.claim(turn)
+    assert (again.attempt, again.claims) == (1, 2)
+    await mailbox.commit(again, answer(turn))
+    assert [exchange.people for exchange in await memory.read(THREAD)] == [{BEN}]
+
+
+async def test_a_finished_answer_that_waits_for_slack_is_written_anew(
+    redis: Redis, talk: Talk, mailbox: Mailbox, forgetting: Forgetting
+) -> None:
+    turn = await talk.ask(BEN)
+    claim = await talk.claim(turn)
+    await mailbox.note_kept(claim, answer(turn, ASHA))
+    await mailbox.fail(claim, delay_seconds=60)
+    assert await forgetting.quoted(THREAD) == {ASHA}
+    await forgetting.user(ASHA)
+    assert await forgetting.quoted(THREAD) == frozenset()
+    assert ASHA not in await everything(redis)
 
 
 async def test_a_quoting_exchange_that_does_not_open_goes_whole(

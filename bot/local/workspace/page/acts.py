@@ -1,5 +1,7 @@
 """What people do on the page: POST /page/<name>, a JSON object in, a JSON value out."""
 
+import base64
+import binascii
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -38,6 +40,18 @@ class Said:
             raise BadRequest(f"{name} is not an object.")
         return value
 
+    def files(self) -> list[tuple[str, bytes]]:
+        """Names and contents: `files` is [{"name": …, "content": base64}, …]."""
+        files = self._body.get("files")
+        if not isinstance(files, list) or not all(isinstance(file, dict) for file in files):
+            raise BadRequest("files is not a list of objects.")
+        try:
+            return [
+                (each.text("name"), base64.b64decode(each.text("content"), validate=True)) for each in map(Said, files)
+            ]
+        except binascii.Error:
+            raise BadRequest("content is not base64.") from None
+
 
 def _is_whole(text: str) -> bool:
     """JSON can carry half of a surrogate pair, which no file and no wire can."""
@@ -52,6 +66,12 @@ async def _post(people: People, said: Said) -> Any:
     where = said.text("user_id"), said.text("channel_id")
     message = await people.post(*where, said.text("text"), thread_ts=said.text_or_none("thread_ts"))
     return {"ts": message["ts"] if message else None}
+
+
+async def _share(people: People, said: Said) -> Any:
+    where = said.text("user_id"), said.text("channel_id")
+    message = await people.share(*where, said.files(), said.text("text"), thread_ts=said.text_or_none("thread_ts"))
+    return {"ts": message["ts"]}
 
 
 async def _edit(people: People, said: Said) -> Any:
@@ -126,6 +146,7 @@ Act = Callable[[People, Said], Awaitable[Any]]
 
 ACTS: dict[str, Act] = {
     "post": _post,
+    "share": _share,
     "edit": _edit,
     "delete": _delete,
     "react": _react,

@@ -1,5 +1,6 @@
 """What a person can do in the workspace. The page and the tests act through this."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from bot.local.workspace.delivery.delivery import Delivery
@@ -11,6 +12,7 @@ from bot.local.workspace.delivery.view_answers import apply_answer
 from bot.local.workspace.people.access import Access, said_plainly
 from bot.local.workspace.people.composer import wire_text
 from bot.local.workspace.people.elements import action_of, faults, find_element, state_of
+from bot.local.workspace.people.uploads import Uploads
 from bot.local.workspace.records import AppIdentity, Json
 from bot.local.workspace.refusals import PeopleError as PeopleError
 from bot.local.workspace.refusals import Refused
@@ -30,9 +32,12 @@ class People:
         events: Events,
         interactions: Interactions,
         response_urls: ResponseUrls,
+        origin: str,
     ) -> None:
+        """`origin` is the workspace's own URL, without a slash at its end."""
         self._timeline = timeline
         self._access = Access(timeline)
+        self._uploads = Uploads(timeline, self._access, origin)
         self._changes = changes
         self._identity = identity
         self._delivery = delivery
@@ -69,6 +74,18 @@ class People:
             return self._timeline.post(
                 channel_id, user_id, self._wire(text), thread_ts=thread_ts, reply_broadcast=reply_broadcast
             )
+
+    async def share(
+        self,
+        user_id: str,
+        channel_id: str,
+        files: Sequence[tuple[str, bytes]],
+        text: str = "",
+        *,
+        thread_ts: str | None = None,
+    ) -> Json:
+        """Attach files, each a name and its content, to what was typed, if anything was. Returns the message."""
+        return self._uploads.share(user_id, channel_id, files, text, thread_ts)
 
     async def edit(self, user_id: str, channel_id: str, ts: str, text: str) -> None:
         """Change what one has said."""

@@ -1,4 +1,4 @@
-"""Files that the app shares: announced, uploaded, completed. Their content is in the workspace's own file."""
+"""Files that the app and people share. Their content is in the workspace's own file."""
 
 import mimetypes
 import secrets
@@ -24,11 +24,26 @@ class Files:
 
     def announce(self, name: str, size_bytes: int, origin: str) -> tuple[Json, str]:
         """A file that is to come, and the ticket with which it can be uploaded once. `origin` is our own URL."""
+        record = self._record(name, size_bytes, self._identity.bot_user_id, origin)
+        ticket = secrets.token_urlsafe(24)
+        self._tickets[ticket] = record["id"]
+        self._database.save_file(record["id"], record)
+        return record, ticket
+
+    def upload(self, name: str, content: bytes, user_id: str, origin: str) -> Json:
+        """A file that a person brings."""
+        if not 0 < len(content) <= FILE_SIZE_LIMIT_BYTES:
+            raise Refused("file_upload_size_restricted")
+        record = self._record(name, len(content), user_id, origin)
+        self._database.save_file(record["id"], record, content)
+        return record
+
+    def _record(self, name: str, size_bytes: int, user_id: str, origin: str) -> Json:
         file_id = new_id("F")
         now = int(self._clock.now())
         suffix = PurePath(name).suffix.removeprefix(".").lower()
         address = f"{origin}/files-pri/{file_id}"
-        record: Json = {
+        return {
             "id": file_id,
             "created": now,
             "timestamp": now,
@@ -37,7 +52,7 @@ class Files:
             "mimetype": mimetypes.guess_type(name)[0] or "application/octet-stream",
             "filetype": suffix or "binary",
             "pretty_type": suffix.upper() or "Binary",
-            "user": self._identity.bot_user_id,
+            "user": user_id,
             "user_team": self._identity.team_id,
             "editable": False,
             "size": size_bytes,
@@ -55,10 +70,6 @@ class Files:
             "groups": [],
             "ims": [],
         }
-        ticket = secrets.token_urlsafe(24)
-        self._tickets[ticket] = file_id
-        self._database.save_file(file_id, record)
-        return record, ticket
 
     def store(self, ticket: str, content: bytes) -> None:
         """Take the upload that a ticket stands for."""

@@ -86,6 +86,7 @@ class Timeline:
 
         self.announce_file = files.announce
         self.store_file = files.store
+        self.upload_file = files.upload
         self.complete_file = files.complete
         self.file = files.file
         self.file_content = files.content
