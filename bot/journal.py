@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import TypeVar
 
 from bot.conversation import Posting, Shape
 from bot.errors import LeaseLost, StoreUnavailable
@@ -10,6 +11,7 @@ from bot.store.claims import Claim
 from bot.store.mailbox import Mailbox
 
 RETRY_SECONDS = 0.1
+Written = TypeVar("Written")
 
 
 class JobJournal:
@@ -37,11 +39,17 @@ class JobJournal:
         await self._written(lambda: self._mailbox.note_shape(self._claim, shape))
         self.posting = replace(self.posting, shape=shape)
 
-    async def posted(self, ts: str) -> None:
-        """A message of the answer stands at `ts`."""
+    async def posted(self, ts: str) -> bool:
+        """A message of the answer stands at `ts`; False where somebody else is taking it back."""
         if ts not in self.posting.ts:
-            await self._written(lambda: self._mailbox.note_post(self._claim, ts))
+            if not await self._written(lambda: self._mailbox.note_post(self._claim, ts)):
+                return False
             self.posting = replace(self.posting, ts=(*self.posting.ts, ts))
+        return True
+
+    async def disown(self, ts: str) -> bool:
+        """The message at `ts` is going to be taken back; False where a worker goes on with it."""
+        return await self._mailbox.disown(self._claim.turn.conversation, ts)
 
     def taken_back(self, ts: str) -> None:
         """The message at `ts` is part of the answer no more.
@@ -55,7 +63,7 @@ class JobJournal:
         """The ts of all messages of Dolly's own in this conversation that some job has written down."""
         return await self._mailbox.recorded(self._claim.turn.conversation)
 
-    async def _written(self, write: Callable[[], Awaitable[None]]) -> None:
+    async def _written(self, write: Callable[[], Awaitable[Written]]) -> Written:
         """Write, even where the store is away for a while; raise LeaseLost where it is for longer than the lease."""
         loop = asyncio.get_running_loop()
         ends = loop.time() + self._mailbox.lease_seconds

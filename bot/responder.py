@@ -52,8 +52,11 @@ class Journal(Protocol):
     async def intend(self, shape: Shape) -> None:
         """Before the first call: this is how the answer will be brought."""
 
-    async def posted(self, ts: str) -> None:
-        """A message of the answer stands at `ts`."""
+    async def posted(self, ts: str) -> bool:
+        """A message of the answer stands at `ts`; False where somebody else is taking it back."""
+
+    async def disown(self, ts: str) -> bool:
+        """The message at `ts` is going to be taken back; False where a worker goes on with it. Not fenced."""
 
     def taken_back(self, ts: str) -> None:
         """The message at `ts` is part of the answer no more: Slack will tell of its deletion, which means nothing."""

@@ -125,7 +125,9 @@ async def running_service(
                 answer_within_seconds=bounds.answer_within_seconds,
             ),
             Settlings(redis, kept.layout, kept.sealing),
-            Settler(client, identity, kept.mailbox.recorded, lease_seconds=store.lease_seconds).settle,
+            Settler(
+                client, identity, kept.mailbox.recorded, kept.mailbox.disown, lease_seconds=store.lease_seconds
+            ).settle,
             concurrent_answers=bounds.concurrent_answers,
             finish_seconds=bounds.finish_seconds,
         )

@@ -56,12 +56,11 @@ class AnswerMessages:
     async def take_over(self) -> None:
         """End the stream that another worker may have left; find the message that it had no time to write down."""
         if not self._ts:
-            found = await self._unrecorded()
-            for oldest in found[:1]:
-                await self._journal.posted(oldest)
-                self._ts.append(oldest)
-            for double in found[1:]:
-                await self._own.take_back(self._channel_id, double, self._journal.job_id)
+            for ts in await self._unrecorded():
+                if not self._ts and await self._journal.posted(ts):
+                    self._ts.append(ts)
+                elif await self._journal.disown(ts):
+                    await self._own.take_back(self._channel_id, ts, self._journal.job_id)
         if self._ts and self._journal.posting.shape == "stream":
             await self._own.end_stream(self._channel_id, self._ts[-1], self._journal.job_id)
 
@@ -188,7 +187,8 @@ class AnswerMessages:
                 raise PerhapsMade(method, refusal.reason) from None
             raise refusal from None
         try:
-            await self._journal.posted(ts)
+            if not await self._journal.posted(ts):
+                raise PerhapsMade(method, "taken_back")
         except LeaseLost:
             await self._leave(ts)
             raise
@@ -197,7 +197,7 @@ class AnswerMessages:
     async def _leave(self, ts: str) -> None:
         """Take back what nobody knows of, unless the worker that took over has found it and goes on with it."""
         with contextlib.suppress(DollyError):  # what cannot be taken back now is found when the thread is settled
-            if ts not in await self._journal.recorded():
+            if await self._journal.disown(ts):
                 await self._own.take_back(self._channel_id, ts, self._journal.job_id)
 
     async def written_down(self) -> None:

@@ -19,7 +19,8 @@ log = structlog.get_logger(__name__)
 class Settler:
     """Leaves, of an answer that more than one worker may have written, the one that counts.
 
-    `recorded` gives every message of Dolly's own in a conversation that some job has written down. A message that
+    `recorded` gives every message of Dolly's own in a conversation that some job has written down; `disown` has no job
+    write one down from then on, and says False where one has. A message that
     no job knows may be an answer's first, not yet written down: it is left alone for as long as its worker may
     hold a lease and wait for Slack.
     """
@@ -29,12 +30,14 @@ class Settler:
         client: AsyncWebClient,
         identity: Identity,
         recorded: Callable[[ConversationId], Awaitable[frozenset[str]]],
+        disown: Callable[[ConversationId, str], Awaitable[bool]],
         *,
         lease_seconds: float,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._own = OwnMessages(client, identity)
         self._recorded = recorded
+        self._disown = disown
         self._young_seconds = lease_seconds + TIMEOUT_SECONDS
         self._now = now
 
@@ -57,8 +60,9 @@ class Settler:
         unknown = [message for message in own if message.ts not in known]
         double = [message for message in unknown if self._is_double(message, settling.job_id)]
         for message in double:
-            await self._own.take_back(settling.conversation.channel_id, message.ts, settling.job_id)
-            log.info("took_back", job=settling.job_id, ts=message.ts)
+            if await self._disown(settling.conversation, message.ts):  # or another job's worker goes on with it by now
+                await self._own.take_back(settling.conversation.channel_id, message.ts, settling.job_id)
+                log.info("took_back", job=settling.job_id, ts=message.ts)
         there = {message.ts for message in own}
         for ts, markdown in settling.shown.items():
             if ts in there:  # said once more: a late call of a paused worker may have put older text there

@@ -16,7 +16,8 @@ The keys of a conversation carry its partition's prefix, with one hash tag (layo
     claimed:<worker>  hash: its last request and what it got, for a reply that is lost
     memory:<conv>     list: committed exchanges (memory.py)
     changes:<conv>    hash: edits and deletions that came while an answer was under way, sealed
-    posted:<conv>     hash: ts of a message of Dolly's own → its job, so that no other is taken for a leftover
+    posted:<conv>     hash: ts of a message of Dolly's own → its job, so that no other is taken for a leftover; or "":
+                      it is being taken back
     settle            sorted set: jobs whose thread is to be read again, by when; settling:<job> hash: where
     dead              sorted set: dead letters by time; letter:<job> hash: why, whose, the turn (sealed)
     threads           sorted set: conversation → last active; person:<user> those that a person took part in
@@ -51,6 +52,10 @@ POSTED_SECONDS = 7 * 24 * 3600
 SETTLE_SECONDS = 20.0
 """How long after the lease of a possibly living worker its thread is read again: Slack's timeout, and 10 s."""
 DEAD_LETTERS_KEPT = 1_000
+DISOWNED = ""
+"""In place of the job of a message of Dolly's own that is being taken back."""
+WRITTEN = 1
+"""What note.lua says of what it has written."""
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -221,9 +226,19 @@ class Mailbox:
         """Write down how the answer is about to be brought to Slack. Raises LeaseLost, as all of these do."""
         await self._note(claim, "shape", shape)
 
-    async def note_post(self, claim: Claim, ts: str) -> None:
-        """Write down that a message of the answer stands at `ts`."""
-        await self._note(claim, "post", ts)
+    async def note_post(self, claim: Claim, ts: str) -> bool:
+        """Write down that a message of the answer stands at `ts`. False where it is no part of it: it was disowned."""
+        return await self._note(claim, "post", ts) == WRITTEN
+
+    async def disown(self, conversation: ConversationId, ts: str) -> bool:
+        """No job may take Dolly's message `ts` for a part of its answer any more. False where one has."""
+        key = self._key(conversation, f"posted:{conversation}")
+        async with store_errors(), self._client.pipeline(transaction=False) as pipe:
+            pipe.hsetnx(key, ts, DISOWNED)
+            pipe.expire(key, POSTED_SECONDS)
+            pipe.hget(key, ts)
+            *_, owner = await pipe.execute()
+        return bool(owner == DISOWNED)
 
     async def note_kept(self, claim: Claim, exchange: Exchange) -> None:
         """Keep a finished answer that Slack does not take now."""
@@ -235,10 +250,10 @@ class Mailbox:
 
     async def recorded(self, conversation: ConversationId) -> frozenset[str]:
         """The ts of all messages of Dolly's own in `conversation` that belong to some job."""
-        return frozenset(await self.posted(conversation))
+        return frozenset(ts for ts, job_id in (await self.posted(conversation)).items() if job_id != DISOWNED)
 
     async def posted(self, conversation: ConversationId) -> dict[str, str]:
-        """By their ts, the jobs that Dolly's messages in `conversation` belong to, of the last days."""
+        """By their ts, the jobs that Dolly's messages in `conversation` belong to, of the last days; or DISOWNED."""
         async with store_errors():
             found: Any = await self._client.hgetall(self._key(conversation, f"posted:{conversation}"))
         return dict(found)
@@ -340,9 +355,9 @@ class Mailbox:
             raise LeaseLost(f"{claim.job_id} was taken over by another worker")
         return int(held)
 
-    async def _note(self, claim: Claim, field: str, value: str) -> None:
+    async def _note(self, claim: Claim, field: str, value: str) -> int:
         keys = ["lease", f"job:{claim.job_id}", f"posted:{claim.turn.conversation}"]
-        await self._fenced("note", claim, keys, args=[field, value, POSTED_SECONDS])
+        return await self._fenced("note", claim, keys, args=[field, value, POSTED_SECONDS])
 
     async def _waiting_turn(self, conversation: ConversationId, ts: str) -> tuple[str, Turn] | None:
         """The turn of message `ts` that has no answer yet, as it is stored and as it is; not one that does not open."""

@@ -1,7 +1,7 @@
 -- Write down, under the fence, how far an answer has come.
 -- KEYS: claim, lease, job, posted   ARGV: fence, job id, conversation, field, value, seconds that a post is remembered
 -- Field "post" adds a message of Dolly's own to the job's posts; any other is a field of the job.
--- Returns 1 when written, 0 when another worker has taken over.
+-- Returns 1 when written, 0 when another worker has taken over, 2 when the message is another job's, or being taken back.
 local held = redis.call('HMGET', KEYS[1], 'fence', 'job')
 if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] or not redis.call('ZSCORE', KEYS[2], ARGV[3]) then
   return 0
@@ -10,10 +10,12 @@ if ARGV[4] ~= 'post' then
   redis.call('HSET', KEYS[3], ARGV[4], ARGV[5])
   return 1
 end
-if redis.call('HEXISTS', KEYS[4], ARGV[5]) == 0 then
-  local posts = redis.call('HGET', KEYS[3], 'posts')
-  redis.call('HSET', KEYS[3], 'posts', posts and (posts .. ' ' .. ARGV[5]) or ARGV[5])
-  redis.call('HSET', KEYS[4], ARGV[5], ARGV[2])
-  redis.call('EXPIRE', KEYS[4], ARGV[6])
+local owner = redis.call('HGET', KEYS[4], ARGV[5])
+if owner then
+  return owner == ARGV[2] and 1 or 2
 end
+local posts = redis.call('HGET', KEYS[3], 'posts')
+redis.call('HSET', KEYS[3], 'posts', posts and (posts .. ' ' .. ARGV[5]) or ARGV[5])
+redis.call('HSET', KEYS[4], ARGV[5], ARGV[2])
+redis.call('EXPIRE', KEYS[4], ARGV[6])
 return 1

@@ -6,8 +6,9 @@ from typing import Literal
 from bot.conversation import Posting, Shape
 from bot.errors import LeaseLost
 
-Point = Literal["intended", "made", "recorded"]
-"""After the intent was written down; after Slack made a message, before it was recorded; after it was."""
+Point = Literal["intended", "made", "recorded", "disowned"]
+"""After the intent was written down; after Slack made a message, before it was recorded; after it was; after one was
+disowned, before it is taken back."""
 
 
 class Job:
@@ -19,6 +20,8 @@ class Job:
         self.posts: list[str] = []
         self.recorded: set[str] = set()
         """Own messages of the whole conversation that some job has written down."""
+        self.disowned: set[str] = set()
+        """Those that are being taken back."""
         self.written: list[str] = []
         """All that was written down, in order."""
         self.fence = 0
@@ -54,15 +57,25 @@ class MemoryJournal:
         self.posting = Posting(shape, self.posting.ts)
         await self._pass("intended")
 
-    async def posted(self, ts: str) -> None:
+    async def posted(self, ts: str) -> bool:
         await self._pass("made")
         self._check()
+        if ts in self._job.disowned:
+            return False
         if ts not in self.posting.ts:
             self._job.posts.append(ts)
             self._job.recorded.add(ts)
             self._job.written.append(ts)
             self.posting = Posting(self.posting.shape, (*self.posting.ts, ts))
         await self._pass("recorded")
+        return True
+
+    async def disown(self, ts: str) -> bool:
+        if ts in self._job.recorded:
+            return False
+        self._job.disowned.add(ts)
+        await self._pass("disowned")
+        return True
 
     def taken_back(self, ts: str) -> None:
         self.posting = Posting(self.posting.shape, tuple(other for other in self.posting.ts if other != ts))
@@ -77,5 +90,6 @@ class MemoryJournal:
 
     async def _pass(self, point: Point) -> None:
         if point == self.stops_at:
+            self.goes_on.clear()
             self.stopped.set()
             await self.goes_on.wait()

@@ -31,7 +31,10 @@ def settler(client: AsyncWebClient, identity: Identity, job: Job, clock: ManualC
     async def recorded(_: ConversationId) -> frozenset[str]:
         return frozenset(job.recorded)
 
-    return Settler(client, identity, recorded, lease_seconds=LEASE_SECONDS, now=clock.now)
+    async def disown(_: ConversationId, ts: str) -> bool:
+        return ts not in job.recorded
+
+    return Settler(client, identity, recorded, disown, lease_seconds=LEASE_SECONDS, now=clock.now)
 
 
 @pytest.fixture

@@ -210,6 +210,28 @@ async def test_what_a_paused_worker_makes_too_late_is_taken_back(
     stands_once(thread, job, WHOLE)
 
 
+async def test_what_is_being_taken_back_is_nobodys_answer(
+    worker: Worker, job: Job, thread: Thread, first_pacer: Pacer, pacer: Pacer
+) -> None:
+    """The other worker finds a message that the paused one is just about to delete."""
+    journal = job.claim()
+    journal.stops_at = "made"
+    zombie = asyncio.create_task(answer(worker, journal, first_pacer, "Some"))
+    async with asyncio.timeout(5):
+        await journal.stopped.wait()
+    next_journal = job.claim()
+    journal.stops_at = "disowned"
+    journal.stopped.clear()
+    journal.goes_on.set()
+    async with asyncio.timeout(5):
+        await journal.stopped.wait()
+    await answer(worker, next_journal, pacer, WHOLE)
+    journal.goes_on.set()
+    with pytest.raises(LeaseLost):
+        await zombie
+    stands_once(thread, job, WHOLE)
+
+
 async def test_a_paused_worker_writes_over_nothing(
     worker: Worker, job: Job, thread: Thread, first_pacer: Pacer, pacer: Pacer
 ) -> None:

@@ -225,6 +225,20 @@ async def test_a_worker_that_takes_over_knows_how_far_the_answer_is(mailbox: Mai
     assert await mailbox.recorded(THREAD) == {"101.000100", "102.000100"}
 
 
+async def test_a_message_is_either_part_of_an_answer_or_taken_back(mailbox: Mailbox) -> None:
+    await mailbox.enqueue(turn())
+    claim = await claimed(mailbox)
+    assert await mailbox.note_post(claim, "101.000100")
+    assert await mailbox.note_post(claim, "101.000100"), "the same again, for a lost reply"
+    assert not await mailbox.disown(THREAD, "101.000100")
+    for _ in range(2):
+        assert await mailbox.disown(THREAD, "102.000100")
+        assert not await mailbox.note_post(claim, "102.000100")
+    assert await mailbox.recorded(THREAD) == {"101.000100"}
+    await mailbox.fail(claim, delay_seconds=0)
+    assert (await claimed(mailbox)).posting.ts == ("101.000100",)
+
+
 async def test_an_attempt_that_does_not_count_leaves_the_others(mailbox: Mailbox) -> None:
     await mailbox.enqueue(turn())
     for claims in (1, 2, 3):
