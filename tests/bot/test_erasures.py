@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import shutil
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -122,6 +123,50 @@ async def talk_again(client: Client) -> None:
     claim = await mailbox.claim()
     assert claim is not None
     await mailbox.commit(claim, Exchange(turn.ts, ASHA, turn.text, "answer", 7))
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=[t.kind for t in TARGETS])
+async def test_a_store_that_is_restored_or_begun_anew_reads_nothing_back_out_of_slack(
+    redis: Redis, path: Path, target: Target
+) -> None:
+    """Even where it holds nothing of a person: the log alone says what is to stay forgotten."""
+    memory = Memory(redis, LAYOUT, SEALING)
+    before, since = [Line(f"{time.time() + pause:.6f}", ASHA, "Asha: said") for pause in (-60, 60)]
+    erasure = await erasures(redis, path).write_down(target)
+    assert await memory.unforgotten(THREAD, [before, since]) == [before, since]
+    await erasures(redis, path).carry_out(erasure, target)
+    assert await memory.unforgotten(THREAD, [before, since]) == [since]
+    await redis.flushall()
+    assert await memory.unforgotten(THREAD, [before, since]) == [before, since]
+    await erasures(redis, path).replay()
+    assert await memory.unforgotten(THREAD, [before, since]) == [since]
+
+
+async def test_a_log_of_a_dolly_that_left_no_tombstones_is_carried_out(redis: Redis, path: Path) -> None:
+    await talk(redis)
+    await erasures(redis, path).write_down(Target(user_id=ASHA))
+    header, line = path.read_text().splitlines()
+    fields = json.loads(line)
+    del fields["tombstone"]
+    path.write_text(f"{header}\n{json.dumps(fields)}\n")
+    await erasures(redis, path).replay()
+    assert await left(redis) == AFTER[2]
+
+
+async def test_an_answer_that_waits_for_slack_and_quotes_the_forgotten_is_found_again(redis: Redis, path: Path) -> None:
+    """In a restored store, where nothing else is hers."""
+    mailbox, target = Mailbox(redis, LAYOUT, SEALING), Target(user_id=ASHA)
+    await mailbox.enqueue(Turn(THREAD, "100.000200", BEN, "what did she say?"))
+    claim = await mailbox.claim()
+    assert claim is not None
+    lines = (Line("100.000001", ASHA, "Asha: words"),)
+    await mailbox.note_kept(claim, Exchange("100.000200", BEN, claim.turn.text, "answer", 7, lines))
+    await mailbox.fail(claim, delay_seconds=0)
+    await erasures(redis, path).write_down(target)
+    await erasures(redis, path).replay()
+    again = await mailbox.claim()
+    assert again is not None
+    assert again.kept is None
 
 
 async def test_the_log_is_there_before_anything_goes_and_a_kill_in_between_is_made_good(

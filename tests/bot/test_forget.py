@@ -209,6 +209,23 @@ async def test_files_that_the_acl_does_not_let_be_rewritten(
     assert await left(redis, sealing) == [BEN]
 
 
+async def test_a_full_store_forgets(tmp_path: Path, redis: Redis, local_store: LocalStore, key: dict[str, str]) -> None:
+    sealing = Sealing([bytes(range(32))])
+    await talk(redis, sealing)
+    await redis.config_set("maxmemory", "1")
+    try:
+        code, out, err = await dolly_forget(
+            tmp_path / "data", "--user", ASHA, "--yes", REDIS_URL=local_store.url, MEMORY_DAYS="7", **key
+        )
+    finally:
+        await redis.config_set("maxmemory", "0")
+    assert (code, err) == (0, "")
+    assert out.startswith("Forgotten: 2 exchanges and 1 unanswered question")
+    assert await left(redis, sealing) == [BEN]
+    [tombstone] = [key async for key in redis.scan_iter(match="*}:forgotten:*")]
+    assert 7 * 86_400 - 60 < await redis.ttl(tombstone) <= 7 * 86_400
+
+
 async def test_a_wrong_key_is_said_before_anything_is_forgotten(
     tmp_path: Path, redis: Redis, local_store: LocalStore, key: dict[str, str]
 ) -> None:

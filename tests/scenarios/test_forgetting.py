@@ -13,6 +13,8 @@ from redis.asyncio import Redis
 from bot.access import StoreAccess
 from bot.conversation import ConversationId, Exchange
 from bot.errors import ErasureLogBroken, FilesNotRewritten
+from bot.forget import chosen
+from bot.forget import forget as forget_for_good
 from bot.local.store import LocalStore
 from bot.slack.forget_list import FORGET_CONVERSATION, FORGET_ME
 from bot.store.connection import Client, connect
@@ -48,6 +50,11 @@ class Kept:
 
     async def askers(self, team: Team, root_ts: str) -> list[str]:
         return [exchange.user_id for exchange in await self.remembered(team, team.channel("general"), root_ts)]
+
+    async def people(self, team: Team, root_ts: str) -> set[str]:
+        """Whose words a thread's memory holds."""
+        exchanges = await self.remembered(team, team.channel("general"), root_ts)
+        return {user_id for exchange in exchanges for user_id in exchange.people}
 
     async def idle(self) -> None:
         """Wait until every answer that stands in Slack is committed too."""
@@ -237,6 +244,71 @@ async def test_an_answer_under_way_ends_and_leaves_nothing(
     await asked(team, store, whose, "@dolly and now?", thread=root)
     assert team.answers(root)[-1] == "re: and now?"
     assert await store.askers(team, root) == [team.person(whose)]
+
+
+async def test_a_forgotten_thread_is_not_read_back_out_of_slack(
+    team: Team, store: Kept, engine: ScriptedEngine
+) -> None:
+    root = await team.say("ben", f"ben's {PLANTED}")
+    await asked(team, store, "asha", f"@dolly and asha's {PLANTED}?", thread=root)
+    assert prompted(engine).count(PLANTED) == 2
+    assert (await forget(team, "asha", link(team, root)))["text"] == WORDS.say("forgotten_conversation")
+    await team.say("ben", "ben's mango", thread=root)
+    await asked(team, store, "asha", "@dolly what now?", thread=root)
+    assert PLANTED not in prompted(engine)
+    assert "mango" in prompted(engine), "what was said since stands before the question"
+    [exchange] = await store.remembered(team, team.channel("general"), root)
+    assert [line.text for line in exchange.earlier] == ["Ben: ben's mango"]
+
+
+@pytest.mark.parametrize("under_way", [True, False], ids=["under way", "in memory"])
+async def test_a_person_is_not_read_back_out_of_slack(
+    team: Team, store: Kept, engine: ScriptedEngine, under_way: bool
+) -> None:
+    """Ben asks where Asha spoke; she is forgotten while he gets his answer, or after it, and all else with her."""
+    root = await team.say("asha", f"asha's {PLANTED}")
+    await team.say("ben", "ben's mango", thread=root)
+    if under_way:
+        engine.then(Script(text="one two three four five six seven eight nine ten " * 10, tokens_per_second=10))
+    await team.say("ben", "@dolly which fruit?", thread=root)
+    if under_way:
+        await until(lambda: bool(team.answers(root)))
+    else:
+        await team.answered(root)
+        await store.idle()
+    assert PLANTED in prompted(engine)
+    await forget_user(team, store, "asha")
+    await store.idle()
+    assert await store.people(team, root) == {team.person("ben")}
+
+    await asked(team, store, "ben", "@dolly are you sure?", thread=root)
+    assert PLANTED not in prompted(engine)
+    assert "mango" in prompted(engine), "Ben's words are Ben's"
+    await forget_user(team, store, "ben")
+    await asked(team, store, "asha", "@dolly who was here?", thread=root)
+    assert [PLANTED in prompted(engine), "mango" in prompted(engine)] == [False, False]
+    assert team.answers(root)[-1] == "re: who was here?"
+
+
+def prompted(engine: ScriptedEngine) -> str:
+    """All that the engine was asked last."""
+    return str(engine.requests[-1].messages)
+
+
+async def forget_user(team: Team, store: Kept, name: str) -> None:
+    """`dolly forget --user`, while Dolly runs."""
+    choose = chosen(user=team.person(name), conversation=None, channel=None, everyone=False)
+    keys, erasure_log = store.access.memory_keys, store.access.erasure_log
+    await forget_for_good(
+        store.access.url,
+        choose,
+        cluster=False,
+        memory_keys=keys,
+        memory_seconds=0,
+        erasure_log=erasure_log,
+        team=None,
+        tell=lambda _: None,
+    )
 
 
 @pytest.mark.parametrize("kind", ["app_uninstalled", "tokens_revoked"])

@@ -4,7 +4,7 @@ Time is the server's own; a lease or a delay that ends is played by setting its 
 """
 
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -26,6 +26,7 @@ from bot.errors import LeaseLost
 from bot.local.store import LocalStore
 from bot.store.claims import Claim
 from bot.store.connection import Client, connect
+from bot.store.forgetting import Forgetting, Forgotten
 from bot.store.layout import Layout
 from bot.store.mailbox import Mailbox
 from bot.store.memory import Memory
@@ -36,21 +37,32 @@ LAYOUT = Layout("T1/B1", partitions=2)
 SEALING = Sealing([bytes(32)])
 THREADS = [ConversationId("T1", "C1", f"{number}00.000000") for number in (1, 2, 3)]
 LONG_MS = 3_600_000
+MEMORY_TOKENS = 10
+PEOPLE = ["U1", "U2"]
 
 threads = st.sampled_from(THREADS)
 timestamps = st.integers(1, 5).map(lambda number: f"1000.{number:06d}")
+people = st.sampled_from(PEOPLE)
 texts = st.text(max_size=5).map(lambda text: "text " + text)
+
+
+@dataclass(frozen=True)
+class Said:
+    """A question that waits, or is remembered."""
+
+    user_id: str
+    text: str
 
 
 @dataclass
 class Thread:
     """What the model knows of one conversation."""
 
-    waiting: dict[str, str] = field(default_factory=dict)
-    """Question by ts."""
+    waiting: dict[str, Said] = field(default_factory=dict)
+    """By ts."""
     seen: set[str] = field(default_factory=set)
-    remembered: list[tuple[str, str]] = field(default_factory=list)
-    """(ts, question)"""
+    remembered: dict[str, tuple[Said, int]] = field(default_factory=dict)
+    """By ts, oldest first; with the tokens that it takes."""
     due: bool = False
     held: Claim | None = None
     lapsed: bool = False
@@ -58,6 +70,14 @@ class Thread:
 
     def lose(self) -> None:
         self.held, self.lapsed, self.due = None, False, bool(self.waiting)
+
+    def remember(self, ts: str, said: Said, tokens: int) -> None:
+        """The newest that fit the budget; one that alone does not fit is not remembered."""
+        if tokens > MEMORY_TOKENS:
+            return
+        self.remembered[ts] = (said, tokens)
+        while sum(tokens for _, tokens in self.remembered.values()) > MEMORY_TOKENS:
+            del self.remembered[next(iter(self.remembered))]
 
 
 class MailboxMachine(RuleBasedStateMachine):
@@ -70,7 +90,8 @@ class MailboxMachine(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
         self.client = self.run(self._connect())
-        self.mailbox = Mailbox(self.client, LAYOUT, SEALING, lease_seconds=LONG_MS / 1000)
+        self.mailbox = Mailbox(self.client, LAYOUT, SEALING, lease_seconds=LONG_MS / 1000, memory_tokens=MEMORY_TOKENS)
+        self.forgetting = Forgetting(self.client, LAYOUT, SEALING)
         self.memory = Memory(self.client, LAYOUT, SEALING)
         self.model = {thread: Thread() for thread in THREADS}
 
@@ -85,13 +106,13 @@ class MailboxMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.run(self.client.aclose())
 
-    @rule(thread=threads, ts=timestamps, text=texts)
-    def enqueue(self, thread: ConversationId, ts: str, text: str) -> None:
+    @rule(thread=threads, ts=timestamps, user_id=people, text=texts)
+    def enqueue(self, thread: ConversationId, ts: str, user_id: str, text: str) -> None:
         model = self.model[thread]
-        assert self.run(self.mailbox.enqueue(Turn(thread, ts, "U1", text))) is (ts not in model.seen)
+        assert self.run(self.mailbox.enqueue(Turn(thread, ts, user_id, text))) is (ts not in model.seen)
         if ts not in model.seen:
             model.seen.add(ts)
-            model.waiting[ts] = text
+            model.waiting[ts] = Said(user_id, text)
             if model.held is None and not self._is_delayed(thread):
                 model.due = True
 
@@ -112,7 +133,7 @@ class MailboxMachine(RuleBasedStateMachine):
         model = self.model[claim.turn.conversation]
         assert model.held is None or model.lapsed, "two workers in one conversation"
         assert claim.turn.ts == min(model.waiting), "not the earliest"
-        assert claim.turn.text == model.waiting[claim.turn.ts]
+        assert Said(claim.turn.user_id, claim.turn.text) == model.waiting[claim.turn.ts]
         for other in self.model.values():  # a claim gives back what has lapsed, in the partitions that it came to
             if other.lapsed and self.run(self._held_by_nobody(other)):
                 other.lose()
@@ -137,14 +158,14 @@ class MailboxMachine(RuleBasedStateMachine):
     def post(self, claim: Claim, ts: str) -> None:
         self._expect(claim, self.mailbox.note_post(claim, ts))
 
-    @rule(claim=consumes(claims))
-    def commit(self, claim: Claim) -> None:
+    @rule(claim=consumes(claims), tokens=st.integers(1, MEMORY_TOKENS + 2))
+    def commit(self, claim: Claim, tokens: int) -> None:
         turn, held = claim.turn, self._holds(claim)
-        exchange = Exchange(turn.ts, turn.user_id, turn.text, "an answer", tokens=1)
+        exchange = Exchange(turn.ts, turn.user_id, turn.text, "an answer", tokens)
         self._expect(claim, self.mailbox.commit(claim, exchange))
         if held:
             model = self.model[turn.conversation]
-            model.remembered.append((turn.ts, turn.text))
+            model.remember(turn.ts, Said(turn.user_id, turn.text), tokens)
             del model.waiting[turn.ts]
             model.lose()
 
@@ -182,26 +203,47 @@ class MailboxMachine(RuleBasedStateMachine):
         found = self.run(self.mailbox.revise(thread, ts, text))
         if ts in model.waiting:
             assert found == "waiting"
-            model.waiting[ts] = text
+            model.waiting[ts] = replace(model.waiting[ts], text=text)
             if model.held is not None and model.held.turn.ts == ts:
                 model.lose()
-        elif ts in dict(model.remembered):
-            model.remembered = [(at, text if at == ts else question) for at, question in model.remembered]
+        elif ts in model.remembered:
+            assert found == "remembered" or model.remembered[ts][0].text == text
+            said, tokens = model.remembered[ts]
+            longer = max(len(text.encode(errors="surrogatepass")) - len(said.text.encode(errors="surrogatepass")), 0)
+            model.remembered[ts] = (replace(said, text=text), tokens + longer)
 
     @rule(thread=threads, ts=timestamps)
     def withdraw(self, thread: ConversationId, ts: str) -> None:
         model = self.model[thread]
         self.run(self.mailbox.withdraw(thread, ts))
         model.waiting.pop(ts, None)
-        model.remembered = [(at, question) for at, question in model.remembered if at != ts]
+        model.remembered.pop(ts, None)
         if model.held is not None and model.held.turn.ts == ts:
+            model.lose()
+
+    @rule(thread=threads)
+    def forget(self, thread: ConversationId) -> None:
+        model = self.model[thread]
+        gone = Forgotten(int(bool(model.remembered or model.waiting)), len(model.remembered), len(model.waiting))
+        assert self.run(self.forgetting.conversation(thread)) == gone
+        model.remembered, model.waiting = {}, {}
+        model.lose()
+
+    @rule(thread=threads, user_id=people)
+    def forget_person(self, thread: ConversationId, user_id: str) -> None:
+        model = self.model[thread]
+        self.run(self.forgetting.user(user_id, within=thread))
+        model.remembered = {ts: kept for ts, kept in model.remembered.items() if kept[0].user_id != user_id}
+        model.waiting = {ts: said for ts, said in model.waiting.items() if said.user_id != user_id}
+        if model.held is not None:  # and whoever else was being answered is begun again
             model.lose()
 
     @invariant()
     def memory_is_what_was_committed(self) -> None:
         for thread, model in getattr(self, "model", {}).items():
             exchanges = self.run(self.memory.read(thread))
-            assert [(exchange.ts, exchange.question) for exchange in exchanges] == model.remembered
+            found = [(e.ts, Said(e.user_id, e.question), e.tokens) for e in exchanges]
+            assert found == [(ts, said, tokens) for ts, (said, tokens) in model.remembered.items()]
 
     @invariant()
     def what_waits_is_counted(self) -> None:
