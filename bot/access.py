@@ -15,7 +15,7 @@ class SlackAccess:
     http_host: str = "127.0.0.1"
     http_port: int = 0
     rate: float = 1.0
-    """How many times Slack's published rate limits answers may be written."""
+    """How many times Slack's published rate limits all Dollies on the store may call it together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,6 @@ class Bounds:
     tokens_per_day: int = 0
     answer_within_seconds: float = 900
     catchup_max_age_seconds: float = 6 * 3600
-    reads_per_minute: int = 40
-    """Calls of each method with which Slack's history is read; Slack allows 50."""
     link_hosts: tuple[str, ...] = ()
     """Hosts that answers may link to, besides addresses that people wrote; `*.` in front for those below one."""
     finish_seconds: float = 1

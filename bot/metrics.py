@@ -58,6 +58,9 @@ engine_errors = Counter("dolly_engine_errors", "Answers that the engine did not 
 # --- Slack out -------------------------------------------------------------------------------------------------------
 
 slack_calls = Counter("dolly_slack_calls", "Calls of Slack's Web API", ["method", "outcome"])
+slack_wait_seconds = Histogram(
+    "dolly_slack_wait_seconds", "How long calls of Slack's Web API waited for their turn", ["method"], buckets=SECONDS
+)
 filter_hits = Counter("dolly_filter_hits", "Links, mentions and broadcasts that a model wrote and Slack does not make")
 
 # --- the store and the policies --------------------------------------------------------------------------------------

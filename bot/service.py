@@ -45,6 +45,7 @@ from bot.store.sealing import Sealing
 from bot.store.settlings import Settlings
 from bot.store.tombstones import Tombstones
 from bot.turns import Turns
+from bot.store.rates import SharedRates
 from bot.words import Languages
 from bot.workers import Workers
 
@@ -99,19 +100,21 @@ async def running_service(
 
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
         session = await stack.enter_async_context(aiohttp.ClientSession(timeout=timeout))
-        client = web_client(slack.bot_token, slack.api_url, session)
-        identity = await authenticate(client)  # before any socket or port opens
+        # Before any socket or port opens.
+        identity = await authenticate(web_client(slack.bot_token, slack.api_url, session))
 
         kept = _Kept(redis, store, bounds, identity)
         await agree(redis, kept.layout, kept.sealing)
         unsafe = await kept.erasures.replay()  # before any turn is claimed or stored
         warnings = tuple(sentence for sentence in (*report.unsafe, *report.unknown, unsafe) if sentence)
         for sentence in warnings:
+        pacer = Pacer(SharedRates(redis, kept.layout), scale=slack.rate)
+        client = web_client(slack.bot_token, slack.api_url, session, pacer)
             log.warning("store_promise", reason=sentence)
 
         people = People(client, identity, languages)
         stack.push_async_callback(people.end)
-        threads = Threads(client, identity, people, Pacer(scale=slack.rate), bounds.link_hosts)
+        threads = Threads(client, identity, people, pacer, bounds.link_hosts)
         quotas = Quotas(
             redis, kept.layout, questions_per_minute=bounds.questions_per_minute, tokens_per_day=bounds.tokens_per_day
         )
@@ -151,7 +154,7 @@ async def running_service(
         hears, http_port = await stack.enter_async_context(listening(app, slack))
 
         catch_up = CatchUp(
-            History(client, calls_per_minute=bounds.reads_per_minute),
+            History(client),
             questions,
             edits,
             kept.mailbox,

@@ -112,7 +112,7 @@ class Settings(BaseSettings):
     slack_signing_secret: SecretStr | None = None
     """For HTTP events, used when there is no app token: proves that a request comes from Slack."""
     slack_rate: Annotated[float, Field(gt=0, le=1_000_000)] = 1.0
-    """How many times Slack's published rate limits this process writes answers: 0.5 for each of two replicas."""
+    """How many times Slack's published rate limits Dolly calls it, all replicas together."""
     slack_api_url: HttpUrl = "https://slack.com/api/"
     """Another Slack, for example GovSlack's https://slack-gov.com/api/."""
     http_host: str = "0.0.0.0"

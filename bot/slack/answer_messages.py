@@ -136,18 +136,18 @@ class AnswerMessages:
             self._journal.taken_back(ts)
 
     async def _post(self, markdown: str) -> None:
-        await self._pacer.post_turn(self._channel_id)
-        await self._make(
-            "chat.postMessage",
-            lambda: self._client.chat_postMessage(
-                channel=self._channel_id,
-                thread_ts=self._turn.conversation.root_ts,
-                markdown_text=markdown,
-                metadata=metadata(self._journal.job_id),
-                unfurl_links=False,
-                unfurl_media=False,
-            ),
-        )
+        async with await self._pacer.turn("chat.postMessage", self._channel_id):
+            await self._make(
+                "chat.postMessage",
+                lambda: self._client.chat_postMessage(
+                    channel=self._channel_id,
+                    thread_ts=self._turn.conversation.root_ts,
+                    markdown_text=markdown,
+                    metadata=metadata(self._journal.job_id),
+                    unfurl_links=False,
+                    unfurl_media=False,
+                ),
+            )
         self._journal.shown[self._ts[-1]] = markdown
 
     async def _update(self, ts: str, markdown: str) -> bool:

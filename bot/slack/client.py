@@ -1,19 +1,20 @@
 """Slack's Web API client, and who Dolly is there."""
 
 import asyncio
+import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 import structlog
 from slack_sdk.errors import SlackApiError
-from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetryHandler
-from slack_sdk.http_retry.request import HttpRequest
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot import metrics
 from bot.errors import DollyError, NotUnderstood, SlackError, SlackUnreachable
+from bot.slack.pacing import Pacer, Priority
 from bot.slack.payloads import identifier
 
 log = structlog.get_logger(__name__)
@@ -21,6 +22,10 @@ log = structlog.get_logger(__name__)
 TIMEOUT_SECONDS = 10
 FIRST_RETRY_SECONDS = 0.5
 LONGEST_RETRY_SECONDS = 30.0
+RATE_LIMITED_CALLS = 4
+"""How often a call is made that Slack answers with a rate limit."""
+LONGEST_HOLD_SECONDS = 300.0
+"""Slack asks for a minute at most, as a rule."""
 PASSING = frozenset({"internal_error", "fatal_error", "service_unavailable", "request_timeout", "ratelimited"})
 """Slack's error names that a later call may not meet again."""
 UNREACHABLE = (aiohttp.ClientError, OSError, TimeoutError)
@@ -46,28 +51,35 @@ class Identity:
         return self.team_id or self.enterprise_id or ""
 
 
-def web_client(token: str, api_url: str, session: aiohttp.ClientSession | None = None) -> AsyncWebClient:
-    """A client that waits out rate limits, and repeats nothing else: a repeated post could be a second post."""
-    return _CountedClient(
-        token=token,
-        base_url=api_url,
-        timeout=TIMEOUT_SECONDS,
-        session=session,
-        retry_handlers=[_CountedRateLimits(max_retry_count=3)],
-    )
+class PacedClient(AsyncWebClient):
+    """Lets each call wait for its turn, and counts it by its method and Slack's name for how it went."""
 
-
-class _CountedClient(AsyncWebClient):
-    """Counts each call by its method and Slack's name for how it went."""
+    pacer: Pacer
+    priority = Priority.ANSWER
 
     async def api_call(self, api_method: str, **options: Any) -> AsyncSlackResponse:
+        arguments = options.get("json") or options.get("params") or {}
+        channel_id = str(arguments.get("channel") or "") if isinstance(arguments, Mapping) else ""
+        for left in reversed(range(RATE_LIMITED_CALLS)):
+            await self.pacer.pass_through(api_method, channel_id, self.priority)
+            try:
+                return await self._counted_call(api_method, is_last=not left, **options)
+            except SlackApiError as error:
+                held_seconds = _retry_after(error)
+                if held_seconds is None or not left:
+                    raise
+                await self.pacer.hold(api_method, channel_id, held_seconds)
+        raise AssertionError("the last call returned or raised")
+
+    async def _counted_call(self, api_method: str, *, is_last: bool, **options: Any) -> AsyncSlackResponse:
         outcome = "broken_off"
         try:
             answer = await super().api_call(api_method, **options)
             outcome = "ok"
             return answer
         except SlackApiError as error:
-            outcome = error_name(error)
+            is_limited = _retry_after(error) is not None
+            outcome = "rate_limited" if is_limited and not is_last else error_name(error)
             raise
         except UNREACHABLE:
             outcome = "unreachable"
@@ -76,12 +88,32 @@ class _CountedClient(AsyncWebClient):
             metrics.slack_calls.labels(api_method, outcome).inc()
 
 
-class _CountedRateLimits(AsyncRateLimitErrorRetryHandler):
-    """Counts what Slack makes wait, too: such a call ends well in the end."""
+def web_client(
+    token: str, api_url: str, session: aiohttp.ClientSession | None = None, pacer: Pacer | None = None
+) -> PacedClient:
+    """A client that keeps to rate limits, and repeats nothing else: a repeated post could be a second post."""
+    client = PacedClient(token=token, base_url=api_url, timeout=TIMEOUT_SECONDS, session=session, retry_handlers=[])
+    client.pacer = pacer or Pacer()
+    return client
 
-    async def prepare_for_next_attempt_async(self, *, request: HttpRequest, **attempt: Any) -> None:
-        metrics.slack_calls.labels(request.url.rpartition("/")[2], "rate_limited").inc()
-        await super().prepare_for_next_attempt_async(request=request, **attempt)
+
+def at_priority(client: AsyncWebClient, priority: Priority) -> AsyncWebClient:
+    """The same client for calls that let others go first."""
+    twin = copy.copy(client)
+    if isinstance(twin, PacedClient):
+        twin.priority = priority
+    return twin
+
+
+def _retry_after(error: SlackApiError) -> float | None:
+    """After how many seconds Slack wants the call again; None where it is no rate limit."""
+    response: Any = error.response
+    if _status(response) != 429:
+        return None
+    try:
+        return min(max(float(response.headers.get("Retry-After", "1")), 0.0), LONGEST_HOLD_SECONDS)
+    except ValueError:
+        return 1.0
 
 
 async def authenticate(client: AsyncWebClient, *, patient: bool = True) -> Identity:
@@ -152,10 +184,12 @@ def failure(method: str, error: Exception) -> DollyError:
 
 def is_passing(error: SlackApiError) -> bool:
     """Whether the same call may be answered well a little later."""
-    response: Any = error.response
-    # The client keeps the status under another name where the body was no JSON.
-    status = response.status_code if hasattr(response, "status_code") else response.status
-    return error_name(error) in PASSING or status >= 500
+    return error_name(error) in PASSING or _status(error.response) >= 500
+
+
+def _status(response: Any) -> int:
+    """The HTTP status; the client keeps it under another name where the body was no JSON."""
+    return int(response.status_code if hasattr(response, "status_code") else response.status)
 
 
 def is_undone(error: Exception) -> bool:

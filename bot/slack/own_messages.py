@@ -9,7 +9,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.conversation import ConversationId
 from bot.errors import SlackError
-from bot.slack.client import UNREACHABLE, Identity, failure
+from bot.slack.client import UNREACHABLE, Identity, at_priority, failure
+from bot.slack.pacing import Priority
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +39,7 @@ class OwnMessages:
 
     def __init__(self, client: AsyncWebClient, identity: Identity) -> None:
         self._client = client
+        self._searching = at_priority(client, Priority.SEARCH)
         self._identity = identity
 
     async def after(self, conversation: ConversationId, ts: str) -> list[OwnMessage]:
@@ -46,7 +48,7 @@ class OwnMessages:
         cursor: str | None = None
         while cursor != "":
             try:
-                page = await self._client.conversations_replies(
+                page = await self._searching.conversations_replies(
                     channel=conversation.channel_id,
                     ts=conversation.root_ts,
                     oldest=ts,

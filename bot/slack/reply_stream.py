@@ -1,8 +1,9 @@
 """An answer on its way into a Slack thread: deltas → one streamed message, or one that is written over and over.
 
-It is begun as a stream where Slack takes one now, else with a placeholder. A stream that cannot go on (it is five
-minutes old, or full, or its last call got no answer) is ended, and the whole text is put in its place: from then on
-the answer is placed, in as many messages as it needs.
+It is begun as a stream as soon as it has text and a stream may be started; what is finished before that is posted as
+one message. A stream that cannot go on (it is five minutes old, or full, or its last call got no answer) is ended, and
+the whole text is put in its place: from then on the answer is placed, in as many messages as it needs. Where Slack
+has no streams, an answer is placed from its beginning, if there are calls left to write over what it says first.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from bot.slack.answer_messages import AnswerMessages, PerhapsMade
 from bot.slack.client import Identity
 from bot.slack.markdown import MARKDOWN_CHARACTERS, ended, pieces
 from bot.slack.output_filter import OutputFilter
-from bot.slack.pacing import Pacer
+from bot.slack.pacing import Pacer, Permit, Priority
 from bot.slack.people import ReaderWords
 from bot.slack.thinking import Thinking
 
@@ -28,6 +29,12 @@ log = structlog.get_logger(__name__)
 
 ABANDON_SECONDS = 1.0
 """Longer than Slack takes as a rule; whoever stops Dolly waits for it."""
+
+STOP_SOON_SECONDS = 1.0
+"""If a stream cannot be ended sooner, its last text goes out before its end."""
+
+LONGEST_YIELD_SECONDS = 10.0
+"""An answer that has sent n pieces lets others go first that ask up to n seconds later; at most so many."""
 
 NO_STREAMS_HERE = frozenset(
     {
@@ -66,17 +73,17 @@ class ReplyStream:
         self._sender: asyncio.Task[None] | None = None
         self._calling = asyncio.Lock()
         self._is_visible = False
+        self._sent = 0
 
     async def begin(self) -> None:
         """Take over what another worker left, if one did; then show that an answer is being prepared."""
+        self._is_streamed = self._journal.posting.shape is None and self._pacer.has_streams
         if self._journal.posting.shape is not None:
             await self._messages.take_over()
-            await self._thinking.show()
-        elif self._pacer.take_stream():
-            self._is_streamed = True
-            await self._thinking.show()
-        else:
+        elif not self._is_streamed and await self._pacer.take("chat.update", priority=Priority.GROWTH):
             await self._messages.place([(await self._words()).say("placeholder")])
+            return
+        await self._thinking.show()
 
     def hear(self, texts: Iterable[str]) -> None:
         """What people wrote in the conversation, whose addresses the model may repeat."""
@@ -91,7 +98,9 @@ class ReplyStream:
             self._sender = asyncio.create_task(self._send_in_turn())
 
     async def notice(self, sentence: str) -> None:
-        """Say this where the answer will stand, until it does."""
+        """Say this where the answer will stand, until it does; not where the answer itself would wait for it."""
+        if not await self._pacer.take("chat.update", priority=Priority.GROWTH):
+            return
         if self._journal.posting.shape is not None:
             await self._messages.take_over()
         await self._messages.place([sentence])
@@ -140,17 +149,25 @@ class ReplyStream:
         return self._output.so_far.strip() != self._placed
 
     async def _send_in_turn(self) -> None:
-        """Send what is unsent, the first piece at once and the others when it is their turn."""
+        """Send what is unsent whenever it may be, until nothing is."""
         while self._has_news:
-            if not self._is_streamed:
-                await self._pacer.updates.turn()
-            elif self._messages.is_begun:
-                await self._pacer.appends.turn()
-            async with self._calling:
+            async with await self._next_permit(), self._calling:
                 if self._is_streamed:
                     await self._stream_on()
                 elif not await self._placed_on():
                     return  # with the next text, or with the end
+            self._sent += 1
+
+    async def _next_permit(self) -> Permit:
+        """Return when more may be sent. Those who have shown little go first."""
+        if self._is_streamed and not self._messages.is_begun:
+            return await self._pacer.turn("chat.startStream")
+        method = "chat.appendStream" if self._is_streamed else "chat.update"
+        yields_seconds = min(self._sent, LONGEST_YIELD_SECONDS)
+        permit = await self._pacer.turn(method, priority=Priority.GROWTH, yields_seconds=yields_seconds)
+        if not self._messages.is_begun:
+            permit.use()  # the price of a first message: it will have to be written over
+        return permit
 
     async def _end_sender(self) -> None:
         """Let a call under way come to its end, so that nothing is sent twice; raise what the sender raised."""
@@ -203,20 +220,31 @@ class ReplyStream:
         if not self._is_streamed:
             return False
         if not self._messages.is_begun:
-            self._pacer.give_back_stream()
             self._is_streamed = False
             return False
-        rest = text[len(self._streamed) :].rstrip()
-        if len(self._streamed + rest) > MARKDOWN_CHARACTERS:
+        text = self._streamed + text[len(self._streamed) :].rstrip()
+        if len(text) > MARKDOWN_CHARACTERS:
             self._go_over("message_full")
             return False
         try:
-            await self._messages.end_stream(ended(self._streamed + rest, sentence)[len(self._streamed) :])
+            async with await self._permit_to_end(text):
+                await self._messages.end_stream(ended(text, sentence)[len(self._streamed) :])
         except (SlackError, SlackUnreachable) as error:
             self._go_over(error.reason)
             return False
         self._thinking.ended()
         return True
+
+    async def _permit_to_end(self, text: str) -> Permit:
+        """Return when the stream may be ended; where that is not soon, with all of `text` shown before."""
+        try:
+            async with asyncio.timeout(STOP_SOON_SECONDS):
+                return await self._pacer.turn("chat.stopStream")
+        except TimeoutError:
+            if len(self._streamed) < len(text):
+                await self._messages.append(text[len(self._streamed) :])
+                self._streamed = text
+            return await self._pacer.turn("chat.stopStream")
 
     # --- placed -------------------------------------------------------------------------------------------------------
 

@@ -9,8 +9,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot import metrics
 from bot.conversation import ConversationId
 from bot.errors import SlackError, SlackUnreachable
-from bot.slack.client import TIMEOUT_SECONDS, Identity
+from bot.slack.client import TIMEOUT_SECONDS, Identity, at_priority
 from bot.slack.own_messages import OwnMessage, OwnMessages
+from bot.slack.pacing import Priority
 from bot.store.settlings import Settling
 
 log = structlog.get_logger(__name__)
@@ -35,7 +36,7 @@ class Settler:
         lease_seconds: float,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._own = OwnMessages(client, identity)
+        self._own = OwnMessages(at_priority(client, Priority.SEARCH), identity)
         self._recorded = recorded
         self._disown = disown
         self._young_seconds = lease_seconds + TIMEOUT_SECONDS

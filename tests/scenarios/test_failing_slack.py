@@ -40,7 +40,7 @@ async def workspace(clock: ManualClock, faults: Faults) -> AsyncIterator[Workspa
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every delta is an append of its own."""
-    monkeypatch.setattr("bot.service.Pacer", lambda scale: Pacer(scale=1e6))
+    monkeypatch.setattr("bot.service.Pacer", lambda shared, scale: Pacer(scale=1e6))
 
 
 def echo(messages: Messages) -> str:

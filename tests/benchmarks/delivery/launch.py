@@ -5,10 +5,12 @@ measured and not Slack's; for its appends it keeps to the pace that Slack allows
 """
 
 from bot.__main__ import main
-from bot.slack import pacing
+from bot.slack.budgets import RATES
+from bot.store.rates import Rate
 
 STREAMS_PER_MINUTE = 100_000
 
 if __name__ == "__main__":
-    pacing.STREAMS_PER_MINUTE = STREAMS_PER_MINUTE
+    for method in ("chat.startStream", "chat.stopStream"):
+        RATES[method] = Rate(STREAMS_PER_MINUTE, at_once=STREAMS_PER_MINUTE)
     main()

@@ -10,7 +10,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.conversation import ConversationId, Turn
 from bot.local.workspace import Workspace
 from bot.local.workspace.clock import ManualClock
-from bot.slack.client import Identity, authenticate, web_client
+from bot.slack.client import Identity, PacedClient, authenticate, web_client
 from bot.slack.output_filter import OutputFilter
 from bot.slack.pacing import Pacer
 from bot.slack.reply_stream import ReplyStream
@@ -42,8 +42,8 @@ async def workspace(faults: Faults, clock: ManualClock) -> AsyncIterator[Workspa
 
 
 @pytest.fixture
-def client(workspace: Workspace) -> AsyncWebClient:
-    return web_client(workspace.identity.bot_token, workspace.api_url)
+def client(workspace: Workspace, pacer: Pacer) -> PacedClient:
+    return web_client(workspace.identity.bot_token, workspace.api_url, None, pacer)
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def pacer() -> Pacer:
 
 @pytest.fixture
 def no_streams() -> Pacer:
-    """One whose streams are all used up."""
+    """One that knows that Slack has no streams here."""
     pacer = Pacer(scale=1e6)
     pacer.streams_refused()
     return pacer
@@ -123,6 +123,11 @@ Worker = Callable[[MemoryJournal, Pacer], ReplyStream]
 
 
 @pytest.fixture
-def worker(client: AsyncWebClient, identity: Identity, turn: Turn) -> Worker:
-    """Makes the reply of one worker."""
-    return lambda journal, pacer: ReplyStream(client, identity, turn, journal, pacer, english, OutputFilter())
+def worker(client: PacedClient, identity: Identity, turn: Turn) -> Worker:
+    """Makes the reply of one worker; its client keeps to its pacer from then on."""
+
+    def make(journal: MemoryJournal, pacer: Pacer) -> ReplyStream:
+        client.pacer = pacer
+        return ReplyStream(client, identity, turn, journal, pacer, english, OutputFilter())
+
+    return make

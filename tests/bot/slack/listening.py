@@ -39,7 +39,6 @@ class Listener:
     told: list[tuple[str, str]] = field(default_factory=list)
     """Sentences that were said to their author alone: of which message, and what."""
     is_hearing: bool = True
-    calls_per_minute: int = 1000
     waiting_per_user: int = 20
     partitions: int = 1
 
@@ -52,7 +51,7 @@ class Listener:
         marks, now = Marks(self.redis, layout), self.workspace._clock.now
         self.questions = Questions(self.mailbox, marks, self.identity, Words(), self.tell, question_characters=200)
         self.edits = Edits(self.questions, self.mailbox, marks, max_age_seconds=MAX_AGE_SECONDS, clock=now)
-        self.history = History(self.client, calls_per_minute=self.calls_per_minute)
+        self.history = History(self.client)
         self.catch_up = self.new_catch_up()
 
     def new_catch_up(self) -> CatchUp:

@@ -1,7 +1,6 @@
 """When Dolly notices that it was deaf, how far the cursor may move, and what the reading costs."""
 
 import asyncio
-from collections import deque
 
 import pytest
 from redis.asyncio import Redis
@@ -13,7 +12,6 @@ from bot.local.workspace.clock import ManualClock
 from bot.local.workspace.records import BOT_USER_ID
 from bot.slack.catch_up import OVERLAP_SECONDS
 from bot.slack.client import Identity
-from bot.slack.history import History
 from bot.store.cursors import Cursors, Heard
 from bot.store.layout import Layout
 from tests.bot.local.workspace.bare_app import eventually
@@ -130,23 +128,3 @@ async def test_a_cursor_never_moves_back(redis: Redis) -> None:
     await one.release("C1")
     assert await one.read(0) == Heard(3000.5)
     assert await Cursors(redis, Layout("T1/B2")).read(1) == Heard(1), "another app's"
-
-
-async def test_the_budget_leaves_calls_to_live_answers(client: AsyncWebClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    now, waits = 100.0, deque[float]()
-    sleep = asyncio.sleep
-
-    async def waited(seconds: float) -> None:
-        nonlocal now
-        if seconds:
-            waits.append(seconds)
-        now += seconds
-        await sleep(0)
-
-    history = History(client, calls_per_minute=4, clock=lambda: now)
-    monkeypatch.setattr("bot.slack.history.asyncio.sleep", waited)
-    for _ in range(2):
-        await history.channels()  # four kinds, four calls
-    assert list(waits) == [60.0]
-    assert [message async for message in history.messages(GENERAL, 0.0)] == []
-    assert len(waits) == 1, "another method, another limit"

@@ -218,29 +218,98 @@ async def test_what_one_thread_refuses_is_tried_in_the_next(
     assert thread.states == [None, "stopped"]
 
 
-async def test_when_all_streams_are_used_up_the_answer_is_placed(
-    worker: Worker, thread: Thread, turn: Turn, faults: Faults
-) -> None:
+async def used_up(method: str, times: int) -> Pacer:
+    """A pacer whose calls of `method` are made; no more will come, since time stands still."""
     pacer = Pacer(clock=lambda: 1000.0)
-    for _ in range(20):
-        assert pacer.take_stream()
-    reply = worker(Job(turn.job_id).claim(), pacer)
+    for _ in range(times):
+        await pacer.take(method)
+    return pacer
+
+
+async def test_what_is_finished_before_a_stream_may_start_is_one_message(
+    worker: Worker, thread: Thread, job: Job, faults: Faults
+) -> None:
+    reply = worker(job.claim(), await used_up("chat.startStream", 20))
+    await reply.begin()
+    for word in ("Once", " upon", " a time"):
+        await reply.write(word)
+        await asyncio.sleep(0.02)
+    assert thread.texts == []
+    await reply.finish()
+    assert thread.texts == ["Once upon a time"]
+    assert faults.calls["chat.startStream"] == faults.calls["chat.update"] == 0
+    assert faults.calls["chat.postMessage"] == 1
+
+
+async def test_an_answer_is_streamed_as_soon_as_a_stream_may_start(worker: Worker, thread: Thread, job: Job) -> None:
+    now = [1000.0]
+    pacer = Pacer(clock=lambda: now[0], scale=10)
+    while await pacer.take("chat.startStream"):
+        pass
+    reply = worker(job.claim(), pacer)
     await reply.begin()
     await reply.write("Once")
-    await reply.finish()
-    assert thread.texts == ["Once"]
-    assert faults.calls["chat.startStream"] == 0
+    await asyncio.sleep(0.02)
+    assert thread.texts == []
+    await reply.write(" upon")
+    now[0] += 1
+    await thread.says("Once upon")
+    assert thread.states == ["streaming"]
+    await reply.abandon()
 
 
-async def test_a_stream_that_was_not_needed_is_there_for_the_next_answer(
-    worker: Worker, turn: Turn, faults: Faults
-) -> None:
-    pacer = Pacer(clock=lambda: 1000.0)
+async def test_an_answer_that_starts_no_stream_takes_none_from_others(worker: Worker, turn: Turn) -> None:
+    pacer = await used_up("chat.startStream", 18)
     for number in range(25):
         reply = worker(Job(f"{turn.job_id}-{number}").claim(), pacer)
         await reply.begin()
         await (reply.finish("Sorry.") if number == 0 else reply.abandon())
-    assert pacer.take_stream()
+    assert await pacer.take("chat.startStream")
+
+
+async def test_where_a_stream_cannot_end_yet_its_text_is_shown_already(
+    worker: Worker, thread: Thread, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.slack.reply_stream.STOP_SOON_SECONDS", 0.02)
+    now = [1000.0]
+    pacer = Pacer(clock=lambda: now[0], scale=10)
+    while await pacer.take("chat.stopStream"):
+        pass
+    reply = worker(job.claim(), pacer)
+    await reply.begin()
+    await reply.write("Once")
+    await thread.says("Once")
+    await reply.write(" upon")
+    await thread.says("Once upon")
+    while await pacer.take("chat.appendStream"):
+        pass
+    await reply.write(" a time")
+    ending = asyncio.create_task(reply.finish("_The end._"))
+    await asyncio.sleep(0.05)
+    now[0] += 0.1
+    await thread.says("Once upon a time")
+    assert thread.states == ["streaming"]
+    now[0] += 0.3
+    await ending
+    assert thread.texts == ["Once upon a time\n\n_The end._"]
+    assert thread.states == ["stopped"]
+
+
+async def test_without_streams_many_answers_at_once_are_one_message_each(
+    worker: Worker, thread: Thread, turn: Turn, faults: Faults
+) -> None:
+    """The few whose text is shown early must find calls left for their last text."""
+    pacer = Pacer(clock=lambda: 1000.0, scale=10)
+    pacer.streams_refused()
+    for number in range(30):
+        pacer._budgets._own._full.pop(f"chat.postMessage:{turn.conversation.channel_id}", None)
+        reply = worker(Job(f"{turn.job_id}-{number}").claim(), pacer)
+        await reply.begin()
+        await reply.write("Once upon")
+        await asyncio.sleep(0.005)
+        await reply.finish()
+    assert thread.texts == ["Once upon"] * 30
+    assert 2 <= faults.calls["chat.update"] <= 20
 
 
 @pytest.mark.parametrize("fault", ["cut", 503, "internal_error"])
