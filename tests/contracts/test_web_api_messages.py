@@ -253,7 +253,9 @@ async def test_files_are_uploaded_shared_and_read_with_the_token() -> None:
         [_, shared] = (await s.client.conversations_replies(channel=GENERAL, ts=s.ts))["messages"]
         assert (shared["subtype"], shared["files"][0]["id"]) == ("file_share", file["id"])
         assert await read_file(file["url_private"], s.client.token) == (200, b"three\nlines\n")
-        assert (await read_file(file["url_private"], "xoxb-another"))[0] == 403
+        status, content = await read_file(file["url_private"], "xoxb-another")
+        assert status == 200
+        assert b"<title>" in content, "as in Slack, the page that one signs in by"
         assert await refused(s.client.files_info(file="F0NOTHING01")) == "file_not_found"
 
 

@@ -10,9 +10,14 @@ Json = dict[str, Any]
 ChannelKind = Literal["channel", "group", "im", "mpim"]
 
 
+TEAM_ID = "T0DOLLYWS01"
+BOT_USER_ID = "U0DOLLYBOT1"
+ADMIN_ID = "U0ASHA00001"
+
+
 @dataclass(frozen=True)
 class User:
-    """A member of the workspace: a person, or the app's bot user."""
+    """A member of the workspace, a guest, somebody of another company, or a bot."""
 
     id: str
     name: str
@@ -22,6 +27,27 @@ class User:
     locale: str = "en-US"
     color: str = "616061"
     """Six hex digits, for the avatar."""
+
+    is_owner: bool = False
+    is_restricted: bool = False
+    """A guest, in some channels only."""
+
+    is_ultra_restricted: bool = False
+    """A guest of a single channel; such a one is `is_restricted` too."""
+
+    team_id: str = TEAM_ID
+    """Another team's id for a person of another company (Slack Connect)."""
+
+    tz: str = "Etc/UTC"
+    """A name of the IANA time zone database."""
+
+    bot_id: str = ""
+    """"B…" of a bot that is not Dolly; "" for all others."""
+
+    @property
+    def is_external(self) -> bool:
+        """Of another company."""
+        return self.team_id != TEAM_ID
 
 
 @dataclass(frozen=True)
@@ -59,17 +85,10 @@ class AppIdentity:
     signing_secret: str = field(repr=False)
     verification_token: str = field(repr=False)
     client_secret: str = field(repr=False)
-    command: str = "/dolly"
-    command_description: str = "Ask Dolly; only you see the answer"
-    command_hint: str = "help | forget | <question>"
 
-
-TEAM_ID = "T0DOLLYWS01"
-BOT_USER_ID = "U0DOLLYBOT1"
-ADMIN_ID = "U0ASHA00001"
 
 TEAM: tuple[User, ...] = (
-    User(ADMIN_ID, "asha", "Asha", is_admin=True, locale="en-IN", color="b3541e"),
+    User(ADMIN_ID, "asha", "Asha", is_admin=True, locale="en-IN", color="b3541e", is_owner=True),
     User("U0BEN000001", "ben", "Ben", color="2f6f8f"),
     User("U0CHEN00001", "chen", "Chen", color="5b7f2b"),
     User("U0DIVYA0001", "divya", "Divya", locale="hi-IN", color="a0436f"),

@@ -16,7 +16,9 @@ from bot.local.workspace.delivery.interactions import Interactions
 from bot.local.workspace.delivery.response_urls import ResponseUrls
 from bot.local.workspace.delivery.socket_mode import SocketMode
 from bot.local.workspace.delivery.triggers import Triggers
+from bot.local.workspace.manifest import Manifest, read_manifest
 from bot.local.workspace.page.page import Page
+from bot.local.workspace.people.interacting import Interacting
 from bot.local.workspace.people.people import People
 from bot.local.workspace.records import AppIdentity
 from bot.local.workspace.timeline.changes import Changes
@@ -61,17 +63,20 @@ class Workspace:
         rate_limits: bool = False,
         request_url: str | None = None,
         seed: int | None = None,
+        manifest: Manifest | None = None,
     ) -> None:
         """Keep what is said in the SQLite file `database`, or in memory only. Port 0 takes a free one.
 
         With `request_url` the app is reached there by signed HTTP, without it by Socket Mode. `seed`
-        fixes which of several sockets gets what.
+        fixes which of several sockets gets what. `manifest` tells the app's command, shortcuts and prompts;
+        None takes the one in deploy/.
         """
         self._database_path = database
         self._port = port
         self._clock = clock or SystemClock()
         self._has_rate_limits = rate_limits
         self._seed = seed
+        self._manifest = read_manifest() if manifest is None else manifest
         self.request_url = request_url
         """Where the app takes events, commands and interactions by HTTP; None: it uses Socket Mode."""
 
@@ -119,14 +124,14 @@ class Workspace:
         events = Events(self.timeline, self.delivery, identity, clock)
         self._unsubscribe = self.changes.subscribe(events.on_change)
         interactions = Interactions(identity, triggers, response_urls, clock)
-        self.people = People(
-            *(self.timeline, self.changes, identity, self.delivery, events, interactions, response_urls),
-            origin=self.url.rstrip("/"),
+        interacting = Interacting(
+            *(self.timeline, self.changes, self._manifest, self.delivery, interactions, response_urls)
         )
+        self.people = People(self.timeline, events, interacting, origin=self.url.rstrip("/"))
         rate_limits = RateLimits(clock) if self._has_rate_limits else None
         self.web_api = WebApi(self.timeline, clock, identity, rate_limits, self._sockets.open_socket, triggers)
         application = web.Application(middlewares=[_refuse_foreign_hosts], client_max_size=50 * 2**20)
-        self._page = Page(self.timeline, self.people, self.changes, identity)
+        self._page = Page(self.timeline, self.people, self.changes, identity, self._manifest)
         application.add_routes(self.web_api.routes())
         application.add_routes(self._sockets.routes())
         application.add_routes(response_urls.routes())

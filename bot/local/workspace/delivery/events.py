@@ -59,7 +59,7 @@ class Events:
         self._contexts: dict[str, Json] = {}
 
     def on_change(self, change: Change) -> None:
-        """Deliver the events that this change makes."""
+        """Deliver the events that this change makes, unless the app does not see where it was made."""
         channel = self._timeline.channel(change.channel_id) if change.channel_id else None
         if channel and self._identity.bot_user_id in channel.members:
             for event in self._events_of(change, channel):
@@ -102,6 +102,17 @@ class Events:
             }
         )
 
+    def assistant_thread(self, type: str, user_id: str, thread_ts: str, looked_at_id: str | None) -> None:
+        """The events of the older `assistant_view`: `type` is assistant_thread_started or …_context_changed."""
+        context: Json = {"enterprise_id": None, "team_id": self._identity.team_id}
+        thread: Json = {
+            "user_id": user_id,
+            "context": {**context, "channel_id": looked_at_id} if looked_at_id else {},
+            "channel_id": self._timeline.direct_channel(user_id).id,
+            "thread_ts": thread_ts,
+        }
+        self.deliver({"type": type, "assistant_thread": thread, "event_ts": self._now()})
+
     def agent_session_stopped(
         self, user_id: str, channel_id: str, thread_ts: str, streaming_message_ts: list[str]
     ) -> None:
@@ -136,6 +147,8 @@ class Events:
     def _said(self, message: Json, channel: Channel) -> list[Json]:
         """One message event; a mention in a channel makes an app_mention as well."""
         said = {key: value for key, value in message.items() if key not in GATHERED_LATER}
+        if "files" in said and self._timeline.is_shared(channel):
+            said["files"] = [_to_be_asked_for(file) for file in said["files"]]
         if "root" in said:
             said["root"] = {key: value for key, value in said["root"].items() if key in ROOT_KEYS}
         event = {**said, "channel": channel.id, "event_ts": message["ts"], "channel_type": channel.kind}
@@ -144,6 +157,8 @@ class Events:
         if not mentions_app or channel.kind == "im" or message.get("user") == bot_user_id:
             return [event]
         mention = {key: value for key, value in event.items() if key not in NOT_IN_MENTIONS}
+        if mention.get("subtype") == "file_share":
+            del mention["subtype"]
         return [event, {**mention, "type": "app_mention"}]
 
     def _message_changed(self, change: Change, channel: Channel) -> Json:
@@ -189,10 +204,14 @@ class Events:
 
     def _callback(self, event: Json) -> Json:
         identity = self._identity
-        context = {"tid": identity.team_id, "aid": identity.app_id, "cid": event.get("channel")}
+        channel_id = event.get("channel") or event.get("item", {}).get("channel")
+        channel = self._timeline.channel(channel_id) if channel_id else None
+        is_shared = channel is not None and self._timeline.is_shared(channel)
+        context = {"tid": identity.team_id, "aid": identity.app_id, "cid": channel_id}
         return {
             "token": identity.verification_token,
             "team_id": identity.team_id,
+            **({"context_team_id": identity.team_id, "context_enterprise_id": None} if is_shared else {}),
             "api_app_id": identity.app_id,
             "event": event,
             "type": "event_callback",
@@ -207,12 +226,18 @@ class Events:
                     "is_enterprise_install": False,
                 }
             ],
-            "is_ext_shared_channel": False,
+            "is_ext_shared_channel": is_shared,
             "event_context": "4-" + base64.urlsafe_b64encode(json.dumps(context).encode()).decode(),
         }
 
     def _now(self) -> str:
         return f"{self._clock.now():.6f}"
+
+
+def _to_be_asked_for(file: Json) -> Json:
+    """A file in a channel with another company: files.info tells the rest."""
+    kept = {key: file[key] for key in ("id", "created", "timestamp", "user")}
+    return {**kept, "mode": "file_access", "file_access": "check_file_info"}
 
 
 def _without_root(message: Json | None) -> Json:

@@ -129,7 +129,7 @@ class Interactions:
         del common["api_app_id"]  # the one kind of payload without it
         return {
             **common,
-            "user": {"id": user.id, "name": user.name, "team_id": self._identity.team_id},
+            "user": {"id": user.id, "name": user.name, "team_id": user.team_id},
             "callback_id": callback_id,
             "trigger_id": self._triggers.issue(user.id),
             "action_ts": self._now(),
@@ -139,13 +139,12 @@ class Interactions:
         return f"{self._clock.now():.6f}"
 
     def _common(self, type: str, user: User) -> Json:
-        team_id = self._identity.team_id
         return {
             "type": type,
-            "user": {"id": user.id, "username": user.name, "name": user.name, "team_id": team_id},
+            "user": {"id": user.id, "username": user.name, "name": user.name, "team_id": user.team_id},
             "api_app_id": self._identity.app_id,
             "token": self._identity.verification_token,
-            "team": {"id": team_id, "domain": self._identity.team_domain},
+            "team": {"id": self._identity.team_id, "domain": self._identity.team_domain},
             "enterprise": None,
             "is_enterprise_install": False,
         }

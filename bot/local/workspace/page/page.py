@@ -8,12 +8,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from aiohttp import WSCloseCode, web
+from aiohttp.helpers import content_disposition_header
 
+from bot.local.workspace.manifest import Manifest
 from bot.local.workspace.page import live as page_live
 from bot.local.workspace.page.acts import ACTS, BadRequest, Said
 from bot.local.workspace.page.reader import Reader
 from bot.local.workspace.people.people import People, PeopleError
-from bot.local.workspace.records import AppIdentity
+from bot.local.workspace.records import AppIdentity, User
 from bot.local.workspace.refusals import Refused
 from bot.local.workspace.timeline.changes import Changes
 from bot.local.workspace.timeline.timeline import Timeline
@@ -38,10 +40,13 @@ _HEADERS = {
 class Page:
     """Serves the page, reads for it, and does what people do on it."""
 
-    def __init__(self, timeline: Timeline, people: People, changes: Changes, identity: AppIdentity) -> None:
+    def __init__(
+        self, timeline: Timeline, people: People, changes: Changes, identity: AppIdentity, manifest: Manifest
+    ) -> None:
         self._timeline = timeline
         self._changes = changes
         self._identity = identity
+        self._manifest = manifest
         self._people = people
         self._sockets: set[web.WebSocketResponse] = set()
 
@@ -54,6 +59,7 @@ class Page:
             web.get("/page/thread", _answer(self._thread)),
             web.get("/page/source", _answer(self._source)),
             web.get("/page/views", _answer(self._views)),
+            web.get("/page/file", _answer(self._shared_file)),
             web.get("/page/live", _answer(self._live)),
             web.post("/page/{act}", _answer(self._act)),
         ]
@@ -74,7 +80,7 @@ class Page:
         asked = self._timeline.user(request.query.get("user_id", ""))
         people = [user for user in self._timeline.users() if not user.is_bot]
         viewer = asked if asked in people else people[0]
-        return web.json_response(Reader(self._timeline, self._identity, viewer).state())
+        return web.json_response(self._reader_for(viewer).state())
 
     async def _channel(self, request: web.Request) -> web.StreamResponse:
         before = request.query.get("before")
@@ -91,6 +97,12 @@ class Page:
     async def _views(self, request: web.Request) -> web.StreamResponse:
         reader = self._reader(request)
         return web.json_response({"modal": reader.modal(), "home": reader.home()})
+
+    async def _shared_file(self, request: web.Request) -> web.StreamResponse:
+        """A file, to be kept: what it says is never shown as part of the page."""
+        file, content = self._reader(request).file(_asked(request, "file_id"))
+        headers = {"Content-Disposition": content_disposition_header("attachment", filename=file["name"])}
+        return web.Response(body=content, content_type="application/octet-stream", headers=headers)
 
     async def _live(self, request: web.Request) -> web.StreamResponse:
         _refuse_other_sites(request)
@@ -118,7 +130,10 @@ class Page:
         user = self._timeline.user(_asked(request, "user_id"))
         if user is None:
             raise BadRequest("Nobody with this user_id is in the workspace.", 404)
-        return Reader(self._timeline, self._identity, user)
+        return self._reader_for(user)
+
+    def _reader_for(self, viewer: User) -> Reader:
+        return Reader(self._timeline, self._identity, self._manifest, viewer)
 
 
 def _answer(handler: Handler) -> Handler:

@@ -1,5 +1,6 @@
 """The workspace as one person sees it: their channels, and every message drawn for their eyes."""
 
+from bot.local.workspace.manifest import Manifest
 from bot.local.workspace.page.rendering import emoji, messages, views
 from bot.local.workspace.page.rendering.messages import Told
 from bot.local.workspace.page.rendering.names import Names
@@ -13,8 +14,9 @@ PAGE_SIZE = 50
 class Reader:
     """Reads the timeline for `viewer`. A channel that they are not in raises KeyError."""
 
-    def __init__(self, timeline: Timeline, identity: AppIdentity, viewer: User) -> None:
+    def __init__(self, timeline: Timeline, identity: AppIdentity, manifest: Manifest, viewer: User) -> None:
         self._timeline = timeline
+        self._manifest = manifest
         self._identity = identity
         self.viewer = viewer
 
@@ -33,10 +35,15 @@ class Reader:
             "channels": [self._channel(channel) for channel in self._timeline.channels() if self.sees(channel)],
             "commands": [
                 {
-                    "name": identity.command,
-                    "description": identity.command_description,
-                    "hint": identity.command_hint,
+                    "name": self._manifest.command.name,
+                    "description": self._manifest.command.description,
+                    "hint": self._manifest.command.usage_hint,
                 }
+            ],
+            "shortcuts": [
+                {"callback_id": shortcut.callback_id, "name": shortcut.name, "description": shortcut.description}
+                for shortcut in self._manifest.shortcuts
+                if shortcut.type == "message"
             ],
             "emoji": [{"name": name, "character": emoji.character(name)} for name in emoji.PICKER],
         }
@@ -51,12 +58,19 @@ class Reader:
         shown = [self._item(channel_id, message) for message in reversed(found)]
         if before is None:
             shown += self._ephemerals(channel_id, None)
-        prompts = self._timeline.prompts(channel_id, None)
         return {
             "messages": sorted(shown, key=lambda item: float(item["ts"])),
             "has_more": cursor is not None,
-            "prompts": prompts["prompts"] if prompts else [],
+            "prompts": self._prompts(channel_id, None),
         }
+
+    def _prompts(self, channel_id: str, thread_ts: str | None) -> list[Json]:
+        """What the app suggests in a thread or at the top of its Messages tab; there, else what its manifest does."""
+        set_prompts = self._timeline.prompts(channel_id, thread_ts)
+        if set_prompts is not None:
+            return list(set_prompts["prompts"])
+        is_tab = thread_ts is None and channel_id == self._timeline.direct_channel(self.viewer.id).id
+        return list(self._manifest.prompts) if is_tab else []
 
     def thread_page(self, channel_id: str, thread_ts: str) -> Json:
         """A whole thread, its root first, and what Dolly is doing in it."""
@@ -68,7 +82,16 @@ class Reader:
             "messages": sorted(shown, key=lambda item: float(item["ts"])),
             "title": self._timeline.title(channel_id, thread_ts) or "",
             "work": self.work(channel_id, thread_ts),
+            "prompts": self._prompts(channel_id, thread_ts),
         }
+
+    def file(self, file_id: str) -> tuple[Json, bytes]:
+        """A file that is shared where the viewer is, and its content. Raises KeyError."""
+        file, content = self._timeline.file(file_id), self._timeline.file_content(file_id)
+        shared_in = [] if file is None else map(self._timeline.channel, self._timeline.file_shared_in(file))
+        if file is None or content is None or not any(self.sees(channel) for channel in shared_in if channel):
+            raise KeyError(file_id)
+        return file, content
 
     def message(self, channel_id: str, ts: str) -> Json | None:
         """One message as an item for the page; None where there is none that the viewer may see."""

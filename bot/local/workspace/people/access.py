@@ -13,6 +13,7 @@ REFUSALS = {
     "channel_not_found": "This conversation does not exist.",
     "is_archived": "This channel is archived: nobody can write in it.",
     "message_not_found": "This message is no longer there.",
+    "name_taken": "This name is taken.",
     "no_text": "The message is empty.",
     "not_in_channel": "You are not in this channel: join it first.",
     "streaming_state_conflict": "This message is still being written.",
@@ -38,7 +39,7 @@ class Access:
 
     def user(self, user_id: str) -> User:
         user = self._timeline.user(user_id)
-        if user is None or user.is_bot:
+        if user is None or (user.is_bot and not user.bot_id):
             raise PeopleError("There is no such person in this workspace.")
         return user
 

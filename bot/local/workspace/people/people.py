@@ -1,49 +1,38 @@
 """What a person can do in the workspace. The page and the tests act through this."""
 
 from collections.abc import Sequence
-from typing import Any
 
-from bot.local.workspace.delivery.delivery import Delivery
-from bot.local.workspace.delivery.envelopes import EnvelopeKind, NotAcknowledged
 from bot.local.workspace.delivery.events import Events
-from bot.local.workspace.delivery.interactions import Interactions
-from bot.local.workspace.delivery.response_urls import Origin, ResponseUrls
-from bot.local.workspace.delivery.view_answers import apply_answer
 from bot.local.workspace.people.access import Access, said_plainly
 from bot.local.workspace.people.composer import wire_text
-from bot.local.workspace.people.elements import action_of, faults, find_element, state_of
+from bot.local.workspace.people.interacting import Interacting
+from bot.local.workspace.people.newcomers import Newcomers
 from bot.local.workspace.people.uploads import Uploads
-from bot.local.workspace.records import AppIdentity, Json
+from bot.local.workspace.records import Channel, Json
 from bot.local.workspace.refusals import PeopleError as PeopleError
-from bot.local.workspace.refusals import Refused
-from bot.local.workspace.timeline.changes import Change, Changes
 from bot.local.workspace.timeline.timeline import Timeline
 
 
 class People:
     """Each method is one act of one person. Raises PeopleError on what cannot be done."""
 
-    def __init__(
-        self,
-        timeline: Timeline,
-        changes: Changes,
-        identity: AppIdentity,
-        delivery: Delivery,
-        events: Events,
-        interactions: Interactions,
-        response_urls: ResponseUrls,
-        origin: str,
-    ) -> None:
+    def __init__(self, timeline: Timeline, events: Events, interacting: Interacting, origin: str) -> None:
         """`origin` is the workspace's own URL, without a slash at its end."""
         self._timeline = timeline
         self._access = Access(timeline)
         self._uploads = Uploads(timeline, self._access, origin)
-        self._changes = changes
-        self._identity = identity
-        self._delivery = delivery
         self._events = events
-        self._interactions = interactions
-        self._response_urls = response_urls
+        newcomers = Newcomers(timeline)
+
+        self.command = interacting.command
+        self.click = interacting.click
+        self.options = interacting.options
+        self.submit_view = interacting.submit_view
+        self.close_view = interacting.close_view
+        self.shortcut = interacting.shortcut
+
+        self.invite = newcomers.invite
+        self.change = newcomers.change
 
     # Messages
 
@@ -123,6 +112,14 @@ class People:
         with said_plainly():
             self._timeline.join(channel_id, invited_id or self._access.user(user_id).id)
 
+    async def create_channel(self, user_id: str, name: str, *, is_private: bool = False) -> Channel:
+        """Make a channel with Dolly in it. Guests may not."""
+        if self._access.user(user_id).is_restricted:
+            raise PeopleError("Guests cannot make channels.")
+        with said_plainly():
+            channel = self._timeline.create_channel(name, user_id, is_private=is_private)
+            return self._timeline.join(channel.id, self._timeline.app_user_id)
+
     # Dolly's answer being written, Dolly's tabs
 
     async def stop(self, user_id: str, channel_id: str, thread_ts: str) -> None:
@@ -142,125 +139,22 @@ class People:
         """Open the Messages tab of Dolly."""
         self._events.app_home_opened(self._access.user(user_id).id, "messages")
 
-    async def look_at(self, user_id: str, channel_id: str) -> None:
-        """Look at a channel while Dolly is open beside it."""
+    async def look_at(self, user_id: str, channel_id: str, *, assistant_ts: str | None = None) -> None:
+        """Look at a channel while Dolly is open beside it; `assistant_ts` names the thread of the older pane."""
         self._access.channel(user_id, channel_id)
-        self._events.app_context_changed(user_id, channel_id)
-
-    # Commands, clicks, modals. What the app does not answer is told by a Change of kind "error".
-
-    async def command(self, user_id: str, channel_id: str, command: str, text: str) -> None:
-        """Run the app's slash command."""
-        user, channel = self._access.user(user_id), self._access.channel(user_id, channel_id)
-        if command != self._identity.command:
-            raise PeopleError(f"{command} is not a command here. There is {self._identity.command}.")
-        text = wire_text(text, self._timeline.users(), self._timeline.channels(), named=True)
-        payload = self._interactions.slash_command(user, channel, command, text)
-        answer = await self._ask("slash_commands", payload, user_id, channel_id, command)
-        if not answer:
-            return
-        try:
-            self._response_urls.respond(Origin(user_id, channel_id), answer)
-        except Refused as refused:
-            self._tell(user_id, channel_id, f"Dolly's answer to {command} cannot be shown ({refused.error}).")
-
-    async def click(
-        self,
-        user_id: str,
-        channel_id: str | None,
-        where: str,
-        block_id: str,
-        action_id: str,
-        *,
-        state_values: Json | None = None,
-        **choice: Any,
-    ) -> None:
-        """Use an interactive element of a message (`where` = its ts) or of a view (`where` = its id, "V…").
-
-        `choice` is what the element carries, in Slack's own names: value="…" (feedback_buttons,
-        plain_text_input), selected_option={"text": …, "value": …} (selects, overflow, radio buttons),
-        selected_options=[…] (checkboxes, multi selects), selected_date="2026-01-31", selected_time,
-        selected_user, selected_channel, selected_conversation. Buttons need none.
-        `state_values` is {block_id: {action_id: {"value": …} or {"selected_option": …} …}}: what the
-        other inputs of the message or view hold now.
-        """
-        place = self._access.place(user_id, channel_id, where)
-        element = find_element(place.blocks, block_id, action_id)
-        action = action_of(element, block_id, choice)
-        held = state_values or {}
-        held = {**held, block_id: {**held.get(block_id, {}), action_id: choice}}
-        state = state_of(place.blocks, held)
-        payload = self._interactions.block_actions(self._access.user(user_id), place, action, state)
-        await self._ask("interactive", payload, user_id, channel_id, "the click")
-
-    async def options(
-        self, user_id: str, channel_id: str | None, where: str, block_id: str, action_id: str, value: str
-    ) -> list[Json]:
-        """What an external select offers for what was typed: [{"text": …, "value": …}, …]."""
-        place = self._access.place(user_id, channel_id, where)
-        find_element(place.blocks, block_id, action_id)
-        user = self._access.user(user_id)
-        payload = self._interactions.block_suggestion(user, place, block_id, action_id, value)
-        answer = await self._ask("interactive", payload, user_id, channel_id, "the search") or {}
-        groups = answer.get("option_groups") or [{"options": answer.get("options") or []}]
-        return [option for group in groups for option in group["options"]]
-
-    async def submit_view(self, user_id: str, view_id: str, state_values: Json) -> dict[str, str]:
-        """Submit a modal. Returns the fault of each block by block_id; {} when there is none.
-
-        `state_values` as in `click`. Required inputs and length limits are checked here, as Slack's own
-        client does, before the app hears of it. What became of the modal (closed, replaced, another
-        pushed on it) is told by Changes of kind "view".
-        """
-        view = self._access.view(user_id, view_id)
-        state = state_of(view["blocks"], state_values)
-        if found := faults(view["blocks"], state):
-            return found
-        payload = self._interactions.view_submission(self._access.user(user_id), view, state)
-        answer = await self._ask("interactive", payload, user_id, None, "the form")
-        if answer is None:
-            return {}
-        try:
-            return apply_answer(self._timeline, user_id, view_id, answer)
-        except Refused as refused:
-            self._tell(user_id, None, f"Dolly's answer to the form cannot be shown ({refused.error}).")
-            return {}
-
-    async def close_view(self, user_id: str, view_id: str) -> None:
-        """Close a modal (its x, Cancel or Escape)."""
-        view = self._access.view(user_id, view_id)
-        is_cleared = bool(view.get("clear_on_close"))
-        self._timeline.close_view(view_id, all=is_cleared)
-        if view.get("notify_on_close"):
-            payload = self._interactions.view_closed(self._access.user(user_id), view, is_cleared=is_cleared)
-            await self._ask("interactive", payload, user_id, None, "the closed form")
-
-    async def shortcut(self, user_id: str, channel_id: str | None, ts: str | None, callback_id: str) -> None:
-        """Use a message shortcut (channel_id and ts of the message), or a global one (both None)."""
-        user = self._access.user(user_id)
-        if channel_id is None or ts is None:
-            payload = self._interactions.global_shortcut(user, callback_id)
+        if assistant_ts is None:
+            self._events.app_context_changed(user_id, channel_id)
         else:
-            message = self._access.message(user_id, channel_id, ts)
-            channel = self._access.channel(user_id, channel_id)
-            payload = self._interactions.message_action(user, channel, message, callback_id)
-        await self._ask("interactive", payload, user_id, channel_id, "the shortcut")
+            self._events.assistant_thread("assistant_thread_context_changed", user_id, assistant_ts, channel_id)
 
-    # What these acts share
-
-    async def _ask(
-        self, kind: EnvelopeKind, payload: Json, user_id: str, channel_id: str | None, act: str
-    ) -> Json | None:
-        """The app's answer, or None when there was none and the person has been told."""
-        try:
-            return await self._delivery.ask(kind, payload)
-        except NotAcknowledged as failure:
-            error = "operation_timeout" if failure.reason == "timeout" else "dispatch_failed"
-            self._tell(user_id, channel_id, f"Dolly did not respond to {act} ({error}). Please try again.")
-            return None
-
-    def _tell(self, user_id: str, channel_id: str | None, text: str) -> None:
-        self._changes.publish(Change("error", channel_id, user_id=user_id, detail={"text": text}))
+    async def open_assistant(self, user_id: str, *, looked_at_id: str | None = None) -> str:
+        """Begin a thread in the pane of the older `assistant_view`. Returns its thread_ts."""
+        channel, bot_user_id = self._timeline.direct_channel(user_id), self._timeline.app_user_id
+        root = self._timeline.post(
+            channel.id, bot_user_id, "New conversation", as_app=True, subtype="assistant_app_thread"
+        )
+        self._events.assistant_thread("assistant_thread_started", user_id, root["ts"], looked_at_id)
+        return str(root["ts"])
 
     def _wire(self, typed: str) -> str:
         return wire_text(typed, self._timeline.users(), self._timeline.channels())

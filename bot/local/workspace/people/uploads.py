@@ -10,8 +10,6 @@ from bot.local.workspace.timeline.timeline import Timeline
 
 FILES = 10
 """As many as Slack lets a person attach to a message."""
-PLACES = {"channel": "channels", "group": "groups", "im": "ims", "mpim": "groups"}
-"""In which list a file names its channel."""
 
 
 class Uploads:
@@ -26,14 +24,12 @@ class Uploads:
         self, user_id: str, channel_id: str, files: Sequence[tuple[str, bytes]], text: str, thread_ts: str | None
     ) -> Json:
         """Say `text`, which may be empty, with `files`, each a name and its content. Returns the message."""
-        channel = self._access.channel(user_id, channel_id)
+        user, channel = self._access.user(user_id), self._access.channel(user_id, channel_id)
         if not 0 < len(files) <= FILES:
             raise PeopleError(f"Attach 1 to {FILES} files.")
         with said_plainly():
-            records = [self._timeline.upload_file(name, content, user_id, self._origin) for name, content in files]
-            shared = [
-                self._timeline.complete_file(record["id"], None, channel_id, PLACES[channel.kind]) for record in records
-            ]
+            records = [self._timeline.upload_file(name, content, user, self._origin) for name, content in files]
+            shared = [self._timeline.complete_file(record["id"], None, channel) for record in records]
             return self._timeline.post(
                 channel_id,
                 user_id,

@@ -15,6 +15,7 @@ ChangeKind = Literal[
     "stream",  # text appended (detail {"state": "streaming", "delta": "…"}), or the stream ended (detail
     # {"state": "stopped" | "stopped_by_user" | "expired"}); the one change that tells of it
     "reaction",  # detail {"reaction": "eyes", "added": True}, user_id the one who reacted
+    "user",  # new in the workspace, or changed: detail {"user_id": …}
     "channel",  # created, or its members changed: detail {"joined": user id} or {"left": user id}
     "status",  # of a thread: detail {"status": "is thinking…", "loading_messages": […]}, status "" = cleared
     "prompts",  # detail {"title": …, "prompts": [{"title", "message"}…]}

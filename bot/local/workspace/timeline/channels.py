@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from bot.local.workspace.clock import Clock
-from bot.local.workspace.records import TEAM, AppIdentity, Channel, ChannelKind, User
+from bot.local.workspace.records import AppIdentity, Channel, ChannelKind, User
 from bot.local.workspace.refusals import Refused
 from bot.local.workspace.timeline.changes import Change, Changes
 from bot.local.workspace.timeline.database import Database
@@ -29,10 +29,22 @@ class Channels:
         self._bot_user_id = identity.bot_user_id
 
     def users(self) -> list[User]:
-        return list(TEAM)
+        return self._database.users()
 
     def user(self, user_id: str) -> User | None:
-        return next((user for user in TEAM if user.id == user_id), None)
+        return self._database.user(user_id)
+
+    def add_user(self, user: User) -> None:
+        """Take somebody in, who is in no channel yet; or change somebody who is here, by their id."""
+        if any(other.name == user.name and other.id != user.id for other in self.users()):
+            raise Refused("name_taken")
+        self._database.save_user(user)
+        self._changes.publish(Change("user", detail={"user_id": user.id}))
+
+    def is_shared(self, channel: Channel) -> bool:
+        """Whether people of another company are in it (Slack Connect)."""
+        members = [self.user(user_id) for user_id in channel.members]
+        return any(user.is_external for user in members if user is not None)
 
     def channels(self) -> list[Channel]:
         return self._database.channels()
@@ -67,7 +79,7 @@ class Channels:
         for channel in self.channels():
             if channel.kind == "mpim" and set(channel.members) == set(members):
                 return channel
-        names = [user.name for user in TEAM if user.id in members]
+        names = [user.name for user in self.users() if user.id in members]
         return self._create(new_id("C"), f"mpdm-{'--'.join(names)}-1", "mpim", self._bot_user_id, members)
 
     def create_channel(self, name: str, creator: str, *, is_private: bool = False) -> Channel:

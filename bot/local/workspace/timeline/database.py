@@ -1,4 +1,4 @@
-"""The workspace's SQLite file: its schema, and every query on it. Each write is committed before it returns.
+"""The workspace's SQLite file: every query on it. Each write is committed before it returns.
 
 The file holds what people wrote, so it is made readable by its owner only, and one process has it at a time.
 """
@@ -13,33 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from bot.errors import LocalPartError
-from bot.local.workspace.records import AppIdentity, Channel, Json, new_identity, opening_channels
-
-SCHEMA_VERSION = 1
-
-SCHEMA = """
-CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-CREATE TABLE channels (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
-CREATE TABLE messages (
-    channel_id TEXT NOT NULL, ts TEXT NOT NULL, root_ts TEXT NOT NULL, user_id TEXT NOT NULL,
-    in_history INTEGER NOT NULL, text_format TEXT NOT NULL, message TEXT NOT NULL,
-    PRIMARY KEY (channel_id, ts)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX threads_messages ON messages (channel_id, root_ts, ts);
-CREATE TABLE streams (
-    channel_id TEXT NOT NULL, ts TEXT NOT NULL, root_ts TEXT NOT NULL, started REAL NOT NULL,
-    state TEXT NOT NULL, mode TEXT, display_mode TEXT NOT NULL, PRIMARY KEY (channel_id, ts)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE ephemerals (
-    channel_id TEXT NOT NULL, user_id TEXT NOT NULL, ts TEXT NOT NULL, message TEXT NOT NULL,
-    PRIMARY KEY (channel_id, user_id, ts)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE threads (
-    channel_id TEXT NOT NULL, root_ts TEXT NOT NULL, record TEXT NOT NULL, PRIMARY KEY (channel_id, root_ts)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE homes (user_id TEXT PRIMARY KEY, view TEXT NOT NULL) STRICT;
-CREATE TABLE files (id TEXT PRIMARY KEY, record TEXT NOT NULL, content BLOB) STRICT;
-"""
+from bot.local.workspace.records import TEAM, AppIdentity, Channel, Json, User, new_identity, opening_channels
+from bot.local.workspace.timeline.schema import SCHEMA_VERSION, statements_from
 
 
 class Database:
@@ -71,14 +46,17 @@ class Database:
                 "Update Dolly, or move the file away to start with an empty workspace."
             )
         with self.transaction():
-            if version == 0:
-                for statement in SCHEMA.split(";"):
-                    self._run(statement)
-                self._run(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            for statement in statements_from(version):
+                self._run(statement)
+            self._run(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            if version < 1:
                 self._run("INSERT INTO facts VALUES ('app', ?)", _text(asdict(new_identity())))
                 self._run("INSERT INTO facts VALUES ('newest_ts', '0')")
                 for channel in opening_channels():
                     self.save_channel(channel)
+            if version < 2:
+                for user in TEAM:
+                    self.save_user(user)
 
     def close(self) -> None:
         self._connection.close()
@@ -104,7 +82,7 @@ class Database:
     def _all(self, statement: str, *values: Any) -> list[Json]:
         return [json.loads(row[0]) for row in self._run(statement, *values)]
 
-    # The app, time, channels
+    # The app, time, people, channels
 
     def identity(self) -> AppIdentity:
         record = self._one("SELECT value FROM facts WHERE name = 'app'")
@@ -117,6 +95,18 @@ class Database:
         micros = max(newest + 1, int(now * 1_000_000))
         self._run("UPDATE facts SET value = ? WHERE name = 'newest_ts'", str(micros))
         return f"{micros // 1_000_000:010d}.{micros % 1_000_000:06d}"
+
+    def users(self) -> list[User]:
+        return [User(**record) for record in self._all("SELECT record FROM users ORDER BY rowid")]
+
+    def user(self, user_id: str) -> User | None:
+        record = self._one("SELECT record FROM users WHERE id = ?", user_id)
+        return None if record is None else User(**record)
+
+    def save_user(self, user: User) -> None:
+        self._run(
+            "INSERT INTO users VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET record = ?2", user.id, _text(asdict(user))
+        )
 
     def channels(self) -> list[Channel]:
         return [_channel(row) for row in self._all("SELECT record FROM channels ORDER BY rowid")]

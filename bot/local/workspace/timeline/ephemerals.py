@@ -3,11 +3,11 @@
 from bot.local.workspace.clock import Clock
 from bot.local.workspace.records import AppIdentity, Json
 from bot.local.workspace.refusals import Refused
+from bot.local.workspace.timeline.authors import app_marks
 from bot.local.workspace.timeline.blocks import with_ids
 from bot.local.workspace.timeline.changes import Change, Changes
 from bot.local.workspace.timeline.channels import Channels
 from bot.local.workspace.timeline.database import Database
-from bot.local.workspace.timeline.messages import Messages
 
 
 class Ephemerals:
@@ -20,14 +20,12 @@ class Ephemerals:
         clock: Clock,
         identity: AppIdentity,
         channels: Channels,
-        messages: Messages,
     ) -> None:
         self._database = database
         self._changes = changes
         self._clock = clock
         self._identity = identity
         self._channels = channels
-        self._messages = messages
 
     def post_ephemeral(
         self,
@@ -52,7 +50,7 @@ class Ephemerals:
             "text": text,
             "team": self._identity.team_id,
             "is_ephemeral": True,
-            **self._messages.app_marks(),
+            **app_marks(self._identity),
         }
         message |= {"blocks": with_ids(blocks)} if blocks else {}
         message |= {"thread_ts": thread_ts} if thread_ts else {}

@@ -1,11 +1,11 @@
 """Saying, changing and taking back. Messages are dicts in Slack's wire shape."""
 
 import re
-import uuid
 
 from bot.local.workspace.clock import Clock
 from bot.local.workspace.records import AppIdentity, Json
 from bot.local.workspace.refusals import Refused, StreamError
+from bot.local.workspace.timeline.authors import app_marks, marks_of
 from bot.local.workspace.timeline.blocks import new_block_id, with_ids
 from bot.local.workspace.timeline.changes import Change, Changes
 from bot.local.workspace.timeline.channels import Channels
@@ -60,11 +60,12 @@ class Messages:
         message = self.draft(channel_id, user_id, text, thread_ts, as_app=as_app, as_response=as_response)
         if blocks:
             message["blocks"] = with_ids(blocks)
-        elif not as_app and subtype is None and text:
+        elif not as_app and subtype in (None, "file_share") and text:
             message["blocks"] = [rich_text_block(text, new_block_id())]
         if subtype is not None:
             message["subtype"] = subtype
-            message.pop("client_msg_id", None)  # nobody typed it
+            if subtype != "file_share":
+                message.pop("client_msg_id", None)  # nobody typed it
         elif reply_broadcast and "thread_ts" in message:
             message["subtype"] = "thread_broadcast"
             message["root"] = self._history.existing(channel_id, message["thread_ts"])
@@ -98,7 +99,7 @@ class Messages:
             "text": text,
             "team": self._identity.team_id,
         }
-        message |= self.app_marks() if as_app else {"client_msg_id": str(uuid.uuid4())}
+        message |= app_marks(self._identity) if as_app else marks_of(self._channels.user(user_id), self._identity)
         if root is not None:
             message |= {"thread_ts": root["ts"], "parent_user_id": root["user"]}
         return message
@@ -114,19 +115,6 @@ class Messages:
         if message is None:
             raise Refused("thread_not_found")
         return message
-
-    def app_marks(self) -> Json:
-        """What a message carries that the app says."""
-        app = self._identity
-        profile = {
-            "id": app.bot_id,
-            "deleted": False,
-            "name": "Dolly",
-            "updated": 0,
-            "app_id": app.app_id,
-            "team_id": app.team_id,
-        }
-        return {"bot_id": app.bot_id, "app_id": app.app_id, "bot_profile": profile}
 
     def add(self, channel_id: str, message: Json, *, text_format: TextFormat, detail: Json | None = None) -> None:
         """Keep a drafted message and tell of it."""

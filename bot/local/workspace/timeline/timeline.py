@@ -24,15 +24,19 @@ class Timeline:
         channels = Channels(database, changes, clock, identity)
         history = History(database, clock)
         messages = Messages(database, changes, clock, identity, channels, history)
-        ephemerals = Ephemerals(database, changes, clock, identity, channels, messages)
+        ephemerals = Ephemerals(database, changes, clock, identity, channels)
         streams = Streams(database, changes, clock, identity, history, messages)
         threads = Threads(database, changes, clock)
         views = Views(database, changes, clock, identity)
         files = Files(database, clock, identity)
         self._channels, self._messages, self._streams, self._threads = channels, messages, streams, threads
 
+        self.app_user_id = identity.bot_user_id
+
         self.users = channels.users
         self.user = channels.user
+        self.add_user = channels.add_user
+        self.is_shared = channels.is_shared
         self.channels = channels.channels
         self.channel = channels.channel
         self.direct_channel = channels.direct_channel
@@ -89,6 +93,7 @@ class Timeline:
         self.upload_file = files.upload
         self.complete_file = files.complete
         self.file = files.file
+        self.file_shared_in = files.shared_in
         self.file_content = files.content
 
     def join(self, channel_id: str, user_id: str) -> Channel:

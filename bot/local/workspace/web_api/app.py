@@ -54,18 +54,18 @@ def team_info(call: Call) -> Json:
 
 def bots_info(call: Call) -> Json:
     app = call.identity
-    if (call.arguments.text("bot") or app.bot_id) != app.bot_id:
-        raise Refused("bot_not_found")
-    bot: Json = {
-        "id": app.bot_id,
-        "deleted": False,
-        "name": "Dolly",
-        "updated": 0,
-        "app_id": app.app_id,
-        "user_id": app.bot_user_id,
-        "icons": {},
-    }
-    return {"bot": bot}
+    bot_id = call.arguments.text("bot") or app.bot_id
+    if bot_id == app.bot_id:
+        return {"bot": _bot(bot_id, "Dolly", app.app_id, app.bot_user_id)}
+    for user in call.timeline.users():
+        if user.bot_id == bot_id:
+            return {"bot": _bot(bot_id, user.real_name, f"A{bot_id[1:]}", user.id)}
+    raise Refused("bot_not_found")
+
+
+def _bot(bot_id: str, name: str, app_id: str, user_id: str) -> Json:
+    about = {"id": bot_id, "deleted": False, "name": name, "updated": 0, "app_id": app_id, "user_id": user_id}
+    return {**about, "icons": {}}
 
 
 def oauth_access(call: Call) -> Json:

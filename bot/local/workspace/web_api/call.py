@@ -56,6 +56,12 @@ class Call:
         """Public channels are known to everyone, the others to their members."""
         return channel.kind == "channel" or self.identity.bot_user_id in channel.members
 
+    def sees_file(self, file: Json) -> bool:
+        """Its own files, and those shared where it is."""
+        channels = [self.timeline.channel(channel_id) for channel_id in self.timeline.file_shared_in(file)]
+        app_id = self.identity.bot_user_id
+        return file["user"] == app_id or any(app_id in channel.members for channel in channels if channel is not None)
+
     def user(self, name: str = "user") -> User:
         """The person whom the argument names by their id."""
         user = self.timeline.user(self.arguments.needed(name))

@@ -26,7 +26,10 @@ def shape(call: Call, channel: Channel, *, locale: bool = False, count: bool = F
     }
     if channel.kind == "im":
         other = next(member for member in channel.members if member != call.identity.bot_user_id)
-        return common | {"user": other, "priority": 0}
+        partner = call.timeline.user(other)
+        is_shared = partner is not None and partner.is_external
+        return common | {"user": other, "priority": 0} | ({"is_ext_shared": True} if is_shared else {})
+    is_shared = call.timeline.is_shared(channel)
     wording = {"creator": channel.creator, "last_set": channel.created}
     named = common | {
         "name": channel.name,
@@ -37,8 +40,8 @@ def shape(call: Call, channel: Channel, *, locale: bool = False, count: bool = F
         "is_private": channel.kind != "channel",
         "is_general": channel.name == "general",
         "unlinked": 0,
-        "is_shared": False,
-        "is_ext_shared": False,
+        "is_shared": is_shared,
+        "is_ext_shared": is_shared,
         "is_pending_ext_shared": False,
         "pending_shared": [],
         "pending_connected_team_ids": [],
@@ -49,6 +52,7 @@ def shape(call: Call, channel: Channel, *, locale: bool = False, count: bool = F
         "purpose": {"value": channel.purpose, **wording},
         "previous_names": [],
     }
+    named |= {"conversation_host_id": call.identity.team_id} if is_shared else {}
     named |= {"locale": "en-US"} if locale else {}
     return named | ({"num_members": len(channel.members)} if count else {})
 

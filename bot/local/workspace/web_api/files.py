@@ -6,9 +6,6 @@ from bot.local.workspace.timeline.block_rules import check_message_blocks
 from bot.local.workspace.timeline.files import FILE_SIZE_LIMIT_BYTES
 from bot.local.workspace.web_api.call import Call, Handler
 
-_PLACES = {"channel": "channels", "group": "groups", "im": "ims", "mpim": "groups"}
-"""In which list a file names a channel."""
-
 
 def get_upload_url(call: Call) -> Json:
     name = call.arguments.needed("filename")
@@ -26,9 +23,8 @@ def complete_upload(call: Call) -> Json:
     channels = _channels(call)
     blocks = call.arguments.items("blocks", fault="invalid_blocks")
     check_message_blocks(blocks or [])
-    place = _PLACES[channels[0].kind] if channels else "channels"
-    channel_id = channels[0].id if channels else None
-    files = [call.timeline.complete_file(str(file.get("id")), file.get("title"), channel_id, place) for file in wanted]
+    place = channels[0] if channels else None
+    files = [call.timeline.complete_file(str(file.get("id")), file.get("title"), place) for file in wanted]
     for channel in channels:
         call.timeline.post(
             channel.id,
@@ -60,7 +56,7 @@ def _channels(call: Call) -> list[Channel]:
 
 def info(call: Call) -> Json:
     file = call.timeline.file(call.arguments.needed("file"))
-    if file is None:
+    if file is None or not call.sees_file(file):
         raise Refused("file_not_found")
     return {"file": file, "comments": []}
 

@@ -5,6 +5,7 @@ The answer is HTTP 200 with `ok` true or false, whatever goes wrong; only a rate
 
 import secrets
 from collections.abc import Callable
+from urllib.parse import urlencode
 
 from aiohttp import web
 
@@ -134,13 +135,14 @@ class WebApi:
         return web.Response(text=f"OK - {len(content)}")
 
     async def _download(self, request: web.Request) -> web.Response:
-        """A file's content, for the app's token."""
-        if _bearer(request) != self._identity.bot_token:
-            return web.Response(status=403, text="Give the app's token as Authorization: Bearer.\n")
+        """A file's content, for the app's token; as in Slack, others are sent to where people sign in."""
         file = self._timeline.file(request.match_info["file_id"])
         content = None if file is None else self._timeline.file_content(file["id"])
         if file is None or content is None:
             return web.Response(status=404, text="There is no such file.\n")
+        call = self._call(request, Arguments({}))
+        if _bearer(request) != self._identity.bot_token or not call.sees_file(file):
+            raise web.HTTPFound(f"/?{urlencode({'redir': request.path})}")
         headers = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}
         return web.Response(body=content, content_type=file["mimetype"], headers=headers)
 

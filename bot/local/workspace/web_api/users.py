@@ -1,5 +1,8 @@
 """users.info, users.list."""
 
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
 from bot.local.workspace.records import Json, User
 from bot.local.workspace.web_api.call import Call, Handler, page
 
@@ -23,36 +26,44 @@ def shape(call: Call, user: User, *, locale: bool = False) -> Json:
         "status_emoji_display_info": [],
         "status_expiration": 0,
         "avatar_hash": "",
-        "team": call.identity.team_id,
+        "team": user.team_id,
     }
     if user.is_bot:
+        bot_id, app_id = call.identity.bot_id, call.identity.app_id
         profile |= {
-            "api_app_id": call.identity.app_id,
-            "bot_id": call.identity.bot_id,
+            "api_app_id": f"A{user.bot_id[1:]}" if user.bot_id else app_id,
+            "bot_id": user.bot_id or bot_id,
             "always_active": True,
         }
+    zone = UTC if user.tz == "Etc/UTC" else ZoneInfo(user.tz)
+    now = datetime.fromtimestamp(call.clock.now(), zone)
+    offset = now.utcoffset()
     shown: Json = {
         "id": user.id,
-        "team_id": call.identity.team_id,
+        "team_id": user.team_id,
         "name": user.name,
         "deleted": False,
         "color": user.color,
         "real_name": user.real_name,
-        "tz": "Etc/UTC",
-        "tz_label": "Coordinated Universal Time",
-        "tz_offset": 0,
+        "tz": user.tz,
+        "tz_label": now.tzname(),
+        "tz_offset": int(offset.total_seconds()) if offset else 0,
         "profile": profile,
         "is_admin": user.is_admin,
-        "is_owner": user.is_admin,
-        "is_primary_owner": user.is_admin,
-        "is_restricted": False,
-        "is_ultra_restricted": False,
+        "is_owner": user.is_owner,
+        "is_primary_owner": user.is_owner,
+        "is_restricted": user.is_restricted,
+        "is_ultra_restricted": user.is_ultra_restricted,
         "is_bot": user.is_bot,
         "is_app_user": False,
         "updated": 0,
         "is_email_confirmed": True,
         "who_can_share_contact_card": "EVERYONE",
     }
+    if user.is_external:
+        # Slack's word for one of another company whom the app meets in no channel.
+        seen = [channel for channel in call.timeline.channels() if call.sees(channel)]
+        shown["is_stranger"] = not any(user.id in channel.members for channel in seen)
     return shown | ({"locale": user.locale} if locale else {})
 
 
