@@ -104,12 +104,12 @@ async def running_service(
         identity = await authenticate(web_client(slack.bot_token, slack.api_url, session))
 
         kept = _Kept(redis, store, bounds, identity)
+        pacer = Pacer(SharedRates(redis, kept.layout), scale=slack.rate)
+        client = web_client(slack.bot_token, slack.api_url, session, pacer)
         await agree(redis, kept.layout, kept.sealing)
         unsafe = await kept.erasures.replay()  # before any turn is claimed or stored
         warnings = tuple(sentence for sentence in (*report.unsafe, *report.unknown, unsafe) if sentence)
         for sentence in warnings:
-        pacer = Pacer(SharedRates(redis, kept.layout), scale=slack.rate)
-        client = web_client(slack.bot_token, slack.api_url, session, pacer)
             log.warning("store_promise", reason=sentence)
 
         people = People(client, identity, languages)
