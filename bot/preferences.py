@@ -5,6 +5,9 @@ from typing import Literal
 
 AnswerLength = Literal["short", "usual", "long"]
 
+LANGUAGE_OF_THE_QUESTION = "Answer in the language of the question."
+"""What Dolly's own system prompt says of languages; it goes where a person has chosen one."""
+
 LENGTHS: dict[AnswerLength, str] = {
     "short": "Answer in three sentences or fewer.",
     "usual": "",
@@ -43,5 +46,7 @@ class ChannelRules:
 def system_prompt(base: str, rules: ChannelRules, preferences: Preferences) -> str:
     """What an engine is told before all else: Dolly's own words, the channel's, then the person's."""
     language = f"Answer in {preferences.language}." if preferences.language else ""
+    if language:
+        base = base.replace(LANGUAGE_OF_THE_QUESTION, "")
     parts = (base, rules.system_prompt, LENGTHS[preferences.answer_length], language, preferences.instructions)
     return "\n\n".join(part.strip() for part in parts if part.strip())

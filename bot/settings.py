@@ -18,11 +18,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.errors import SettingsError
+from bot.preferences import LANGUAGE_OF_THE_QUESTION
 
 ENV_FILE = Path(".env")
 
-DEFAULT_SYSTEM_PROMPT = "You are Dolly, a helpful AI assistant in a team's chat."
-"""Short, because a small model takes each further sentence for a topic."""
+DEFAULT_SYSTEM_PROMPT = f"You are Dolly, a helpful AI assistant in a team's chat.\n\n{LANGUAGE_OF_THE_QUESTION}"
+"""Short, and in two paragraphs: a small model takes each further sentence beside the first for a topic."""
 
 
 def _starts_with(prefix: str, where: str) -> AfterValidator:

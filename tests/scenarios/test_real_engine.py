@@ -1,6 +1,9 @@
 """The whole, with llama.cpp and the small model that ships: what a newcomer meets after `make run`."""
 
+from bot.conversation import Message
 from bot.local.engine import LocalEngine
+from bot.model_client import ModelClient
+from bot.settings import DEFAULT_SYSTEM_PROMPT
 from bot.words import Words
 from tests.scenarios.conftest import Transport, running_team, until
 
@@ -40,6 +43,15 @@ async def test_a_follow_up_that_needs_the_first_turn(store_url: str, llama_engin
         assert "Bartholomew" in (await team.answered(root, 2))[1]
         other = await team.say("asha", "@dolly What is my name?")
         assert "Bartholomew" not in (await team.answered(other))[0]
+
+
+async def test_an_english_question_about_france_is_answered_in_english(llama_engine: LocalEngine) -> None:
+    """With the line on languages in the prompt's first paragraph, this model answers it in French."""
+    model = ModelClient(llama_engine.url, temperature=0)
+    asked = [Message("system", DEFAULT_SYSTEM_PROMPT), Message("user", "What is the capital of France?")]
+    answer = "".join([delta async for delta in model.stream(asked, max_tokens=40)])
+    await model.close()
+    assert "The capital of France is" in answer
 
 
 async def test_two_people_in_two_threads_at_once(store_url: str, llama_engine: LocalEngine) -> None:
