@@ -57,6 +57,12 @@ def keys_asked_for(source: str) -> set[str]:
     return {each.value for each in arguments if isinstance(each, ast.Constant) and isinstance(each.value, str)}
 
 
+def literals(source: str) -> set[str]:
+    """All strings that stand in a module."""
+    constants = (node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant))
+    return {constant for constant in constants if isinstance(constant, str)}
+
+
 def said_past_the_catalogue(source: str) -> list[str]:
     """Sentences anywhere but in docstrings, log lines and errors; and single words where people read."""
     tree = ast.parse(source)
