@@ -23,7 +23,7 @@ from bot.local.workspace.delivery.envelopes import Envelope, NotAcknowledged
 from bot.local.workspace.delivery.response_urls import ResponseUrls
 from bot.local.workspace.timeline.changes import Change
 from bot.local.workspace.web_api.server import WebApi
-from bot.words import Words
+from bot.words import Words, languages
 from tests.chaos.judge import Asked, Shown
 from tests.chaos.markers import questions_in, whole_answers_in
 
@@ -58,7 +58,7 @@ class Witness:
         self._slash_answers: list[Shown] = []
         self._unwatched = WebApi._answer, ResponseUrls._use
         self._slacks_waits = workspace_delivery.RETRY_WAITS_SECONDS
-        self._hint = Words().say("thread_hint")
+        self._hints = {Words(language).say("thread_hint") for language in languages()}
 
     async def start(self) -> None:
         self._watch_calls()
@@ -91,7 +91,7 @@ class Witness:
         for conversation in {a.conversation for a in self.asked.values() if not a.is_command}:
             channel_id, _, root_ts = conversation.partition("/")
             for message in timeline.replies(channel_id, root_ts)[0]:
-                if message.get("user") == own and message["text"] != self._hint:
+                if message.get("user") == own and message["text"] not in self._hints:
                     streaming = timeline.stream_state(channel_id, message["ts"]) == "streaming"
                     found.append(Shown(conversation, message["ts"], message["text"], streaming, _job_ts(message)))
         return found + self._slash_answers
