@@ -180,6 +180,7 @@ class Erasures:
             conversations=forgotten.conversations,
             exchanges=forgotten.exchanges,
             waiting=forgotten.waiting,
+            settings=forgotten.settings,
         )
         return forgotten
 
@@ -229,7 +230,7 @@ class Erasures:
 
     async def _held(self) -> list[Target]:
         """Whatever the store holds that could be forgotten."""
-        targets = {Target()}
+        targets = {Target(), *(Target(user_id=user_id) for user_id in await self._forgetting.people_with_settings())}
         for conversation in map(ConversationId.parse, await self._forgetting.conversations()):
             targets |= {Target(conversation), Target(channel_id=conversation.channel_id)}
             asked, quoted = await self._forgetting.people(conversation), await self._forgetting.quoted(conversation)

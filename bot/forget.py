@@ -107,11 +107,12 @@ async def _layout(client: Client, team: str | None) -> Layout:
 
 
 def _sentence(forgotten: Forgotten) -> str:
-    if not forgotten.conversations:
+    if not forgotten:
         return "There was nothing of it in the store."
+    settings = f", and {_count(forgotten.settings, 'set')} of settings" if forgotten.settings else ""
     return (
         f"Forgotten: {_count(forgotten.exchanges, 'exchange')} and {_count(forgotten.waiting, 'unanswered question')}, "
-        f"in {_count(forgotten.conversations, 'conversation')}."
+        f"in {_count(forgotten.conversations, 'conversation')}{settings}."
     )
 
 

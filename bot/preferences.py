@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from babel import Locale
+
 AnswerLength = Literal["short", "usual", "long"]
 
 LANGUAGE_OF_THE_QUESTION = "Answer in the language of the question."
@@ -13,6 +15,11 @@ LENGTHS: dict[AnswerLength, str] = {
     "usual": "",
     "long": "Answer at length, with reasons and examples.",
 }
+LANGUAGES = (
+    *("ar", "bn", "cs", "da", "de", "el", "en", "es", "fa", "fi", "fr", "gu", "he", "hi", "hu", "id", "it", "ja", "kn"),
+    *("ko", "ml", "mr", "nb", "nl", "pa", "pl", "pt", "ro", "ru", "sv", "ta", "te", "th", "tr", "uk", "ur", "vi", "zh"),
+)
+"""Languages that a person may have answers in, by their ISO 639 codes."""
 INSTRUCTION_CHARACTERS = 1_000
 """How long a person's own instructions may be; they stand in each of that person's prompts."""
 CHANNEL_PROMPT_CHARACTERS = 2_000
@@ -24,7 +31,7 @@ class Preferences:
 
     answer_length: AnswerLength = "usual"
     language: str = ""
-    """The English name of the language that answers come in; empty for the language of the question."""
+    """The language that answers come in, one of LANGUAGES; empty for the language of the question."""
     instructions: str = ""
     """The person's own words to the model."""
 
@@ -45,7 +52,7 @@ class ChannelRules:
 
 def system_prompt(base: str, rules: ChannelRules, preferences: Preferences) -> str:
     """What an engine is told before all else: Dolly's own words, the channel's, then the person's."""
-    language = f"Answer in {preferences.language}." if preferences.language else ""
+    language = f"Answer in {Locale.parse(preferences.language).english_name}." if preferences.language else ""
     if language:
         base = base.replace(LANGUAGE_OF_THE_QUESTION, "")
     parts = (base, rules.system_prompt, LENGTHS[preferences.answer_length], language, preferences.instructions)

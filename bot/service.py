@@ -33,7 +33,9 @@ from bot.slack.people import People
 from bot.slack.questions import Questions
 from bot.slack.settling import Settler
 from bot.slack.threads import Threads
+from bot.slack.settings_modal import SettingsModal
 from bot.slack.transport import listening
+from bot.slack.status_command import StatusCommand
 from bot.store.connection import Client, StoreReport, connect, inspect
 from bot.store.cursors import Cursors
 from bot.store.forgetting import Forgetting
@@ -43,6 +45,8 @@ from bot.store.marks import Marks
 from bot.store.memory import Memory
 from bot.store.sealing import Sealing
 from bot.store.settlings import Settlings
+from bot.store.preferences import PreferenceStore
+from bot.store.rates import SharedRates
 from bot.store.tombstones import Tombstones
 from bot.turns import Turns
 from bot.store.rates import SharedRates
@@ -146,11 +150,25 @@ async def running_service(
         )
         edits = Edits(questions, kept.mailbox, kept.marks, max_age_seconds=bounds.catchup_max_age_seconds)
         forget_list = ForgetList(kept.forgetting, kept.memory, identity)
-        forget = ForgetCommand(kept.erasures, kept.forgetting, forget_list, people.is_admin, identity, people.words)
+        home = Home(
+            client,
+            people.words,
+            forget_list,
+            kept.preferences,
+            lambda: model.served_model,
+            memory_days=store.memory_days,
+        )
+        stack.push_async_callback(home.end)
+        forget = ForgetCommand(
+            kept.erasures, kept.forgetting, forget_list, home, people.is_admin, identity, people.words
+        )
         stack.push_async_callback(forget.end)
-        commands = Commands(questions, {"forget": forget.command}, identity, people.words)
-        home = Home(client, people.words, memory_days=store.memory_days)
-        app = build_app(client, identity, Listeners(questions, edits, commands, forget, home), people.words)
+        settings = SettingsModal(client, kept.preferences, people.words, home.draw_soon)
+        status = StatusCommand(model, kept.mailbox.report, people.words)
+        verbs = {"forget": forget.command, "settings": settings.command, "status": status.command}
+        commands = Commands(questions, verbs, identity, people.words)
+        listeners = Listeners(questions, edits, commands, forget, home, settings)
+        app = build_app(client, identity, listeners, people.words)
         hears, http_port = await stack.enter_async_context(listening(app, slack))
 
         catch_up = CatchUp(
@@ -185,6 +203,7 @@ class _Kept:
             memory_seconds=memory_seconds,
             memory_tokens=store.memory_tokens,
             memory_bytes=store.memory_bytes,
+        self.preferences = PreferenceStore(redis, self.layout, self.sealing)
             waiting_per_user=bounds.waiting_per_user,
             wait_replicas=store.wait_replicas,
         )

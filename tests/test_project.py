@@ -19,6 +19,7 @@ from bot.slack.edits import Edits
 from bot.slack.forget_command import ForgetCommand
 from bot.slack.home import Home
 from bot.slack.questions import Questions
+from bot.slack.settings_modal import SettingsModal
 from tests.test_tree import files
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -58,7 +59,12 @@ def app(monkeypatch: pytest.MonkeyPatch) -> type[Registering]:
     questions = Mock(spec=Questions)
     commands = Mock(spec=Commands)
     edits, forget, home = Mock(spec=Edits), Mock(spec=ForgetCommand), Mock(spec=Home)
-    build_app(AsyncWebClient("xoxb-0"), identity, Listeners(questions, edits, commands, forget, home), AsyncMock())
+    build_app(
+        AsyncWebClient("xoxb-0"),
+        identity,
+        Listeners(questions, edits, commands, forget, home, Mock(spec=SettingsModal)),
+        AsyncMock(),
+    )
     for names in (Registering.events, Registering.commands):
         assert len(names) > sum(isinstance(name, str) for name in names) > 0
         names[:] = [name for name in names if not isinstance(name, re.Pattern)]

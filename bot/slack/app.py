@@ -30,6 +30,7 @@ from bot.slack.forget_list import FORGET_CONVERSATION, FORGET_ME
 from bot.slack.home import Home
 from bot.slack.people import WordsOf
 from bot.slack.questions import Questions
+from bot.slack.settings_modal import SETTINGS, SettingsModal
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +46,7 @@ class Listeners:
     commands: Commands
     forget: ForgetCommand
     home: Home
+    settings: SettingsModal
 
 
 def build_app(client: AsyncWebClient, identity: Identity, listeners: Listeners, words_of: WordsOf) -> AsyncApp:
@@ -103,6 +105,8 @@ def build_app(client: AsyncWebClient, identity: Identity, listeners: Listeners, 
     app.command("/dolly")(listeners.commands.dolly)
     app.action(FORGET_CONVERSATION)(listeners.forget.clicked_conversation)
     app.action(FORGET_ME)(listeners.forget.clicked_me)
+    app.action(SETTINGS)(listeners.settings.clicked)
+    app.view(SETTINGS)(listeners.settings.submitted)
 
     # Bolt leaves what no listener hears unacknowledged, and Slack would deliver it again and again.
     app.event(ANYTHING)(nothing)

@@ -13,12 +13,17 @@ def section(mrkdwn: str, accessory: Block | None = None) -> Block:
 
 def header(text: str) -> Block:
     """A headline in plain text, at most 150 characters."""
-    return {"type": "header", "text": {"type": "plain_text", "text": text}}
+    return {"type": "header", "text": _plain(text)}
 
 
 def context(mrkdwn: str) -> Block:
     """A small grey line."""
     return {"type": "context", "elements": [{"type": "mrkdwn", "text": mrkdwn}]}
+
+
+def divider() -> Block:
+    """A thin line."""
+    return {"type": "divider"}
 
 
 def actions(elements: list[Block]) -> Block:
@@ -28,16 +33,57 @@ def actions(elements: list[Block]) -> Block:
 
 def button(text: str, action_id: str, *, value: str = "", confirm: Block | None = None) -> Block:
     """A button; with `confirm`, Slack asks before it tells of the click."""
-    element: Block = {"type": "button", "action_id": action_id, "text": {"type": "plain_text", "text": text}}
+    element: Block = {"type": "button", "action_id": action_id, "text": _plain(text)}
     return element | ({"value": value} if value else {}) | ({"confirm": confirm} if confirm else {})
 
 
 def confirmation(*, title: str, text: str, confirm: str, deny: str) -> Block:
     """What Slack asks before it tells of a click that cannot be undone."""
     words = {"title": title, "text": text, "confirm": confirm, "deny": deny}
-    return {name: {"type": "plain_text", "text": value} for name, value in words.items()} | {"style": "danger"}
+    return {name: _plain(value) for name, value in words.items()} | {"style": "danger"}
+
+
+def field(label: str, block_id: str, element: Block, *, hint: str = "", is_optional: bool = True) -> Block:
+    """A labelled control of a form; what is chosen is found under `block_id` and the element's action id."""
+    block: Block = {"type": "input", "block_id": block_id, "label": _plain(label), "element": element}
+    return block | {"optional": is_optional} | ({"hint": _plain(hint)} if hint else {})
+
+
+def text_input(action_id: str, value: str = "", *, most_characters: int) -> Block:
+    """A box for several lines of text."""
+    element: Block = {"type": "plain_text_input", "action_id": action_id, "multiline": True}
+    element |= {"max_length": most_characters}
+    return element | ({"initial_value": value} if value else {})
+
+
+def option(text: str, value: str) -> Block:
+    """Something to choose, of at most 75 characters."""
+    return {"text": _plain(text), "value": value}
+
+
+def choice(kind: str, action_id: str, options: list[Block], chosen: str) -> Block:
+    """One of several: `kind` is Slack's `radio_buttons` or `static_select`; `chosen` is an option's value."""
+    initial = next(each for each in options if each["value"] == chosen)
+    return {"type": kind, "action_id": action_id, "options": options, "initial_option": initial}
+
+
+def modal(callback_id: str, blocks: list[Block], *, title: str, submit: str, close: str, metadata: str = "") -> Block:
+    """A form over Slack's window: `title`, `submit` and `close` have at most 24 characters each."""
+    return {
+        "type": "modal",
+        "callback_id": callback_id,
+        "title": _plain(title),
+        "submit": _plain(submit),
+        "close": _plain(close),
+        "private_metadata": metadata,
+        "blocks": blocks,
+    }
 
 
 def home(blocks: list[Block]) -> dict[str, Any]:
     """The view of the App Home's first tab."""
     return {"type": "home", "blocks": blocks}
+
+
+def _plain(text: str) -> Block:
+    return {"type": "plain_text", "text": text}

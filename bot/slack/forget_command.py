@@ -6,7 +6,7 @@ the erasure log, on disk; it is carried out afterwards, or at the next start. To
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
@@ -18,6 +18,7 @@ from bot.erasures import Erasure, Erasures
 from bot.errors import DollyError, FilesNotRewritten, NotUnderstood, StoreUnavailable
 from bot.slack.client import UNREACHABLE, Identity
 from bot.slack.forget_list import ForgetList
+from bot.slack.home import Home
 from bot.slack.payloads import identifier
 from bot.slack.people import WordsOf
 from bot.slack.permalinks import linked_thread
@@ -45,6 +46,7 @@ class ForgetCommand:
         erasures: Erasures,
         forgetting: Forgetting,
         forget_list: ForgetList,
+        home: Home,
         is_admin: Callable[[str], Awaitable[bool]],
         identity: Identity,
         words_of: WordsOf,
@@ -52,6 +54,7 @@ class ForgetCommand:
         self._erasures = erasures
         self._forgetting = forgetting
         self._list = forget_list
+        self._home = home
         self._is_admin = is_admin
         self._identity = identity
         self._words_of = words_of
@@ -67,7 +70,7 @@ class ForgetCommand:
         linked = linked_thread(address[0]) if address else None
         try:
             if not rest:
-                await ack(**await self._list.drawn(user_id, words))
+                await ack(**await self._list.message(user_id, words))
             elif linked is None:
                 await ack(words.say("forget_which"))
             else:
@@ -85,7 +88,7 @@ class ForgetCommand:
             conversation = ConversationId.parse(str(body["actions"][0]["value"]))
         except (LookupError, TypeError, ValueError):
             raise NotUnderstood("value") from None
-        await self._clicked(ack, respond, lambda: self._allowed(user_id, conversation), user_id)
+        await self._clicked(ack, respond, body, lambda: self._allowed(user_id, conversation))
 
     async def clicked_me(self, ack: AsyncAck, respond: AsyncRespond, body: dict[str, Any]) -> None:
         """Listener of the button "Forget everything I said"."""
@@ -94,7 +97,7 @@ class ForgetCommand:
         async def everything() -> Target:
             return Target(user_id=user_id)
 
-        await self._clicked(ack, respond, everything, user_id)
+        await self._clicked(ack, respond, body, everything)
 
     async def uninstalled(self, body: dict[str, Any]) -> None:
         """Listener of `app_uninstalled`: nobody will ask here any more, and all goes."""
@@ -149,33 +152,40 @@ class ForgetCommand:
             return
         erasure = await self._erasures.write_down(target)
         await ack(words.say("forget_begun"))
-        self._work(self._tell_when_done(respond, erasure, target, words))
+        self._work(self._tell_when_done(erasure, target, words, lambda said: _respond(respond, text=said)))
 
     async def _clicked(
-        self, ack: AsyncAck, respond: AsyncRespond, choose: Callable[[], Awaitable[Target | None]], user_id: str
+        self,
+        ack: AsyncAck,
+        respond: AsyncRespond,
+        body: dict[str, Any],
+        choose: Callable[[], Awaitable[Target | None]],
     ) -> None:
-        """A click is acknowledged once it is written down; what cannot be says so in the list's place."""
+        """A click is acknowledged once it is written down; what comes of it stands where the list was, drawn anew."""
+        user_id = _user_of(body)
         words = await self._words_of(user_id)
+
+        def tell(sentence: str) -> Awaitable[None]:
+            if body.get("view"):
+                return self._home.draw(user_id, sentence)
+            return self._redraw(respond, sentence, user_id, words)
+
         try:
             target = await choose()
             if target is None:
-                self._work(self._redraw(respond, words.say("forget_not_yours"), user_id, words))
+                self._work(tell(words.say("forget_not_yours")))
             else:
                 erasure = await self._erasures.write_down(target)
-                self._work(self._tell_when_done(respond, erasure, target, words, user_id))
+                self._work(self._tell_when_done(erasure, target, words, tell))
         except DollyError as error:
             log.warning("not_forgotten", error=type(error).__name__, reason=str(error))
-            self._work(_respond(respond, text=words.say(error.words_key), replace_original=False))
+            self._work(tell(words.say(error.words_key)))
         await ack()
 
     async def _tell_when_done(
-        self, respond: AsyncRespond, erasure: Erasure, target: Target, words: Words, lists_for: str | None = None
+        self, erasure: Erasure, target: Target, words: Words, tell: Callable[[str], Awaitable[None]]
     ) -> None:
-        sentence = await self._carry_out(erasure, target, words)
-        if lists_for is None:
-            await _respond(respond, text=sentence)
-        else:
-            await self._redraw(respond, sentence, lists_for, words)
+        await tell(await self._carry_out(erasure, target, words))
 
     async def _carry_out(self, erasure: Erasure, target: Target, words: Words) -> str:
         """Forget, patiently; a sentence about what became of it."""
@@ -188,7 +198,7 @@ class ForgetCommand:
                 if pause is None:
                     return words.say("forget_later")
                 await asyncio.sleep(pause)
-        said = _said(target, words) if forgotten.conversations else words.say("forgotten_nothing")
+        said = _said(target, words) if forgotten else words.say("forgotten_nothing")
         try:
             await self._erasures.rewrite_files()
         except (FilesNotRewritten, StoreUnavailable) as error:
@@ -196,18 +206,17 @@ class ForgetCommand:
             said += " " + words.say("forget_files")
         return said
 
-    def _work(self, work: Coroutine[Any, Any, object]) -> None:
+    def _work(self, work: Awaitable[object]) -> None:
         task = asyncio.create_task(_quietly(work))
         self._working.add(task)
         task.add_done_callback(self._working.discard)
 
     async def _redraw(self, respond: AsyncRespond, sentence: str, user_id: str, words: Words) -> None:
-        """The list anew, under `sentence`."""
+        """The list anew, under `sentence`; below the old one where the store does not tell."""
         try:
-            shown = await self._list.drawn(user_id, words, sentence)
+            await _respond(respond, **await self._list.message(user_id, words, sentence))
         except StoreUnavailable:
-            shown = {"text": sentence}
-        await _respond(respond, **shown)
+            await _respond(respond, text=sentence, replace_original=False)
 
 
 def _said(target: Target, words: Words) -> str:
@@ -228,7 +237,7 @@ async def _respond(respond: AsyncRespond, *, replace_original: bool = True, **co
         log.warning("response_url_failed", error=type(error).__name__)
 
 
-async def _quietly(work: Coroutine[Any, Any, object]) -> None:
+async def _quietly(work: Awaitable[object]) -> None:
     """What goes wrong after the acknowledgement is told by the log alone."""
     try:
         await work

@@ -43,20 +43,27 @@ class ForgetList:
         self._memory = memory
         self._identity = identity
 
-    async def drawn(self, user_id: str, words: Words, sentence: str = "") -> dict[str, Any]:
-        """Text and blocks of an ephemeral message with a person's newest conversations."""
+    async def message(self, user_id: str, words: Words, sentence: str = "") -> dict[str, Any]:
+        """Text and blocks of an ephemeral message with a person's newest conversations, under `sentence`."""
+        listed = await self.drawn(user_id, words)
+        if not listed:
+            return {"text": sentence or words.say("forget_nothing")}
+        text = sentence or words.say("forget_list")
+        return {"text": text, "blocks": [*([blocks.section(sentence)] if sentence else []), *listed]}
+
+    async def drawn(self, user_id: str, words: Words) -> list[blocks.Block]:
+        """The list itself; empty for somebody who has no conversation."""
         async with store_errors(STORE_SECONDS):
             listed = await self._newest(user_id)
         if not listed:
-            return {"text": sentence or words.say("forget_nothing")}
-        head = "\n\n".join(part for part in (sentence, words.say("forget_list")) if part)
+            return []
         everything = blocks.button(
             words.say("forget_all_button"),
             FORGET_ME,
             confirm=_confirmation(words, words.say("forget_all_confirm")),
         )
-        drawn = [blocks.section(head), *(self._entry(entry, words) for entry in listed), blocks.actions([everything])]
-        return {"text": head, "blocks": drawn}
+        head = blocks.section(words.say("forget_list"))
+        return [head, *(self._entry(entry, words) for entry in listed), blocks.actions([everything])]
 
     async def _newest(self, user_id: str) -> list[Listed]:
         """A person's threads that hold something of theirs; answers to `/dolly` have no thread and no memory."""

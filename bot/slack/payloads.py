@@ -40,6 +40,26 @@ def text(payload: Mapping[str, Any], name: str) -> str:
     return LONE_SURROGATES.sub("\ufffd", value or "")
 
 
+def selected(view: Mapping[str, Any], name: str) -> str:
+    """What was chosen in the control `name`, in the block of the same name, of a submitted form."""
+    option = _control(view, name).get("selected_option")
+    return text(option, "value") if isinstance(option, Mapping) else ""
+
+
+def typed(view: Mapping[str, Any], name: str) -> str:
+    """What was written into the box `name`, in the block of the same name, of a submitted form."""
+    return text(_control(view, name), "value").strip()
+
+
+def _control(view: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found: Any = view
+    for step in ("state", "values", name, name):
+        found = found.get(step) if isinstance(found, Mapping) else None
+    if not isinstance(found, Mapping):
+        raise NotUnderstood(name)
+    return found
+
+
 def _matching(pattern: re.Pattern[str], payload: Mapping[str, Any], name: str) -> str:
     value = payload.get(name)
     if not isinstance(value, str) or not pattern.fullmatch(value):

@@ -40,11 +40,19 @@ class Forgotten:
     """Remembered questions with their answers, and other people's from which quoted lines went."""
     waiting: int = 0
     """Questions that were not answered yet, and those that were given up (dead letters)."""
+    settings: int = 0
+    """People and channels whose settings went."""
 
     def __add__(self, other: "Forgotten") -> "Forgotten":
         return Forgotten(
-            self.conversations + other.conversations, self.exchanges + other.exchanges, self.waiting + other.waiting
+            self.conversations + other.conversations,
+            self.exchanges + other.exchanges,
+            self.waiting + other.waiting,
+            self.settings + other.settings,
         )
+
+    def __bool__(self) -> bool:
+        return self != Forgotten()
 
 
 def _forgotten(exchanges: int, waiting: int) -> Forgotten:
@@ -73,13 +81,16 @@ class Forgetting:
         )
 
     async def team(self) -> Forgotten:
-        """All conversations of all channels."""
-        return await self._conversations(await self.conversations())
+        """All conversations of all channels, and what people and channels have set."""
+        forgotten = await self._conversations(await self.conversations())
+        settings = await self._delete_set("settings", "people", await self.people_with_settings())
+        settings += await self._delete_set("channel", "channels", await self._everyone("channels"))
+        return forgotten + Forgotten(settings=settings)
 
     async def user(self, user_id: str, within: ConversationId | None = None) -> Forgotten:
         """One person's questions with Dolly's answers to them, and what others' exchanges quote of that person.
 
-        `within` one conversation, or everywhere. A conversation where nobody else asked goes whole.
+        `within` one conversation, or everywhere; their settings go then, too. A conversation where nobody else asked goes whole.
         """
         forgotten = Forgotten()
         conversations = [str(within)] if within else await self.conversations()
@@ -87,6 +98,7 @@ class Forgetting:
             forgotten += await self._person(conversation, user_id)
         if within is None:
             await self._delete_told([conversation for conversation in conversations if _is_direct(conversation)])
+            forgotten += Forgotten(settings=await self._delete_set("settings", "people", [user_id]))
         return forgotten
 
     async def conversations(self) -> list[str]:
@@ -127,6 +139,10 @@ class Forgetting:
         entries = [*await self._entries(conversation), *await self._of_jobs(conversation, "kept")]
         return frozenset(user_id for entry in entries for user_id in _people(entry)[1:])
 
+    async def people_with_settings(self) -> list[str]:
+        """Everybody who has set something (preferences.py)."""
+        return await self._everyone("people")
+
     # --- how --------------------------------------------------------------------------------------------------------
 
     async def _conversations(self, conversations: list[str]) -> Forgotten:
@@ -144,6 +160,21 @@ class Forgetting:
         await self._unlink(conversations)
         await self._delete_told([conversation for conversation in conversations if _is_direct(conversation)])
         return forgotten
+
+    async def _everyone(self, among: str) -> list[str]:
+        async with store_errors():
+            found: Any = await self._client.smembers(self._layout.prefix + among)
+        return sorted(found)
+
+    async def _delete_set(self, kind: str, among: str, names: list[str]) -> int:
+        """What `names` have set; how many of them had something."""
+        prefix, had = self._layout.prefix, 0
+        for name in names:
+            async with store_errors(), self._client.pipeline() as pipe:
+                pipe.delete(f"{prefix}{kind}:{name}")
+                pipe.srem(f"{prefix}{among}", name)
+                had += (await pipe.execute())[0]
+        return had
 
     async def _person(self, conversation: str, user_id: str) -> Forgotten:
         """Others' exchanges lose what they quote first, so that whoever claims a turn after the script reads none."""

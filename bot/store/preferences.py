@@ -1,10 +1,11 @@
 """What people and channels have set, in the store.
 
     settings:<user>      string: a person's preferences, sealed
+    people               set: the people who have set something
     channel:<channel>    string: a channel's rules, sealed
     channels             set: the channels that have rules
 
-They stay until they are changed or forgotten.
+They stay until they are changed or forgotten (forgetting.py).
 """
 
 import json
@@ -36,12 +37,7 @@ class PreferenceStore:
 
     async def set_person(self, user_id: str, preferences: Preferences) -> None:
         """Replace what the person has set."""
-        await self._write(f"settings:{user_id}", asdict(preferences))
-
-    async def forget_person(self, user_id: str) -> None:
-        """Drop what the person has set."""
-        async with store_errors():
-            await self._client.delete(f"{self._prefix}settings:{user_id}")
+        await self._write(f"settings:{user_id}", asdict(preferences), "people", user_id)
 
     async def of_channel(self, channel_id: str) -> ChannelRules:
         """What holds in the channel."""
@@ -49,9 +45,7 @@ class PreferenceStore:
 
     async def set_channel(self, channel_id: str, rules: ChannelRules) -> None:
         """Replace what holds in the channel."""
-        await self._write(f"channel:{channel_id}", asdict(rules))
-        async with store_errors():
-            await self._client.sadd(f"{self._prefix}channels", channel_id)
+        await self._write(f"channel:{channel_id}", asdict(rules), "channels", channel_id)
 
     async def channels(self) -> dict[str, ChannelRules]:
         """The rules of every channel that has some, by its id."""
@@ -73,7 +67,9 @@ class PreferenceStore:
             log.error("preferences_unreadable", key=name, error=type(error).__name__)
             return {}
 
-    async def _write(self, name: str, values: dict[str, Any]) -> None:
+    async def _write(self, name: str, values: dict[str, Any], among: str, member: str) -> None:
         sealed = self._sealing.seal(name, json.dumps(values, ensure_ascii=False))
-        async with store_errors():
-            await self._client.set(self._prefix + name, sealed)
+        async with store_errors(), self._client.pipeline() as pipe:
+            pipe.set(self._prefix + name, sealed)
+            pipe.sadd(self._prefix + among, member)
+            await pipe.execute()

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, CollectorRegistry, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
 from bot import metrics
@@ -102,3 +102,16 @@ def test_every_figure_is_explained_to_whoever_watches() -> None:
 def test_no_label_is_made_for_a_person_a_place_or_a_text() -> None:
     labels = {label for metric in declared().values() for label in metric._labelnames}
     assert labels == {"reason", "outcome", "direction", "kind", "method", "quota"}
+
+
+def test_the_median_is_evened_out_inside_its_bucket() -> None:
+    seconds = Histogram("test_median_seconds", "Of this test", buckets=(1, 2, 4), registry=CollectorRegistry())
+    assert metrics.median(seconds) is None
+    for value in (0.5, 1.5, 3, 3):
+        seconds.observe(value)
+    assert metrics.median(seconds) == 2
+    seconds.observe(3)
+    assert metrics.median(seconds) == pytest.approx(2 + 2 * 0.5 / 3)
+    for _ in range(9):
+        seconds.observe(100)
+    assert metrics.median(seconds) == 4, "beyond the last limit nothing finer is known"

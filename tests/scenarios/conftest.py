@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import pytest
@@ -115,9 +116,11 @@ async def running_team(
         signing_secret=identity.signing_secret,
     )
     model = ModelClient(engine_url, temperature=0, **limits)
+    own_folder = TemporaryDirectory()
     try:
         style = AnswerStyle(SYSTEM_PROMPT, max_tokens)
-        store = store or StoreAccess(store_url, memory_keys=(MEMORY_KEY,))
+        erasure_log = Path(own_folder.name) / "erasures.jsonl"
+        store = store or StoreAccess(store_url, memory_keys=(MEMORY_KEY,), erasure_log=erasure_log)
         async with running_service(slack, store, model, style, bounds, admin, audit_log) as service:
             if service.http_port is not None:
                 workspace.request_url = f"http://127.0.0.1:{service.http_port}{PATH}"
@@ -126,6 +129,7 @@ async def running_team(
                 await until(lambda: workspace.delivery.pending() == 0, seconds=1)
     finally:
         await model.close()
+        own_folder.cleanup()
         if own:
             await workspace.stop()
 

@@ -6,13 +6,14 @@ import pytest
 from redis.asyncio import Redis
 
 from bot.preferences import ChannelRules, Preferences
+from bot.store.forgetting import Forgetting, Forgotten
 from bot.store.layout import Layout
 from bot.store.preferences import PreferenceStore
 from bot.store.sealing import Sealing
 
 LAYOUT = Layout("T1/B1", 4)
 SEALING = Sealing([bytes(range(32))])
-ASHA, GENERAL = "U0ASHA", "C0GENERAL"
+ASHA, BEN, GENERAL = "U0ASHA", "U0BEN", "C0GENERAL"
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ async def test_what_nobody_has_set_is_as_it_comes(store: PreferenceStore) -> Non
 
 
 async def test_what_was_set_is_read_again_and_sealed(store: PreferenceStore, redis: Redis) -> None:
-    mine = Preferences("short", "Hindi", "I am a nurse.")
+    mine = Preferences("short", "hi", "I am a nurse.")
     rules = ChannelRules(is_allowed=False, follows=True, system_prompt="Be formal.", training_consent=True)
     await store.set_person(ASHA, mine)
     await store.set_channel(GENERAL, rules)
@@ -41,11 +42,18 @@ async def test_what_was_set_is_read_again_and_sealed(store: PreferenceStore, red
         assert "formal" not in stored
 
 
-async def test_a_person_s_are_forgotten(store: PreferenceStore, redis: Redis) -> None:
+async def test_they_are_forgotten_with_their_person_and_with_the_team(store: PreferenceStore, redis: Redis) -> None:
+    forgetting = Forgetting(redis, LAYOUT, SEALING)
     await store.set_person(ASHA, Preferences("long"))
-    await store.forget_person(ASHA)
+    await store.set_person(BEN, Preferences("short"))
+    await store.set_channel(GENERAL, ChannelRules(follows=True))
+    assert await forgetting.people_with_settings() == [ASHA, BEN]
+    assert await forgetting.user(ASHA) == Forgotten(settings=1)
+    assert not await forgetting.user(ASHA)
     assert await store.of_person(ASHA) == Preferences()
-    assert not await redis.exists(f"{LAYOUT.prefix}settings:{ASHA}")
+    assert await store.of_person(BEN) == Preferences("short")
+    assert await forgetting.team() == Forgotten(settings=2)
+    assert [key async for key in redis.scan_iter(match="*")] == []
 
 
 async def test_fields_of_a_later_dolly_are_passed_over(store: PreferenceStore, redis: Redis) -> None:
