@@ -84,6 +84,39 @@ def state_of(blocks: list[Json], given: Json) -> Json:
     return state
 
 
+def block_of(blocks: list[Json], action_id: str) -> str:
+    """The block_id of the first block that holds an element with this action_id. Raises PeopleError."""
+    for block, element in all_elements(blocks):
+        if element.get("action_id") == action_id:
+            return str(block["block_id"])
+    raise PeopleError("This button or menu is no longer there.")
+
+
+def filled(blocks: list[Json], answers: dict[str, Any]) -> Json:
+    """`answers`, by the block_id or action_id of an input, as the state that Slack would hold of them.
+
+    An answer is a text, an id, a date, or what an option carries as its value; a list of them for what takes
+    several. Raises PeopleError for an answer without an input.
+    """
+    state: Json = {}
+    left = dict(answers)
+    for block, element in all_elements(blocks):
+        field = FIELD_BY_TYPE.get(element.get("type", ""))
+        for name in (block.get("block_id", ""), element.get("action_id", "")):
+            if field is not None and name in left:
+                answer = left.pop(name)
+                state.setdefault(block["block_id"], {})[element["action_id"]] = {field: _as_chosen(field, answer)}
+    if left:
+        raise PeopleError(f"This form has no {', '.join(left)}.")
+    return state
+
+
+def _as_chosen(field: str, answer: Any) -> Any:
+    if field == "selected_option":
+        return {"value": answer}
+    return [{"value": value} for value in answer] if field == "selected_options" else answer
+
+
 def faults(blocks: list[Json], state: Json) -> dict[str, str]:
     """What keeps a modal from being submitted, by block_id, as Slack's own client finds it."""
     found: dict[str, str] = {}

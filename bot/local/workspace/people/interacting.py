@@ -13,7 +13,7 @@ from bot.local.workspace.delivery.view_answers import apply_answer
 from bot.local.workspace.manifest import Manifest
 from bot.local.workspace.people.access import Access
 from bot.local.workspace.people.composer import wire_text
-from bot.local.workspace.people.elements import action_of, faults, find_element, state_of
+from bot.local.workspace.people.elements import action_of, block_of, faults, filled, find_element, state_of
 from bot.local.workspace.records import Json
 from bot.local.workspace.refusals import PeopleError, Refused
 from bot.local.workspace.timeline.changes import Change, Changes
@@ -84,6 +84,11 @@ class Interacting:
         payload = self._interactions.block_actions(self._access.user(user_id), place, action, state)
         await self._ask("interactive", payload, user_id, channel_id, "the click")
 
+    async def press(self, user_id: str, channel_id: str | None, where: str, action_id: str, **choice: Any) -> None:
+        """`click` on the first element with this action_id, in whatever block it stands."""
+        block_id = block_of(self._access.place(user_id, channel_id, where).blocks, action_id)
+        await self.click(user_id, channel_id, where, block_id, action_id, **choice)
+
     async def options(
         self, user_id: str, channel_id: str | None, where: str, block_id: str, action_id: str, value: str
     ) -> list[Json]:
@@ -116,6 +121,14 @@ class Interacting:
         except Refused as refused:
             self._tell(user_id, None, f"Dolly's answer to the form cannot be shown ({refused.error}).")
             return {}
+
+    async def fill_in(self, user_id: str, view_id: str, answers: dict[str, Any]) -> dict[str, str]:
+        """`submit_view` with answers by block_id or action_id: {"text": "Better", "who": "everyone", "also": ["a"]}.
+
+        An input that is not answered keeps its initial value.
+        """
+        blocks = self._access.view(user_id, view_id)["blocks"]
+        return await self.submit_view(user_id, view_id, filled(blocks, answers))
 
     async def close_view(self, user_id: str, view_id: str) -> None:
         """Close a modal (its x, Cancel or Escape)."""

@@ -26,8 +26,10 @@ class People:
 
         self.command = interacting.command
         self.click = interacting.click
+        self.press = interacting.press
         self.options = interacting.options
         self.submit_view = interacting.submit_view
+        self.fill_in = interacting.fill_in
         self.close_view = interacting.close_view
         self.shortcut = interacting.shortcut
 
