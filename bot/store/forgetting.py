@@ -24,7 +24,7 @@ SCAN_SECONDS = 120.0
 BATCH = 500
 TRIES = 10
 
-OF_CONVERSATIONS = frozenset({"memory", "mailbox", "claim", "changes", "posted"})
+OF_CONVERSATIONS = frozenset({"memory", "mailbox", "claim", "changes", "posted", "feedback"})
 """Kinds of keys that are named after a conversation."""
 OF_JOBS = frozenset({"job", "letter", "settling"})
 """Kinds of keys that are named after a job: a conversation and a ts."""
@@ -40,6 +40,8 @@ class Forgotten:
     """Remembered questions with their answers, and other people's from which quoted lines went."""
     waiting: int = 0
     """Questions that were not answered yet, and those that were given up (dead letters)."""
+    feedback: int = 0
+    """What people thought of answers: a piece for each person and answer."""
     settings: int = 0
     """People and channels whose settings went."""
 
@@ -48,6 +50,7 @@ class Forgotten:
             self.conversations + other.conversations,
             self.exchanges + other.exchanges,
             self.waiting + other.waiting,
+            self.feedback + other.feedback,
             self.settings + other.settings,
         )
 
@@ -55,8 +58,8 @@ class Forgotten:
         return self != Forgotten()
 
 
-def _forgotten(exchanges: int, waiting: int) -> Forgotten:
-    return Forgotten(int(exchanges + waiting > 0), exchanges, waiting)
+def _forgotten(exchanges: int, waiting: int, feedback: int) -> Forgotten:
+    return Forgotten(int(exchanges + waiting + feedback > 0), exchanges, waiting, feedback)
 
 
 class Forgetting:
@@ -90,7 +93,8 @@ class Forgetting:
     async def user(self, user_id: str, within: ConversationId | None = None) -> Forgotten:
         """One person's questions with Dolly's answers to them, and what others' exchanges quote of that person.
 
-        `within` one conversation, or everywhere; their settings go then, too. A conversation where nobody else asked goes whole.
+        `within` one conversation, or everywhere; their settings go then, too. A conversation where nobody else asked
+        goes whole.
         """
         forgotten = Forgotten()
         conversations = [str(within)] if within else await self.conversations()
@@ -152,11 +156,12 @@ class Forgetting:
             names = ("claim", "mailbox", "memory", "changes", "posted")
             keys = [f"{prefix}{name}:{conversation}" for name in names]
             keys += [prefix + name for name in ("ready", "lease", "waiting", "threads", "settle", "dead")]
+            keys.append(f"{prefix}feedback:{conversation}")
             async with store_errors():
-                exchanges, turns, letters = await run_script(
+                exchanges, turns, letters, feedback = await run_script(
                     self._client, self._forget, keys, [conversation, prefix, DEDUPE_SECONDS]
                 )
-            forgotten += _forgotten(exchanges, turns + letters)
+            forgotten += _forgotten(exchanges, turns + letters, feedback)
         await self._unlink(conversations)
         await self._delete_told([conversation for conversation in conversations if _is_direct(conversation)])
         return forgotten
@@ -170,7 +175,8 @@ class Forgetting:
         """What `names` have set; how many of them had something."""
         prefix, had = self._layout.prefix, 0
         for name in names:
-            async with store_errors(), self._client.pipeline() as pipe:
+            # No transaction: a full store refuses to queue one.
+            async with store_errors(), self._client.pipeline(transaction=False) as pipe:
                 pipe.delete(f"{prefix}{kind}:{name}")
                 pipe.srem(f"{prefix}{among}", name)
                 had += (await pipe.execute())[0]
@@ -178,20 +184,20 @@ class Forgetting:
 
     async def _person(self, conversation: str, user_id: str) -> Forgotten:
         """Others' exchanges lose what they quote first, so that whoever claims a turn after the script reads none."""
-        exchanges = waiting = 0
+        exchanges = waiting = feedback = 0
         for _ in range(TRIES):
             unquoted = await self._unquote(conversation, user_id)
-            gone, turns, letters, quoting = await self._take_out(conversation, user_id)
-            exchanges, waiting = exchanges + unquoted + gone, waiting + turns + letters
+            gone, turns, letters, opinions, quoting = await self._take_out(conversation, user_id)
+            exchanges, waiting, feedback = exchanges + unquoted + gone, waiting + turns + letters, feedback + opinions
             if not quoting:
-                return _forgotten(exchanges, waiting)
+                return _forgotten(exchanges, waiting, feedback)
         raise StoreUnavailable(f"The memory of {conversation} is written all the time; try again.")
 
     async def _take_out(self, conversation: str, user_id: str) -> list[int]:
         prefix = self._layout.prefix_of(conversation)
         keys = [f"{prefix}{name}:{conversation}" for name in ("claim", "mailbox", "memory", "changes")]
         keys += [prefix + name for name in ("ready", "lease", "waiting", "threads", "dead")]
-        keys += [f"{prefix}queue:{user_id}", f"{prefix}person:{user_id}"]
+        keys += [f"{prefix}queue:{user_id}", f"{prefix}person:{user_id}", f"{prefix}feedback:{conversation}"]
         async with store_errors():
             gone: list[int] = await run_script(self._client, self._forget_person, keys, [conversation, user_id, prefix])
         return gone

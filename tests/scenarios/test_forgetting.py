@@ -258,7 +258,7 @@ async def test_a_forgotten_thread_is_not_read_back_out_of_slack(
     assert PLANTED not in prompted(engine)
     assert "mango" in prompted(engine), "what was said since stands before the question"
     [exchange] = await store.remembered(team, team.channel("general"), root)
-    assert [line.text for line in exchange.earlier] == ["Ben: ben's mango"]
+    assert [line.text for line in exchange.earlier] == ["ben: ben's mango"]
 
 
 @pytest.mark.parametrize("under_way", [True, False], ids=["under way", "in memory"])
