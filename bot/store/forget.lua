@@ -1,8 +1,8 @@
 -- Forget a conversation, and take it out of the hands of whoever is answering in it: the fence grows, so that
 -- nothing of theirs can be committed.
--- KEYS: claim, mailbox, memory, changes, posted, ready, lease, waiting, threads, settle, dead
+-- KEYS: claim, mailbox, memory, changes, posted, ready, lease, waiting, threads, settle, dead, feedback
 -- ARGV: conversation, key prefix, seconds that the fence is kept
--- Returns {exchanges, waiting turns, dead letters} that went.
+-- Returns {exchanges, waiting turns, dead letters, pieces of feedback} that went.
 local conversation, prefix = ARGV[1], ARGV[2]
 -- A full store refuses a script whose first write asks for memory, and lets one go on that has written before.
 redis.call('HDEL', KEYS[1], 'job', 'stop')
@@ -37,4 +37,11 @@ for key, kind in pairs({[KEYS[10]] = 'settling:', [KEYS[11]] = 'letter:'}) do
     end
   end
 end
-return {exchanges, #jobs, letters}
+
+local opinions = redis.call('HKEYS', KEYS[12])
+for _, opinion in ipairs(opinions) do
+  local ts, rater = string.match(opinion, '^([^/]*)/[^/]*/(.*)$')
+  redis.call('ZREM', prefix .. 'rated:' .. rater, conversation .. '/' .. ts)
+end
+redis.call('DEL', KEYS[12])
+return {exchanges, #jobs, letters, #opinions}

@@ -1,9 +1,11 @@
--- Forget one person in a conversation: their questions and the answers to them, their waiting turns, their dead letters.
+-- Forget one person in a conversation: their questions and the answers to them, their waiting turns, their dead
+-- letters, what they thought of answers, and what others thought of the answers to them.
 -- Whoever is answering in it just now loses the turn, and another person's is begun again: what they said may
 -- have been read in Slack's thread.
--- KEYS: claim, mailbox, memory, changes, ready, lease, waiting, threads, dead, queue of the person, person
+-- KEYS: claim, mailbox, memory, changes, ready, lease, waiting, threads, dead, queue of the person, person, feedback
 -- ARGV: conversation, person, key prefix
--- Returns {exchanges, waiting turns, dead letters} that went, and how many exchanges of others still quote the person.
+-- Returns {exchanges, waiting turns, dead letters, pieces of feedback} that went, and how many exchanges of others still
+-- quote the person.
 local conversation, person, prefix = ARGV[1], ARGV[2], ARGV[3]
 -- A full store refuses a script whose first write asks for memory, and lets one go on that has written before.
 redis.call('ZREM', KEYS[11], conversation)
@@ -50,6 +52,16 @@ for _, job in ipairs(redis.call('ZRANGE', KEYS[9], 0, -1)) do
   end
 end
 
+local opinions = 0
+for _, opinion in ipairs(redis.call('HKEYS', KEYS[12])) do
+  local ts, asker, rater = string.match(opinion, '^([^/]*)/([^/]*)/(.*)$')
+  if asker == person or rater == person then
+    redis.call('HDEL', KEYS[12], opinion)
+    redis.call('ZREM', prefix .. 'rated:' .. rater, conversation .. '/' .. ts)
+    opinions = opinions + 1
+  end
+end
+
 for _, job in ipairs(others) do
   redis.call('HDEL', prefix .. 'job:' .. job, 'kept') -- a finished answer, perhaps with their words before it
 end
@@ -74,4 +86,4 @@ if #others == 0 then
     redis.call('ZREM', KEYS[8], conversation)
   end
 end
-return {exchanges, turns, letters, quoting}
+return {exchanges, turns, letters, opinions, quoting}
