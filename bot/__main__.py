@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bot.access import AdminPort, Bounds, SlackAccess, StoreAccess
+from bot.access import AdminPort, Bounds, FileLimits, SlackAccess, StoreAccess
 from bot.errors import AlreadyRunning, DollyError, LocalPartError, SettingsError
 from bot.forget import Choose, NotATarget, chosen
 from bot.forget import forget as forget_for_good
@@ -238,7 +238,7 @@ async def _model(settings: Settings, addresses: Addresses) -> AsyncIterator[Mode
 async def _service(
     settings: Settings, slack: SlackAccess, addresses: Addresses, finish_seconds: float
 ) -> AsyncIterator[Service]:
-    style = AnswerStyle(settings.system_prompt, settings.max_tokens)
+    style = AnswerStyle(settings.system_prompt, settings.max_tokens, file_memory_tokens=settings.memory_tokens // 2)
     store = _store_access(settings, addresses.redis_url)
     bounds, admin = _bounds(settings, finish_seconds), _admin(settings)
     async with (
@@ -274,6 +274,7 @@ def _bounds(settings: Settings, finish_seconds: float) -> Bounds:
         concurrent_answers=settings.concurrent_answers,
         waiting_per_user=settings.waiting_per_user,
         question_characters=settings.question_characters,
+        files=FileLimits(settings.file_max_kb, settings.files_max_kb, settings.file_seconds),
         questions_per_minute=settings.questions_per_minute,
         tokens_per_day=settings.tokens_per_day,
         answer_within_seconds=settings.answer_within_minutes * 60,

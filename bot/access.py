@@ -37,6 +37,16 @@ class StoreAccess:
 
 
 @dataclass(frozen=True, slots=True)
+class FileLimits:
+    """How much of the files that come with a question is read. A kB has 1000 bytes."""
+
+    file_kb: int = 5_000
+    question_kb: int = 10_000
+    seconds: float = 20
+    """For fetching a file, and again for reading it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Bounds:
     """How much of everything, and how long."""
 
@@ -49,6 +59,7 @@ class Bounds:
     catchup_max_age_seconds: float = 6 * 3600
     link_hosts: tuple[str, ...] = ()
     """Hosts that answers may link to, besides addresses that people wrote; `*.` in front for those below one."""
+    files: FileLimits = FileLimits()
     finish_seconds: float = 1
     """How long running answers may finish when the service ends."""
 

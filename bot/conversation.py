@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from bot.attachments import Attached, Attachment
+
 Role = Literal["system", "user", "assistant"]
 
 
@@ -57,6 +59,9 @@ class Turn:
     is_late: bool = False
     """Whether it was found so late that one line is said about it, and no answer given."""
 
+    files: tuple[Attachment, ...] = ()
+    """What hangs on the message; fetched and read when it is answered."""
+
     @property
     def job_id(self) -> str:
         """What it is stored under: one message is one job, however often and in whichever event it comes."""
@@ -90,11 +95,18 @@ class Exchange:
     """What was said in the thread before Dolly knew it, and was put before the question."""
     answer_ts: tuple[str, ...] = ()
     """Slack's `ts` of the messages that hold the answer."""
+    attached: tuple[Attached, ...] = ()
+    """What is kept of the files that came with the question."""
 
     @property
     def messages(self) -> tuple[Message, Message]:
         """As an engine reads them: the user's message, then the assistant's, so that roles keep alternating."""
-        return asked(self.question, self.earlier), Message("assistant", self.answer)
+        return asked(self.question, self.earlier, self.attached), Message("assistant", self.answer)
+
+    @property
+    def said(self) -> str:
+        """What people wrote in it themselves: their files left out, which anybody may have written."""
+        return asked(self.question, self.earlier).content
 
     @property
     def people(self) -> frozenset[str]:
@@ -102,15 +114,17 @@ class Exchange:
         return frozenset({self.user_id, *(line.user_id for line in self.earlier)})
 
 
-def asked(question: str, earlier: Sequence[Line] = ()) -> Message:
-    """A question as an engine reads it, after what was said in the thread before, a line per message.
+def asked(question: str, earlier: Sequence[Line] = (), attached: Sequence[Attached] = ()) -> Message:
+    """A question as an engine reads it, after what was said in the thread before, a line per message, and after files.
 
-    One user message holds both, because many chat templates refuse two in a row.
+    One user message holds all, because many chat templates refuse two in a row.
     """
-    if not earlier:
+    if not earlier and not attached:
         return Message("user", question)
-    lines = ["Earlier in this thread:", *(line.text for line in earlier), "", "The newest message:", question]
-    return Message("user", "\n".join(lines))
+    parts = [file.block for file in attached]
+    if earlier:
+        parts.insert(0, "\n".join(["Earlier in this thread:", *(line.text for line in earlier)]))
+    return Message("user", "\n\n".join([*parts, f"The newest message:\n{question}"]))
 
 
 Shape = Literal["stream", "placed", "ephemeral"]

@@ -61,6 +61,7 @@ slack_calls = Counter("dolly_slack_calls", "Calls of Slack's Web API", ["method"
 slack_wait_seconds = Histogram(
     "dolly_slack_wait_seconds", "How long calls of Slack's Web API waited for their turn", ["method"], buckets=SECONDS
 )
+files = Counter("dolly_files", "Files that came with questions", ["outcome"])
 filter_hits = Counter("dolly_filter_hits", "Links, mentions and broadcasts that a model wrote and Slack does not make")
 
 # --- the store and the policies --------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ SCOPES = {
     "app_mentions:read": "to hear mentions",
     "chat:write": "to answer",
     "commands": "to offer /dolly",
+    "files:read": "to read the files that come with a question",
     "im:history": "to hear direct messages",
     "im:read": "to find direct messages that it missed",
     "channels:history": "to read the thread that it is mentioned in",

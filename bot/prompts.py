@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from bot.attachments import SUMMARISE, Attached, cut
 from bot.context_window import fit
 from bot.conversation import Line, Message, Turn, asked
 from bot.errors import LeaseLost
@@ -26,6 +27,9 @@ class Reader(Protocol):
     async def earlier_messages(self, turn: Turn) -> list[Line]:
         """What was said in the turn's thread before it, oldest first."""
 
+    async def attached(self, turn: Turn) -> Sequence[Attached]:
+        """What the turn's files say. Raises SlackUnreachable where that can be told a little later."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
@@ -36,43 +40,90 @@ class Prompt:
     """An upper bound."""
     question: str
     earlier: tuple[Line, ...]
+    attached: tuple[Attached, ...] = ()
+    """What of the question's files is in it."""
+    remembered: tuple[Attached, ...] = ()
+    """What of them is kept for the questions to come."""
+    said: tuple[str, ...] = ()
+    """What is trusted in it: the system prompt, and what people wrote themselves."""
+
+
+FILES_SHARE = 0.75
+"""How much of what a question leaves of the window its files may take; the rest is the thread's."""
+REMEMBERED_SHARE = 0.5
+"""How much of the window the files of an earlier question may take."""
+CHARACTERS_A_TOKEN = 8
+"""More than text has for a token, in any tokenizer: longer files are not even counted whole."""
 
 
 class Prompts:
-    """Builds prompts. Answers of up to `max_tokens` find room after them."""
+    """Builds prompts. Answers of up to `max_tokens` find room after them; files are remembered up to
+    `file_memory_tokens`."""
 
-    def __init__(self, memory: Memory, model: Counter, slack: Reader, system_prompt: str, max_tokens: int) -> None:
+    def __init__(
+        self,
+        memory: Memory,
+        model: Counter,
+        slack: Reader,
+        system_prompt: str,
+        max_tokens: int,
+        file_memory_tokens: int,
+    ) -> None:
         self._memory = memory
         self._model = model
         self._slack = slack
         self._system = Message("system", system_prompt)
         self._max_tokens = max_tokens
+        self._file_memory_tokens = file_memory_tokens
 
     async def of(self, turn: Turn) -> Prompt:
-        """The prompt of `turn`, in its conversation.
+        """The prompt of `turn`, in its conversation. It has no messages where only unreadable files were sent.
 
-        Raises QuestionTooLong, EngineError or StoreUnavailable; LeaseLost where another worker has answered it.
+        Raises QuestionTooLong, EngineError, StoreUnavailable or SlackUnreachable; LeaseLost where another worker has
+        answered it.
         """
         budget = await self._model.prompt_budget(self._max_tokens)
         exchanges = await self._memory.read(turn.conversation)
         if any(exchange.ts == turn.ts for exchange in exchanges):
             raise LeaseLost(f"{turn.job_id} was answered by another worker")
         text = await self._slack.readable(turn.text)
+        files = await self._slack.attached(turn) if turn.files else ()
+        if files and turn.text == SUMMARISE and not any(file.text for file in files):
+            return Prompt((), 0, text, (), tuple(files))
         earlier: list[Line] = []
         required = await self._model.count_tokens([self._system, asked(text)])
+        attached = await self._cut(files, round((budget - required) * FILES_SHARE))
+        remembered = await self._cut(attached, min(self._file_memory_tokens, round(budget * REMEMBERED_SHARE)))
+        if attached:
+            required = await self._model.count_tokens([self._system, asked(text, (), attached)])
         if not exchanges and required <= budget and turn.ts != turn.conversation.root_ts and not turn.response_url:
             said = await self._slack.earlier_messages(turn)
-            earlier = await self._fitting(await self._memory.unforgotten(turn.conversation, said), text, budget)
-            required = await self._model.count_tokens([self._system, asked(text, earlier)])
-        messages = fit(self._system, exchanges, asked(text, earlier), required_tokens=required, token_budget=budget)
+            earlier = await self._fitting(
+                await self._memory.unforgotten(turn.conversation, said), text, attached, budget
+            )
+            required = await self._model.count_tokens([self._system, asked(text, earlier, attached)])
+        question = asked(text, earlier, attached)
+        messages = fit(self._system, exchanges, question, required_tokens=required, token_budget=budget)
         tokens = min(required + sum(exchange.tokens for exchange in exchanges), budget)
-        return Prompt(messages, tokens, text, tuple(earlier))
+        by_people = (self._system.content, *(exchange.said for exchange in exchanges), asked(text, earlier).content)
+        return Prompt(messages, tokens, text, tuple(earlier), attached, remembered, by_people)
 
-    async def _fitting(self, earlier: list[Line], text: str, budget: int) -> list[Line]:
+    async def _cut(self, files: Sequence[Attached], tokens: int) -> tuple[Attached, ...]:
+        """So much of the beginnings of `files` as takes `tokens` at most; their names at least."""
+        characters = min(sum(len(file.text) for file in files), max(tokens, 0) * CHARACTERS_A_TOKEN)
+        while files:
+            kept = cut(files, characters)
+            needed = await self._model.count_tokens([asked("", (), kept)])
+            if needed <= tokens or not characters:
+                return kept
+            characters = int(characters * max(tokens, 0) / needed * 0.95)
+        return ()
+
+    async def _fitting(self, earlier: list[Line], text: str, attached: Sequence[Attached], budget: int) -> list[Line]:
         """As many of the newest `earlier` lines as fit `budget` before the question; found by halving."""
         fits, too_many = 0, len(earlier) + 1
         while too_many - fits > 1:
             lines = (fits + too_many) // 2
-            tokens = await self._model.count_tokens([self._system, asked(text, earlier[-lines:])])
+            tokens = await self._model.count_tokens([self._system, asked(text, earlier[-lines:], attached)])
             fits, too_many = (lines, too_many) if tokens <= budget else (fits, lines)
         return earlier[len(earlier) - fits :]

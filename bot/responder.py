@@ -9,6 +9,7 @@ from typing import Protocol
 import structlog
 
 from bot import metrics
+from bot.attachments import Attached
 from bot.audit import Decision
 from bot.conversation import Exchange, Message, Posting, Shape, Turn
 from bot.errors import (
@@ -123,6 +124,8 @@ class AnswerStyle:
 
     system_prompt: str
     max_tokens: int
+    file_memory_tokens: int = 4_000
+    """How much of the files that come with a question is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +161,7 @@ class Responder:
         self._slack = slack
         self._max_tokens = style.max_tokens
         self._system_prompt = style.system_prompt
-        self._prompts = Prompts(memory, model, slack, style.system_prompt, style.max_tokens)
+        self._prompts = Prompts(memory, model, slack, style.system_prompt, style.max_tokens, style.file_memory_tokens)
 
     async def respond(
         self, turn: Turn, journal: Journal, stop: asyncio.Event, gives_up: Callable[[EngineError], bool]
@@ -185,7 +188,7 @@ class Responder:
         """Bring out an answer that was finished before; the exchange to remember."""
         reply = self._slack.reply(turn, journal)
         exchanges = [*await self._memory.read(turn.conversation), exchange]
-        reply.hear([self._system_prompt, *_by_people(message for each in exchanges for message in each.messages)])
+        reply.hear([self._system_prompt, *(each.said for each in exchanges)])
         await self._finish(turn, reply, exchange.answer, None)
         return replace(exchange, answer_ts=journal.posting.ts)
 
@@ -233,12 +236,17 @@ class Responder:
             try:
                 try:
                     prompt = await self._prompts.of(turn)
-                    reply.hear(_by_people(prompt.messages))
+                    reply.hear(prompt.said)
+                    unread = await self._unread(turn, prompt.attached)
+                    if unread and prompt.messages:
+                        await beginning
+                        await reply.write(f"{unread}\n\n")
                     metrics.engine_tokens.labels("prompt").inc(prompt.tokens)
-                    await self._generate(prompt.messages, reply, beginning, written, stop)
+                    if prompt.messages:
+                        await self._generate(prompt.messages, reply, beginning, written, stop)
                 finally:
                     await beginning
-                closing = await self._closing(turn, _joined(written))
+                closing = await self._closing(turn, _joined(written)) if prompt.messages else unread
             except QuestionTooLong as error:
                 log.warning("no_answer", error=type(error).__name__, reason=str(error))
                 closing = (await self._slack.words(turn)).say(error.words_key)
@@ -278,7 +286,9 @@ class Responder:
         if not answer:
             return None, 0
         posted = journal.posting.ts
-        exchange = Exchange(turn.ts, turn.user_id, prompt.question, answer, 0, prompt.earlier, posted)
+        exchange = Exchange(
+            turn.ts, turn.user_id, prompt.question, answer, 0, prompt.earlier, posted, prompt.remembered
+        )
         question_tokens, answer_tokens = [await self._cost(message) for message in exchange.messages]
         return replace(exchange, tokens=question_tokens + answer_tokens), answer_tokens
 
@@ -315,8 +325,17 @@ class Responder:
             stopping.cancel()
             await asyncio.gather(passing, stopping, return_exceptions=True)
 
+    async def _unread(self, turn: Turn, attached: Sequence[Attached]) -> str:
+        """What the asker has to know of their files before the answer: which of them it is not about, or not whole."""
+        words = await self._slack.words(turn) if attached else None
+        sentences = [file.unread for file in attached if file.unread]
+        if words is not None:
+            cut_short = [file for file in attached if file.text and file.extent]
+            sentences += [words.say("file_cut", name=file.name, percent=file.percent) for file in cut_short]
+        return "\n".join(f"_{sentence}_" for sentence in sentences)
+
     async def _closing(self, turn: Turn, answer: str) -> str | None:
-        """What Dolly says below: that there is no answer; or once, in a direct message, how conversations work there."""
+        """What Dolly says below: that there is no answer; once, in a direct message, how conversations work there."""
         if not answer:
             return (await self._slack.words(turn)).say("engine_silent")
         if not turn.is_direct:
@@ -332,11 +351,6 @@ class Responder:
             return await self._model.count_content(message.content)
         except EngineError:
             return len(message.content.encode()) + TEMPLATE_BYTES
-
-
-def _by_people(messages: Iterable[Message]) -> list[str]:
-    """What did not come from the model: what it wrote once is no reason to trust it again."""
-    return [message.content for message in messages if message.role != "assistant"]
 
 
 def _joined(deltas: list[str]) -> str:

@@ -19,9 +19,11 @@ from bot.model_client import ModelClient
 from bot.quotas import Quotas
 from bot.responder import AnswerStyle, Responder
 from bot.slack.app import Listeners, build_app
+from bot.slack.attachments import Attachments
 from bot.slack.catch_up import CatchUp
 from bot.slack.client import TIMEOUT_SECONDS, Identity, authenticate, web_client
 from bot.slack.commands import Commands
+from bot.slack.downloads import Downloads
 from bot.slack.edits import Edits
 from bot.slack.forget_command import ForgetCommand
 from bot.slack.forget_list import ForgetList
@@ -31,11 +33,11 @@ from bot.slack.home import Home
 from bot.slack.pacing import Pacer
 from bot.slack.people import People
 from bot.slack.questions import Questions
-from bot.slack.settling import Settler
-from bot.slack.threads import Threads
 from bot.slack.settings_modal import SettingsModal
-from bot.slack.transport import listening
+from bot.slack.settling import Settler
 from bot.slack.status_command import StatusCommand
+from bot.slack.threads import Threads
+from bot.slack.transport import listening
 from bot.store.connection import Client, StoreReport, connect, inspect
 from bot.store.cursors import Cursors
 from bot.store.forgetting import Forgetting
@@ -43,13 +45,12 @@ from bot.store.layout import Layout, agree
 from bot.store.mailbox import Mailbox
 from bot.store.marks import Marks
 from bot.store.memory import Memory
-from bot.store.sealing import Sealing
-from bot.store.settlings import Settlings
 from bot.store.preferences import PreferenceStore
 from bot.store.rates import SharedRates
+from bot.store.sealing import Sealing
+from bot.store.settlings import Settlings
 from bot.store.tombstones import Tombstones
 from bot.turns import Turns
-from bot.store.rates import SharedRates
 from bot.words import Languages
 from bot.workers import Workers
 
@@ -118,7 +119,8 @@ async def running_service(
 
         people = People(client, identity, languages)
         stack.push_async_callback(people.end)
-        threads = Threads(client, identity, people, pacer, bounds.link_hosts)
+        attachments = Attachments(client, Downloads(session, slack.bot_token, slack.api_url), bounds.files)
+        threads = Threads(client, identity, people, pacer, attachments, bounds.link_hosts)
         quotas = Quotas(
             redis, kept.layout, questions_per_minute=bounds.questions_per_minute, tokens_per_day=bounds.tokens_per_day
         )
@@ -203,12 +205,12 @@ class _Kept:
             memory_seconds=memory_seconds,
             memory_tokens=store.memory_tokens,
             memory_bytes=store.memory_bytes,
-        self.preferences = PreferenceStore(redis, self.layout, self.sealing)
             waiting_per_user=bounds.waiting_per_user,
             wait_replicas=store.wait_replicas,
         )
         self.memory = Memory(redis, self.layout, self.sealing)
         self.marks = Marks(redis, self.layout)
+        self.preferences = PreferenceStore(redis, self.layout, self.sealing)
         self.forgetting = Forgetting(redis, self.layout, self.sealing)
         tombstones = Tombstones(redis, self.layout, self.sealing, memory_seconds=memory_seconds)
         erasure_log = ErasureLog(store.erasure_log, self.layout.owner)

@@ -181,6 +181,12 @@ class Settings(BaseSettings):
     """How many unanswered questions a person may have."""
     question_characters: Annotated[int, Field(ge=100)] = 20_000
     """The longest question."""
+    file_max_kb: Annotated[int, Field(ge=1, le=100_000)] = 5_000
+    """The largest file, attached to a question, that is read."""
+    files_max_kb: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    """How much is read of all files of one question."""
+    file_seconds: Annotated[float, Field(gt=0, le=300)] = 20
+    """How long a file may take to fetch, and again to read; of a long PDF, the pages count that were read by then."""
 
     admin_host: str = "127.0.0.1"
     """Where metrics and health are told, with ADMIN_PORT."""

@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 
 from bot.errors import NotUnderstood
+from bot.slack.attachments import attachments_of
 from bot.slack.payloads import text, timestamp
 from bot.slack.questions import STORE_SECONDS, Outcome, Questions, from_a_person
 from bot.store.connection import store_errors
@@ -47,7 +48,9 @@ class Edits:
         message, previous = _part(event, "message"), event.get("previous_message")
         if text(message, "subtype") == "tombstone":  # a deleted message that has replies
             await self._withdraw(message, previous)
-        elif not isinstance(previous, dict) or text(previous, "text") != text(message, "text"):
+            return
+        await self._take_files(message, previous)
+        if not isinstance(previous, dict) or text(previous, "text") != text(message, "text"):
             await self.edited(message, direct=event.get("channel_type") == "im")
 
     async def deleted(self, event: dict[str, Any]) -> None:
@@ -85,6 +88,15 @@ class Edits:
         elif turn is not None and not is_answered and self._clock() - float(ts) <= self._max_age_seconds:
             return await self._questions.ask(turn)
         return None
+
+    async def _take_files(self, message: Mapping[str, Any], previous: object) -> None:
+        """Forget what is remembered of the files that were taken off a message."""
+        before = attachments_of(previous) if isinstance(previous, Mapping) else ()
+        left = {file.id for file in attachments_of(message)}
+        for file in before:
+            if file.id not in left:
+                async with store_errors(STORE_SECONDS):
+                    await self._mailbox.withdraw(self._questions.conversation(message), file.id)
 
     async def _withdraw(self, message: Mapping[str, Any], previous: object) -> None:
         """Take `message` out of the queue and of memory; `previous` is what it was, where Slack tells."""

@@ -8,8 +8,10 @@ from typing import Any, Literal
 import structlog
 
 from bot import metrics
+from bot.attachments import SUMMARISE
 from bot.conversation import ConversationId, Turn
 from bot.errors import DollyError, QuestionTooLong, TooManyWaiting
+from bot.slack.attachments import attachments_of
 from bot.slack.client import Identity
 from bot.slack.mrkdwn import mentions, to_plain
 from bot.slack.payloads import address, identifier, text, timestamp
@@ -110,8 +112,9 @@ class Questions:
         return ConversationId(self._identity.home_id, identifier(message, "channel"), timestamp(message, root))
 
     def plain(self, message: Mapping[str, Any]) -> str:
-        """What a message says, as Dolly keeps it."""
-        return to_plain(text(message, "text"), self._identity.bot_user_id)
+        """What a message says, as Dolly keeps it. A file without a word is a question too."""
+        said = to_plain(text(message, "text"), self._identity.bot_user_id)
+        return said or (SUMMARISE if attachments_of(message) else "")
 
     def _turn(self, message: Mapping[str, Any], *, is_direct: bool = False, is_late: bool = False) -> Turn:
         conversation = self.conversation(message)
@@ -122,6 +125,7 @@ class Questions:
             text=self.plain(message),
             is_direct=is_direct or conversation.channel_id.startswith("D"),
             is_late=is_late,
+            files=attachments_of(message),
         )
 
     async def ask(self, turn: Turn) -> Outcome:

@@ -8,9 +8,11 @@ import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.attachments import Attached
 from bot.conversation import Line, Turn
 from bot.errors import DollyError
 from bot.responder import Journal, Reply
+from bot.slack.attachments import Attachments, attachments_of
 from bot.slack.client import UNREACHABLE, Identity, failure
 from bot.slack.mrkdwn import PLAIN_MENTION, mentioned_ids, to_plain, with_names
 from bot.slack.output_filter import OutputFilter
@@ -30,11 +32,18 @@ class Threads:
     """Reads threads and opens replies, for one workspace."""
 
     def __init__(
-        self, client: AsyncWebClient, identity: Identity, people: People, pacer: Pacer, link_hosts: Sequence[str] = ()
+        self,
+        client: AsyncWebClient,
+        identity: Identity,
+        people: People,
+        pacer: Pacer,
+        attachments: Attachments,
+        link_hosts: Sequence[str] = (),
     ) -> None:
         self._client = client
         self._identity = identity
         self._pacer = pacer
+        self._attachments = attachments
         self._link_hosts = link_hosts
         self._people = people
 
@@ -56,6 +65,10 @@ class Threads:
     async def is_admin(self, user_id: str) -> bool:
         """Whether they administer the workspace; False where Slack does not say now."""
         return await self._people.is_admin(user_id)
+
+    async def attached(self, turn: Turn) -> list[Attached]:
+        """What the turn's files say; of each that cannot be read, why, in its author's language."""
+        return await self._attachments.read(turn.files, await self._people.words(turn.user_id))
 
     async def tell_privately(self, turn: Turn, sentence: str) -> None:
         """Say something to the turn's author alone, where they asked. Where Slack does not take it, the log says so.
@@ -94,6 +107,8 @@ class Threads:
     async def _line(self, message: dict[str, Any]) -> Line | None:
         text = message.get("text") or ""
         plain = to_plain(text, self._identity.bot_user_id, await self._people.names(sorted(mentioned_ids(text))))
+        if files := ", ".join(file.name for file in attachments_of(message)):
+            plain = f"{plain} [attached, not read: {files}]".strip()
         if not plain:
             return None
         user_id = message.get("user")

@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from bot.attachments import Attachment
 from bot.conversation import ConversationId, Exchange, Posting, Turn
 from bot.store.sealing import Sealing
 
@@ -54,4 +55,5 @@ def dump(turn: Turn, sealing: Sealing) -> str:
 def load(stored: str, conversation: str, sealing: Sealing) -> Turn:
     """The inverse of `dump`. Raises SealBroken, ValueError, KeyError or TypeError for what is none."""
     fields = json.loads(sealing.open(conversation, stored))
-    return Turn(conversation=ConversationId(**fields.pop("conversation")), **fields)
+    files = tuple(Attachment(**file) for file in fields.pop("files", ()))
+    return Turn(conversation=ConversationId(**fields.pop("conversation")), files=files, **fields)

@@ -95,6 +95,14 @@ def test_what_would_break_later_is_said_at_once(tmp_path: Path, line: str) -> No
     assert raised.value.faults[0].startswith(line.partition("=")[0])
 
 
+@pytest.mark.parametrize("line", ["FILE_MAX_KB=0", "FILES_MAX_KB=many", "FILE_SECONDS=301", "FILE_SECONDS=0"])
+def test_a_limit_has_its_bounds(tmp_path: Path, line: str) -> None:
+    (tmp_path / ".env").write_text(line, encoding="utf-8")
+    with pytest.raises(SettingsError) as raised:
+        Settings.read(tmp_path / ".env")
+    assert raised.value.faults[0].startswith(f"{line.partition('=')[0]} input should be ")
+
+
 def test_a_path_may_begin_at_home(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("MODEL_PATH=~/x.gguf\nDOLLY_DATA=~/dolly")
     settings = Settings.read(tmp_path / ".env")

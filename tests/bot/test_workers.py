@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from bot.attachments import Attached
 from bot.audit import AuditLog
 from bot.conversation import ConversationId, Line, Turn
 from bot.errors import SlackError, SlackUnreachable
@@ -99,6 +100,9 @@ class Notebook:
 
     async def earlier_messages(self, turn: Turn) -> list[Line]:
         return self.earlier
+
+    async def attached(self, turn: Turn) -> list[Attached]:
+        return []
 
     async def settle(self, settling: Settling) -> bool:
         return True

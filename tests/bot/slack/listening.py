@@ -8,6 +8,7 @@ from typing import Any
 
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.attachments import Attached
 from bot.conversation import ConversationId, Exchange, Line, Turn
 from bot.local.workspace import Workspace
 from bot.slack.catch_up import CatchUp
@@ -98,7 +99,9 @@ class Listener:
     async def texts(self) -> list[str]:
         return sorted(turn.text for turn in await self.waiting())
 
-    async def remember(self, message: dict[str, Any], channel_id: str, answer: str, *earlier: Line) -> str:
+    async def remember(
+        self, message: dict[str, Any], channel_id: str, answer: str, *earlier: Line, attached: tuple[Attached, ...] = ()
+    ) -> str:
         """Have a question answered in Slack and committed. The answer's ts."""
         turn = self.questions.question({**message, "channel": channel_id}, direct=False)
         assert turn is not None
@@ -109,7 +112,7 @@ class Listener:
             channel_id, self.identity.bot_user_id, answer, thread_ts=turn.conversation.root_ts, as_app=True
         )
         await self.mailbox.note_post(claim, posted["ts"])
-        exchange = Exchange(turn.ts, turn.user_id, turn.text, answer, 10, tuple(earlier), (posted["ts"],))
+        exchange = Exchange(turn.ts, turn.user_id, turn.text, answer, 10, tuple(earlier), (posted["ts"],), attached)
         await self.mailbox.commit(claim, exchange)
         return str(posted["ts"])
 

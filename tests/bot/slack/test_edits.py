@@ -6,6 +6,7 @@ import pytest
 from redis.asyncio import Redis
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.attachments import SUMMARISE, Attached
 from bot.conversation import Line
 from bot.errors import NotUnderstood, QuestionTooLong, StoreUnavailable, TooManyWaiting
 from bot.local.workspace import Workspace
@@ -82,6 +83,30 @@ async def test_what_is_remembered_follows_an_edit(ears: Listener) -> None:
     await ears.edits.changed(event)
     (exchange,) = await ears.memory.read(ears.questions.conversation({**root, "channel": GENERAL}))
     assert [line.text for line in exchange.earlier] == ["ben: no secret"]
+
+
+async def test_what_was_read_of_a_file_goes_when_the_file_does(ears: Listener) -> None:
+    files = [{"id": "F1", "name": "a.txt"}, {"id": "F2", "name": "b.txt"}]
+    message = say(ears, f"{DOLLY} Berlin?", files=files)
+    attached = (Attached("F1", "a.txt", "a secret", 8), Attached("F2", "b.txt", "no secret", 9))
+    await ears.remember(message, GENERAL, "yes", attached=attached)
+    conversation = ears.questions.conversation({**message, "channel": GENERAL})
+    event = changed(ears, message, message["text"])
+    await ears.edits.changed(event)
+    (exchange,) = await ears.memory.read(conversation)
+    assert exchange.attached == attached
+    event["message"] = {**message, "files": [{"id": "F1", "mode": "tombstone"}, files[1]]}
+    for _ in range(2):
+        await ears.edits.changed(event)
+    (exchange,) = await ears.memory.read(conversation)
+    assert (exchange.question, exchange.attached) == ("Berlin?", attached[1:])
+
+
+async def test_a_question_whose_words_are_taken_back_still_asks_about_its_file(ears: Listener) -> None:
+    message = say(ears, f"{DOLLY} how much?", files=[{"id": "F1", "name": "a.txt"}])
+    await ears.questions.said(told(ears, message))
+    await ears.edits.changed(changed(ears, message, DOLLY))
+    assert await ears.texts() == [SUMMARISE]
 
 
 async def test_an_edit_that_comes_late_does_not_undo_a_later_one(ears: Listener, clock: ManualClock) -> None:

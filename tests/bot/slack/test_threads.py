@@ -1,14 +1,18 @@
 """Slack's threads: what was said, by whom, and how an answer gets there."""
 
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.access import FileLimits
 from bot.conversation import Line, Turn
 from bot.local.workspace import Workspace
 from bot.local.workspace.clock import ManualClock
+from bot.slack.attachments import Attachments
 from bot.slack.client import Identity
+from bot.slack.downloads import Downloads
 from bot.slack.pacing import Pacer
 from bot.slack.people import People
 from bot.slack.reply_stream import ReplyStream
@@ -27,7 +31,8 @@ def people(client: AsyncWebClient, identity: Identity) -> People:
 
 @pytest.fixture
 def threads(client: AsyncWebClient, identity: Identity, people: People, pacer: Pacer) -> Threads:
-    return Threads(client, identity, people, pacer)
+    attachments = Attachments(client, Mock(spec=Downloads), FileLimits())
+    return Threads(client, identity, people, pacer, attachments)
 
 
 async def said(threads: Threads, turn: Turn) -> list[str]:
