@@ -11,7 +11,7 @@ from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from bot.local.workspace.workspace import Workspace
 from tests.browser.chromium import CHROMIUM, launch
-from tests.browser.parrot import Parrot
+from tests.browser.parrot import MANIFEST, Parrot
 
 expect.set_options(timeout=15_000)  # a busy machine is slow, and that is no fault of the page
 
@@ -34,7 +34,7 @@ def database(tmp_path: Path) -> Path:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def workspace(database: Path) -> AsyncIterator[Workspace]:
-    workspace = Workspace(database)
+    workspace = Workspace(database, manifest=MANIFEST)
     await workspace.start()
     yield workspace
     await workspace.stop()

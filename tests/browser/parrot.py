@@ -5,13 +5,20 @@ import re
 from typing import Any
 
 from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
-from slack_bolt.async_app import AsyncAck, AsyncApp
+from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.local.workspace.manifest import Command, Manifest, Shortcut
 from bot.local.workspace.workspace import Workspace
 
 Json = dict[str, Any]
+
+MANIFEST = Manifest(
+    Command("/dolly", "Ask Dolly; only you see the answer", "help | forget | <question>"),
+    (Shortcut("note", "Ask Dolly about this", "Opens a form with the message"),),
+    ({"title": "Say hello", "message": "Hello, Parrot"},),
+)
 
 
 def plain(text: str) -> Json:
@@ -48,6 +55,31 @@ def field(block_id: str, label: str, element: Json, **more: Any) -> Json:
         "element": element | {"action_id": "value"},
         **more,
     }
+
+
+OFFER: list[Json] = [
+    {"type": "section", "text": plain("This is for you alone.")},
+    {
+        "type": "actions",
+        "elements": [
+            {"type": "button", "action_id": "share", "text": plain("Share in channel"), "style": "primary"},
+            {
+                "type": "button",
+                "action_id": "forget",
+                "text": plain("Forget me"),
+                "style": "danger",
+                "confirm": {
+                    "title": plain("Forget you?"),
+                    "text": plain("All that was said is deleted."),
+                    "confirm": plain("Forget"),
+                    "deny": plain("Keep"),
+                    "style": "danger",
+                },
+            },
+            {"type": "overflow", "action_id": "over", "options": [option("Hide"), option("Ask again")]},
+        ],
+    },
+]
 
 
 MODAL: Json = {
@@ -105,6 +137,11 @@ class Parrot:
         self._app.action("fix")(self._open_modal)
         self._app.action("more")(self._push_modal)
         self._app.action("greet")(self._keep)
+        self._app.action("length")(self._keep)
+        self._app.action("share")(self._share)
+        self._app.action("forget")(self._take_away)
+        self._app.action("over")(self._keep)
+        self._app.shortcut("note")(self._note)
         self._app.options("value")(self._teams)
         self._app.view("fixed")(self._submitted)
         self._app.command("/dolly")(self._command)
@@ -142,6 +179,21 @@ class Parrot:
             {"type": "header", "text": plain("Welcome home")},
             {"type": "section", "text": {"type": "mrkdwn", "text": f"Hello <@{event['user']}>, ask me *anything*."}},
             {"type": "actions", "elements": [{"type": "button", "action_id": "greet", "text": plain("Say hello")}]},
+            {"type": "divider"},
+            {
+                "type": "section",
+                "text": {
+                    "type": "mrkdwn",
+                    "text": "*Answer length*\nHow much Dolly says when you do not ask for more.",
+                },
+                "accessory": {
+                    "type": "static_select",
+                    "action_id": "length",
+                    "options": [option("Short"), option("Long")],
+                    "initial_option": option("Short"),
+                },
+            },
+            {"type": "context", "elements": [{"type": "mrkdwn", "text": "Kept for 30 days, then deleted."}]},
         ]
         await client.views_publish(user_id=event["user"], view={"type": "home", "blocks": blocks})
 
@@ -165,6 +217,22 @@ class Parrot:
         view = {"type": "modal", "title": plain("More"), "blocks": blocks}
         await client.views_push(trigger_id=body["trigger_id"], view=view)
 
+    async def _note(self, ack: AsyncAck, shortcut: Json, client: AsyncWebClient) -> None:
+        await ack()
+        self.heard.append(shortcut)
+        quoted = {"type": "section", "text": plain(shortcut["message"]["text"])}
+        view = {"type": "modal", "title": plain("About this"), "blocks": [quoted]}
+        await client.views_open(trigger_id=shortcut["trigger_id"], view=view)
+
+    async def _share(self, ack: AsyncAck, respond: AsyncRespond) -> None:
+        await ack()
+        await respond(text="Shared with all", response_type="in_channel", replace_original=False)
+        await respond(text="You have shared it.", replace_original=True)
+
+    async def _take_away(self, ack: AsyncAck, respond: AsyncRespond) -> None:
+        await ack()
+        await respond(delete_original=True)
+
     async def _teams(self, ack: AsyncAck, payload: Json) -> None:
         found = [team for team in ("Red team", "Blue team") if payload["value"] in team]
         await ack(options=[option(team) for team in found])
@@ -179,5 +247,8 @@ class Parrot:
     async def _command(self, ack: AsyncAck, command: Json) -> None:
         self.heard.append(command)
         if command["text"] == "sleep":
+            return
+        if command["text"] == "offer":
+            await ack(text="An offer", blocks=OFFER)
             return
         await ack(f"You said: *{command['text']}*")

@@ -16,7 +16,7 @@ from playwright.async_api import Browser, Page, ViewportSize, async_playwright
 from bot.local.store import LocalStore
 from bot.local.workspace.workspace import Workspace
 from tests.browser.chromium import launch
-from tests.browser.parrot import Parrot
+from tests.browser.parrot import MANIFEST, Parrot
 from tests.scenarios.conftest import running_team
 from tests.scripted_engine import Script, ScriptedEngine
 
@@ -82,6 +82,8 @@ async def picture_dolly(browser: Browser) -> None:
 async def converse(workspace: Workspace, parrot: Parrot) -> str:
     """Say it all, and leave the second answer half written. Returns the ts of the thread."""
     talk(workspace)
+    await workspace.people.share(CHEN, GENERAL, [("flags.md", b"--dry-run" * 300)], "What I have so far")
+    await workspace.people.invite("mia", GENERAL, team_id="T0OTHERCO01")
     parrot.pieces, parrot.title = ANSWER, "Release notes"
     thread_ts = str(workspace.timeline.post(GENERAL, ASHA, QUESTION.replace("@dolly", "<@U0DOLLYBOT1>"))["ts"])
     await _answered(workspace, thread_ts, len("".join(ANSWER)))
@@ -121,8 +123,31 @@ async def take_all(browser: Browser, workspace: Workspace, thread_ts: str, folde
                     await page.locator("#modal[open]").wait_for()
                     await page.screenshot(path=folder / f"modal-{width}-{theme}.png")
                     await page.keyboard.press("Escape")
+                if name == "channel":
+                    await _open_what_opens(page, folder, f"{width}-{theme}")
                 await page.close()
             await context.close()
+
+
+async def _open_what_opens(page: Page, folder: Path, suffix: str) -> None:
+    """A message's menu, the slash completion, a question before what cannot be undone, a person to add."""
+    await page.locator("#messages article").nth(1).focus()
+    await page.keyboard.press("m")
+    await page.screenshot(path=folder / f"menu-{suffix}.png")
+    await page.keyboard.press("Escape")
+    await page.locator('#composer input[type="file"]').set_input_files(PICTURE)
+    await page.locator("#composer textarea").press_sequentially("/do")
+    await page.screenshot(path=folder / f"slash-{suffix}.png")
+    await page.keyboard.press("Tab")
+    await page.get_by_role("button", name="Remove workspace.png").click()
+    await page.keyboard.type("offer")
+    await page.locator("#composer textarea").press("Enter")
+    await page.locator(".ephemeral").last.get_by_role("button", name="Forget me").click()
+    await page.screenshot(path=folder / f"confirm-{suffix}.png")
+    await page.keyboard.press("Escape")
+    await page.evaluate("document.getElementById('invite').showModal()")
+    await page.screenshot(path=folder / f"invite-{suffix}.png")
+    await page.keyboard.press("Escape")
 
 
 async def _open(page: Page, workspace: Workspace, place: str) -> Page:
@@ -135,7 +160,7 @@ async def _open(page: Page, workspace: Workspace, place: str) -> Page:
 
 async def picture_all(browser: Browser, folder: Path) -> None:
     """The page with the test's own app."""
-    workspace = Workspace()
+    workspace = Workspace(manifest=MANIFEST)
     await workspace.start()
     parrot = Parrot(workspace)
     await parrot.start()

@@ -24,7 +24,7 @@ async def test_everything_can_be_done_by_keyboard_alone(page: Page, parrot: Parr
     await expect(page.locator("#messages article")).to_be_focused()
 
     await keys.press("r")
-    await expect(page.locator("#picker")).to_be_visible()
+    await expect(page.locator("#popup")).to_be_visible()
     await keys.press("ArrowRight")
     await keys.press("ArrowRight")
     await keys.press("Enter")

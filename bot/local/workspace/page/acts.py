@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -116,6 +117,34 @@ async def _close(people: People, said: Said) -> Any:
     await people.close_view(said.text("user_id"), said.text("view_id"))
 
 
+async def _shortcut(people: People, said: Said) -> Any:
+    where = said.text("user_id"), said.text("channel_id"), said.text("ts")
+    await people.shortcut(*where, said.text("callback_id"))
+
+
+_KINDS: dict[str, Json] = {
+    "member": {},
+    "admin": {"is_admin": True},
+    "guest": {"is_restricted": True},
+    "external": {"team_id": "T0OTHERCO01"},
+}
+
+
+async def _invite(people: People, said: Said) -> Any:
+    kind = said.text("kind")
+    if kind not in _KINDS:
+        raise BadRequest(f"Nobody can be {kind!r} here.")
+    traits = {**_KINDS[kind], "locale": said.text("locale")}
+    name = said.text("name").strip()
+    if not _NAME.fullmatch(name):
+        raise BadRequest("A name is made of letters, digits, dots and hyphens.")
+    user = await people.welcome(said.text("user_id"), said.text("channel_id"), name, **traits)
+    return {"user_id": user.id}
+
+
+_NAME = re.compile(r"[\w.-]{1,40}")
+
+
 async def _stop(people: People, said: Said) -> Any:
     await people.stop(said.text("user_id"), said.text("channel_id"), said.text("thread_ts"))
 
@@ -155,6 +184,8 @@ ACTS: dict[str, Act] = {
     "options": _options,
     "submit": _submit,
     "close": _close,
+    "shortcut": _shortcut,
+    "invite": _invite,
     "stop": _stop,
     "open_home": _open_home,
     "open_messages": _open_messages,

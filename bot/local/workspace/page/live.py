@@ -78,7 +78,7 @@ def _frames(change: Change, reader: Reader) -> list[Json]:
         told.append(
             {"kind": "work", "channel_id": channel_id, "thread_ts": thread_ts, **reader.work(channel_id, thread_ts)}
         )
-    if change.kind == "channel":
+    if change.kind in ("channel", "user"):
         told.append({"kind": "state"})
     if change.kind in ("prompts", "title"):
         told.append({"kind": "refresh", "channel_id": channel_id})

@@ -182,6 +182,7 @@ class Reader:
             "name": user.name,
             "real_name": user.real_name,
             "is_bot": user.is_bot,
+            "note": "another company" if user.is_external else "guest" if user.is_restricted else "",
             "avatar": messages.avatar(user),
         }
 

@@ -31,6 +31,14 @@ class Newcomers:
             user = replace(user, bot_id=new_id("B"))
         return self._keep(replace(user, is_restricted=user.is_restricted or user.is_ultra_restricted), channel_ids)
 
+    async def welcome(self, host_id: str, channel_id: str, name: str, **traits: Any) -> User:
+        """`invite` as the page does it: colleagues into all channels of their host, others into one."""
+        channels = [channel for channel in self._timeline.channels() if host_id in channel.members]
+        shared = [channel.id for channel in channels if channel.kind in ("channel", "group")]
+        is_colleague = not (traits.get("is_restricted") or "team_id" in traits)
+        here = shared if is_colleague else [id for id in shared if id == channel_id] or shared[:1]
+        return await self.invite(name.lower(), *here, real_name=name, **traits)
+
     async def change(self, user_id: str, **traits: Any) -> User:
         """Change somebody's traits, as in `invite`: locale="hi-IN" for somebody who reads Hindi."""
         user = self._timeline.user(user_id)

@@ -34,6 +34,7 @@ class People:
         self.shortcut = interacting.shortcut
 
         self.invite = newcomers.invite
+        self.welcome = newcomers.welcome
         self.change = newcomers.change
 
     # Messages

@@ -67,6 +67,7 @@ def attributes(element: Json, block_id: str, **more: str) -> str:
     if isinstance(confirm, dict):
         values["data-confirm"] = json.dumps(
             {name: plain(confirm.get(name)) for name in ("title", "text", "confirm", "deny")}
+            | {"style": str(confirm.get("style") or "")}
         )
     return " ".join(f'{name}="{escape(value)}"' for name, value in values.items())
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
+from urllib.parse import urlencode
 
 from bot.local.workspace.page.rendering import blocks, emoji, markdown, mrkdwn
 from bot.local.workspace.page.rendering.names import Names
@@ -89,7 +90,7 @@ def _body(message: Json, told: Told, names: Names) -> str:
     parts.append(_content(message, told, names))
     if message.get("edited"):
         parts.append('<span class="edited">(edited)</span>')
-    parts += [_file(file) for file in objects(message.get("files"))]
+    parts += [_file(file, names) for file in objects(message.get("files"))]
     if told.stream_state in _ENDINGS:
         parts.append(f'<div class="ending">{_ENDINGS[told.stream_state]}</div>')
     return "".join(parts)
@@ -106,9 +107,19 @@ def _content(message: Json, told: Told, names: Names) -> str:
     return f'<div class="text">{mrkdwn.to_html(text, names)}</div>'
 
 
-def _file(file: Json) -> str:
+def _file(file: Json, names: Names) -> str:
     name = escape(str(file.get("title") or file.get("name") or "file"))
-    return f'<div class="file-chip">📄 {name}</div>'
+    about = " ".join(str(word) for word in (file.get("pretty_type"), _size(file.get("size"))) if word)
+    address = f"/page/file?{urlencode({'user_id': names.viewer_id, 'file_id': str(file.get('id') or '')})}"
+    return f'<a class="file-chip" href="{escape(address)}" download>📄 <b>{name}</b> <span>{escape(about)}</span></a>'
+
+
+def _size(size_bytes: object) -> str:
+    if not isinstance(size_bytes, int):
+        return ""
+    if size_bytes < 1024:
+        return f"{size_bytes} B"
+    return f"{size_bytes / 1024:.0f} kB" if size_bytes < 2**20 else f"{size_bytes / 2**20:.1f} MB"
 
 
 def _reactions(message: Json, names: Names) -> str:
@@ -151,6 +162,7 @@ def _toolbar(message: Json, told: Told, names: Names) -> str:
     tools = [("react", "Add a reaction"), ("thread", "Reply in thread")]
     if message.get("user") == names.viewer_id and not message.get("bot_id"):
         tools += [("edit", "Edit message"), ("delete", "Delete message")]
+    tools.append(("more", "More actions"))
     buttons = "".join(
         f'<button type="button" tabindex="-1" data-tool="{tool}" aria-label="{words}" title="{words}">'
         f"{icon(tool)}</button>"

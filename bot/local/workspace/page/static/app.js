@@ -3,11 +3,13 @@
 
 import { act, attempt, channel, follow, notice, page, read, user } from "./api.js";
 import { Composer } from "./composer.js";
-import { closePicker, showHelp, showModal } from "./dialogs.js";
+import { showHelp, showModal } from "./dialogs.js";
 import { listen } from "./elements.js";
 import { emptyPlace } from "./empty.js";
+import { closePopup } from "./menus.js";
 import { MessageList } from "./messages.js";
 import { editLast, listenToTools } from "./message_tools.js";
+import { askForPerson } from "./newcomers.js";
 import { countMention, drawSidebar, lastRead, markRead, stepPlace } from "./sidebar.js";
 import "./theme_switch.js";
 
@@ -25,8 +27,8 @@ const composer = new Composer($("composer"), {
 });
 const threadComposer = new Composer($("thread-composer"), { send: post, editLast: () => editLast(thread), leave: closeThread });
 
-async function post(channel_id, thread_ts, text) {
-  const sent = await act("post", { channel_id, thread_ts, text });
+async function post(channel_id, thread_ts, text, files = []) {
+  const sent = await act(files.length ? "share" : "post", { channel_id, thread_ts, text, files });
   if (sent.ts && !thread_ts && channel(channel_id)?.partner === page.state.bot) openThread(channel_id, sent.ts);
   (thread_ts ? thread : messages).toEnd();
   return sent;
@@ -74,6 +76,7 @@ async function start() {
   if (!state) return setTimeout(start, 2000);
   page.me = state.me;
   page.state = state;
+  document.documentElement.toggleAttribute("data-shortcuts", state.shortcuts.length > 0);
   localStorage.setItem("me", page.me);
   if (parse().me !== page.me) history.replaceState(null, "", `#/${page.me}/${parse().channel ?? ""}`);
   await arrive();
@@ -129,7 +132,7 @@ async function showChannel() {
     if (here.id !== route.channel) return;
     messages.reset(found.messages, { unreadAfter: unreadAfter(here, found.messages) });
     offerOlder(here.id, found);
-    showPrompts(found.prompts);
+    showPrompts($("prompts"), found.prompts, null);
     markRead(here.id, found.messages.at(-1)?.ts);
   });
 }
@@ -154,13 +157,13 @@ function offerOlder(channelId, { messages: items, has_more: hasMore }) {
   $("messages").prepend(button);
 }
 
-function showPrompts(prompts) {
+function showPrompts(place, prompts, threadTs) {
   const chips = prompts.map(({ title, message }) => {
     const chip = Object.assign(document.createElement("button"), { type: "button", className: "chip", textContent: title });
-    chip.onclick = () => attempt(post(route.channel, null, message));
+    chip.onclick = () => attempt(post(route.channel, threadTs, message));
     return chip;
   });
-  $("prompts").replaceChildren(...chips);
+  place.replaceChildren(...chips);
 }
 
 function showTab() {
@@ -196,6 +199,7 @@ async function showThread() {
     if (ts !== route.thread) return;
     thread.reset(found.messages);
     $("thread-title").textContent = found.title || $("channel-name").textContent;
+    showPrompts($("thread-prompts"), found.prompts, ts);
     showWork(found.work);
     markRead(channelId, found.messages.at(-1)?.ts);
     if (!matchMedia("(pointer: coarse)").matches) threadComposer.box.focus({ preventScroll: true }); // no keyboard pops up
@@ -248,9 +252,10 @@ function hearMessage(item) {
 }
 
 async function refresh(channelId) {
-  showPrompts((await read("channel", { channel_id: channelId })).prompts);
+  showPrompts($("prompts"), (await read("channel", { channel_id: channelId })).prompts, null);
   if (!route.thread) return;
-  const { title } = await read("thread", { channel_id: channelId, thread_ts: route.thread });
+  const { title, prompts } = await read("thread", { channel_id: channelId, thread_ts: route.thread });
+  showPrompts($("thread-prompts"), prompts, route.thread);
   $("thread-title").textContent = title || $("channel-name").textContent;
 }
 
@@ -266,6 +271,10 @@ addEventListener("focus", () => {
   drawSidebar(route);
 });
 $("me").addEventListener("change", () => {
+  if (!$("me").value) {
+    $("me").value = page.me;
+    return askForPerson(route.channel);
+  }
   const isShared = channel(route.channel).kind !== "im";
   location.hash = `#/${$("me").value}/${isShared ? route.channel : ""}`;
 });
@@ -290,7 +299,7 @@ for (const button of document.querySelectorAll("[data-go]"))
 document.addEventListener("keydown", (event) => {
   const isTyping = event.target.closest("input, textarea, select");
   if (event.key === "Escape" && !document.querySelector("dialog[open]")) {
-    if (closePicker()) return;
+    if (closePopup()) return;
     if (event.target.closest("#thread")) closeThread();
     else composer.box.focus();
   } else if (event.key === "?" && !isTyping) showHelp();

@@ -1,6 +1,7 @@
-// Where people write: grows, completes @names and /commands, keeps a draft per conversation.
+// Where people write: grows, completes @names and /commands, takes files, keeps a draft per conversation.
 
 import { attempt, page } from "./api.js";
+import { Attached } from "./attached.js";
 
 export class Composer {
   #place = null; // { key, channelId, threadTs }
@@ -16,6 +17,7 @@ export class Composer {
     this.list.id = `${container.id}-completion`;
     this.box.setAttribute("aria-controls", this.list.id);
     this.button = this.form.querySelector(".send");
+    this.attached = new Attached(this.form, () => this.#drawn());
     this.send = send;
     this.editLast = editLast;
     this.leave = leave;
@@ -40,6 +42,7 @@ export class Composer {
     this.#place = { channelId, threadTs, key: `draft/${page.me}/${channelId}/${threadTs ?? ""}` };
     this.box.placeholder = label;
     this.box.setAttribute("aria-label", label);
+    this.attached.clear();
     this.#set(localStorage.getItem(this.#place.key) ?? "");
   }
 
@@ -51,11 +54,13 @@ export class Composer {
 
   async #submit() {
     const text = this.box.value.trim();
-    if (!text) return;
+    const files = this.attached.files;
+    if (!text && !files.length) return;
     const { channelId, threadTs } = this.#place;
     this.#set("");
-    const sent = await attempt(this.send(channelId, threadTs, text));
-    if (!sent && !this.box.value && this.#place.channelId === channelId) this.#set(text);
+    const sent = await attempt(this.attached.encoded().then((encoded) => this.send(channelId, threadTs, text, encoded)));
+    if (sent) this.attached.remove(files);
+    else if (!this.box.value && this.#place.channelId === channelId) this.#set(text);
   }
 
   #set(text) {
@@ -73,7 +78,7 @@ export class Composer {
     const text = this.box.value;
     if (text) localStorage.setItem(this.#place.key, text);
     else localStorage.removeItem(this.#place.key);
-    this.button.disabled = !text.trim();
+    this.button.disabled = !text.trim() && !this.attached.files.length;
     this.#grow();
   }
 

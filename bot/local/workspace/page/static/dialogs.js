@@ -1,11 +1,10 @@
-// What lies over the page: modals of the app, questions before what cannot be undone, the emoji picker, help.
+// What lies over the page: modals of the app, questions before what cannot be undone, help.
 
-import { act, attempt, page } from "./api.js";
+import { act, attempt } from "./api.js";
 import { stateValues } from "./elements.js";
 import { morph } from "./messages.js";
 
 const modal = document.getElementById("modal");
-const picker = document.getElementById("picker");
 
 // Shows the app's topmost modal, or closes it where `html` is empty. What was typed stays on an update.
 export function showModal(html) {
@@ -59,12 +58,13 @@ function showFaults(form, faults) {
 }
 
 // Asks before what cannot be undone. Resolves to whether the answer was yes.
-export function ask({ title, text, confirm, deny }) {
+export function ask({ title, text, confirm, deny, style }) {
   const dialog = document.getElementById("confirm");
   const [no, yes] = dialog.querySelectorAll("button");
   dialog.querySelector("h2").textContent = title || "Are you sure?";
   dialog.querySelector("p").textContent = text || "";
   yes.textContent = confirm || "Yes";
+  yes.className = `button ${style === "danger" ? "danger" : "primary"}`;
   no.textContent = deny || "Cancel";
   dialog.returnValue = "";
   dialog.showModal();
@@ -75,50 +75,3 @@ export function ask({ title, text, confirm, deny }) {
 export function showHelp() {
   document.getElementById("help").showModal();
 }
-
-// The emoji picker beside `button`; `chosen` gets the name.
-export function pickEmoji(button, chosen) {
-  const buttons = page.state.emoji.map(({ name, character }) => {
-    const choice = document.createElement("button");
-    Object.assign(choice, { type: "button", textContent: character, title: `:${name}:` });
-    choice.role = "menuitem";
-    choice.setAttribute("aria-label", name.replaceAll("_", " "));
-    choice.onclick = () => {
-      closePicker();
-      chosen(name);
-    };
-    return choice;
-  });
-  picker.replaceChildren(...buttons);
-  picker.hidden = false;
-  const at = button.getBoundingClientRect();
-  const { width, height } = picker.getBoundingClientRect();
-  picker.style.left = `${Math.max(8, Math.min(at.right - width, innerWidth - width - 8))}px`;
-  picker.style.top = `${at.top > height + 8 ? at.top - height - 4 : at.bottom + 4}px`;
-  picker.opener = button.closest("article") ?? button;
-  buttons[0].focus();
-}
-
-export function closePicker() {
-  if (picker.hidden) return false;
-  picker.hidden = true;
-  picker.opener?.focus();
-  return true;
-}
-
-const COLUMNS = 8;
-picker.addEventListener("keydown", (event) => {
-  const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: COLUMNS, ArrowUp: -COLUMNS }[event.key];
-  if (event.key === "Escape" || event.key === "Tab") {
-    event.preventDefault();
-    event.stopPropagation();
-    closePicker();
-  } else if (step) {
-    event.preventDefault();
-    const all = [...picker.children];
-    all[(all.indexOf(document.activeElement) + step + all.length) % all.length].focus();
-  }
-});
-document.addEventListener("pointerdown", (event) => {
-  if (!picker.hidden && !picker.contains(event.target)) closePicker();
-});

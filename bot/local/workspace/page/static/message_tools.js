@@ -1,9 +1,10 @@
-// What people do to a message: react, reply, edit, delete; with the mouse, a finger or the keyboard.
+// What people do to a message: react, reply, edit, delete, the app's shortcuts; with the mouse, a finger or the keyboard.
 
 import { act, attempt, page, read } from "./api.js";
-import { ask, pickEmoji } from "./dialogs.js";
+import { ask } from "./dialogs.js";
+import { openMenu, pickEmoji } from "./menus.js";
 
-const KEYS = { t: "thread", r: "react", e: "edit", Delete: "delete" };
+const KEYS = { t: "thread", r: "react", e: "edit", m: "more", Delete: "delete" };
 
 const place = (article) => ({ channel_id: article.dataset.channel, ts: article.dataset.ts });
 
@@ -13,6 +14,7 @@ export function listenToTools(container, openThread) {
     react: (article, button) => pickEmoji(button, (name) => react(article, name, true)),
     edit,
     delete: remove,
+    more: (article, button) => openMenu(button, shortcuts(article)),
   };
   container.addEventListener("click", (event) => {
     const article = event.target.closest("article");
@@ -32,6 +34,15 @@ export function listenToTools(container, openThread) {
     event.preventDefault();
     tools[button.dataset.tool](article, button);
   });
+}
+
+// The app's message shortcuts, as its manifest names them.
+function shortcuts(article) {
+  return page.state.shortcuts.map(({ callback_id, name, description }) => ({
+    name,
+    note: description,
+    run: () => attempt(act("shortcut", { ...place(article), callback_id })),
+  }));
 }
 
 function react(article, name, add) {

@@ -65,7 +65,8 @@ function place(channel, isCurrent) {
 function drawMe() {
   const select = document.getElementById("me");
   const people = page.state.users.filter((user) => !user.is_bot);
-  select.replaceChildren(...people.map((user) => new Option(user.real_name, user.id, false, user.id === page.me)));
+  const options = people.map((user) => new Option(`${user.real_name}${user.note && ` (${user.note})`}`, user.id, false, user.id === page.me));
+  select.replaceChildren(...options, new Option("Add a person…", ""));
   document.getElementById("my-avatar").innerHTML = user(page.me).avatar; // the server's drawing
 }
 
