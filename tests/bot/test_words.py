@@ -17,6 +17,11 @@ LABEL = re.compile(r"\|[^|>]*>")
 
 MOST_CHARACTERS = {
     "home_title": 150,
+    "home_about": 150,
+    "home_change": 75,
+    "settings_title": 24,
+    "form_save": 24,
+    "form_cancel": 24,
     "forget_button": 30,
     "forget_keep": 30,
     "forget_all_button": 75,
@@ -25,7 +30,7 @@ MOST_CHARACTERS = {
     "forget_all_confirm": 300,
     "thinking": 50,
 }
-"""What Slack takes of them: headers, buttons, dialogs (docs.slack.dev/reference/block-kit)."""
+"""What Slack takes of them: headers, buttons, forms, dialogs (docs.slack.dev/reference/block-kit)."""
 
 
 def test_every_key_that_is_asked_for_is_in_the_catalogue() -> None:

@@ -104,6 +104,14 @@ async def test_an_apology(store_url: str) -> None:
         assert await team.answered(root) == [HINDI.say("engine_refused")]
 
 
+async def test_the_place_in_the_queue(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.turns.NOTICE_SECONDS", 0.1)
+    async with ScriptedEngine() as engine, running_team(store_url, engine.url) as team:
+        await engine.stop()
+        root = await team.say("divya", "@dolly नमस्ते")
+        await until(lambda: team.answers(root) == [HINDI.say("waiting_for_engine", place=1)])
+
+
 async def test_a_refusal_that_only_its_reader_sees(store_url: str) -> None:
     bounds = Bounds(questions_per_minute=1)
     async with ScriptedEngine() as engine, running_team(store_url, engine.url, bounds=bounds) as team:
