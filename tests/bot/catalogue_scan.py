@@ -64,13 +64,13 @@ def literals(source: str) -> set[str]:
 
 
 def said_past_the_catalogue(source: str) -> list[str]:
-    """Sentences anywhere but in docstrings, log lines and errors; and single words where people read."""
+    """Sentences anywhere but in docstrings, log lines, errors and comparisons; and single words where people read."""
     tree = ast.parse(source)
     parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
     return [
         f"line {node.lineno}: {node.value!r}"
         for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and not _is_for_operators(node, parents)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and not _is_not_said(node, parents)
         if node.value not in LOGGED_OR_PROMPTED
         if SENTENCE.search(node.value) or (WORD.search(node.value) and _is_shown(node, parents))
     ]
@@ -82,11 +82,12 @@ def _ancestors(node: ast.AST, parents: Mapping[ast.AST, ast.AST]) -> Iterator[as
         yield node
 
 
-def _is_for_operators(node: ast.AST, parents: Mapping[ast.AST, ast.AST]) -> bool:
-    if isinstance(parents[node], ast.Expr):  # a docstring
+def _is_not_said(node: ast.AST, parents: Mapping[ast.AST, ast.AST]) -> bool:
+    """Whether it is a docstring, an error's or log line's text, or what people type."""
+    if isinstance(parents[node], ast.Expr):
         return True
     return any(
-        isinstance(each, ast.Raise | ast.Assert)
+        isinstance(each, ast.Raise | ast.Assert | ast.Compare | ast.MatchValue)
         or (isinstance(each, ast.Call) and ast.unparse(each.func).startswith(("log.", "re.compile", "metrics.")))
         for each in _ancestors(node, parents)
     )

@@ -1,6 +1,8 @@
 """Every sentence that Dolly says is in the catalogue of every language, and nothing is said past them."""
 
 import re
+from importlib.resources import files
+from pathlib import Path
 from string import Formatter
 
 import pytest
@@ -79,6 +81,7 @@ def test_a_sentence_in_the_code_is_found(source: str) -> None:
         'log.warning("not_understood", reason="An event has no type.")',
         'raise ValueError(f"This is {none}, of no use.")',
         '"""It says what it does."""',
+        'is_followed = rest == "follow on" or rest in ("follow", "follow always")',
         'block = {"type": "mrkdwn", "text": text}',
         'METHODS = "chat.update chat.delete"',
     ],
@@ -208,3 +211,14 @@ def test_what_a_catalogue_lacks_is_said_in_english() -> None:
     for ask in (words.say, words.choices):
         with pytest.raises(KeyError):
             ask("no_such_key")
+
+
+def test_a_language_is_added_by_one_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for language in languages():
+        (tmp_path / f"{language}.toml").write_text(files("bot.words").joinpath(f"{language}.toml").read_text("utf-8"))
+    (tmp_path / "pt-BR.toml").write_text('stopped = "_Parado._"')
+    monkeypatch.setattr("bot.words.resources.files", lambda _: tmp_path)
+    added = Languages()
+    assert added.of("pt-BR").say("stopped") == "_Parado._"
+    assert added.of("pt-BR").say("forget_keep") == added.english.say("forget_keep")
+    assert added.of("hi-IN").language == "hi"
