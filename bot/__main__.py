@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bot.access import AdminPort, Bounds, FileLimits, SlackAccess, StoreAccess
+from bot.allocator import return_large_blocks
 from bot.errors import AlreadyRunning, DollyError, LocalPartError, SettingsError
 from bot.forget import Choose, NotATarget, chosen
 from bot.forget import forget as forget_for_good
@@ -108,6 +109,7 @@ def _settings(*, needs_slack: bool = False) -> Settings:
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
     """Run until SIGINT or SIGTERM; an error is one sentence and exit code 1."""
+    return_large_blocks()
     try:
         asyncio.run(_until_signal(work))
     except DollyError as error:

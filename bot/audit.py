@@ -24,7 +24,7 @@ from bot.errors import LocalPartError
 log = structlog.get_logger(__name__)
 
 Decision = Literal["answered", "refused", "apologised"]
-"""An answer was given, a quota was used up, or an apology stood in its place."""
+"""An answer was given, the question was not taken (a quota was used up, …), or an apology stood in its place."""
 
 
 class AuditLog:

@@ -24,6 +24,8 @@ class JobJournal:
         self.posting: Posting = claim.posting
         self.shown: dict[str, str] = {}
         """By ts, what messages of the answer say as a whole."""
+        self.verdict = claim.verdict
+        """With what the turn is to end instead of an answer."""
 
     @property
     def job_id(self) -> str:
@@ -38,6 +40,11 @@ class JobJournal:
         """Before the first call: this is how the answer will be brought."""
         await self._written(lambda: self._mailbox.note_shape(self._claim, shape))
         self.posting = replace(self.posting, shape=shape)
+
+    async def not_made(self) -> None:
+        """What was intended was certainly not made."""
+        await self._written(lambda: self._mailbox.note_shape(self._claim, None))
+        self.posting = replace(self.posting, shape=None)
 
     async def posted(self, ts: str) -> bool:
         """A message of the answer stands at `ts`; False where somebody else is taking it back."""

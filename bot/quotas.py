@@ -44,10 +44,8 @@ class Quotas:
         self._questions = RateLimitItemPerMinute(questions_per_minute, namespace="questions")
         self._tokens = RateLimitItemPerDay(tokens_per_day, namespace="tokens")
 
-    async def admit(self, user_id: str, *, is_admin: bool) -> Refusal | None:
+    async def admit(self, user_id: str) -> Refusal | None:
         """Count one question of `user_id`, and let it pass (None) or say why not. A refused one does not count."""
-        if is_admin:
-            return None
         async with store_errors():
             if self._tokens.amount and not await self._fixed.test(self._tokens):
                 return Refusal("tokens", _next_second((await self._fixed.get_window_stats(self._tokens)).reset_time))

@@ -53,6 +53,9 @@ class Journal(Protocol):
     async def intend(self, shape: Shape) -> None:
         """Before the first call: this is how the answer will be brought."""
 
+    async def not_made(self) -> None:
+        """What was intended was certainly not made: it may be tried again."""
+
     async def posted(self, ts: str) -> bool:
         """A message of the answer stands at `ts`; False where somebody else is taking it back."""
 

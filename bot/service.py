@@ -129,7 +129,7 @@ async def running_service(
             Turns(
                 kept.mailbox,
                 Responder(kept.memory, model, threads, style),
-                Gate(quotas, threads, languages.english),
+                Gate(quotas, threads),
                 AuditLog(audit_log),
                 answer_within_seconds=bounds.answer_within_seconds,
             ),
@@ -142,14 +142,7 @@ async def running_service(
         )
         answering = _begin(workers.run(), stack)
 
-        questions = Questions(
-            kept.mailbox,
-            kept.marks,
-            identity,
-            languages.english,
-            threads.tell_privately,
-            question_characters=bounds.question_characters,
-        )
+        questions = Questions(kept.mailbox, identity, question_characters=bounds.question_characters)
         edits = Edits(questions, kept.mailbox, kept.marks, max_age_seconds=bounds.catchup_max_age_seconds)
         forget_list = ForgetList(kept.forgetting, kept.memory, identity)
         home = Home(

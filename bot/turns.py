@@ -15,9 +15,12 @@ from bot.errors import (
     EngineError,
     EngineOverloaded,
     EngineUnreachable,
+    LeaseLost,
+    QuestionTooLong,
     SlackError,
     SlackUnreachable,
     StoreUnavailable,
+    TooManyWaiting,
 )
 from bot.journal import JobJournal
 from bot.responder import AnswerNotDelivered, Ending, Responder
@@ -41,13 +44,18 @@ AWAY = (EngineOverloaded, EngineUnreachable)
 """An engine that may be asked again: such an attempt does not count."""
 CLOSED = frozenset({"not_in_channel", "channel_not_found", "is_archived", "token_revoked", "account_inactive"})
 """Slack's names for places that nothing will reach again: no apology either."""
+REFUSALS = frozenset({"quota_questions", "quota_tokens", TooManyWaiting.words_key, QuestionTooLong.words_key})
+"""Verdicts that only the person who asked reads; all others are apologies, where the answer would stand."""
 
 
 class Gate(Protocol):
     """Who may have an answer now (bot/slack/gate.py)."""
 
     async def refused(self, turn: Turn) -> str | None:
-        """The quota that is used up; its user has been told then."""
+        """The verdict over a turn for which a quota is used up; None where it may pass, and is counted."""
+
+    async def tell(self, turn: Turn, verdict: str) -> None:
+        """Say to the turn's user why it is refused. Raises SlackUnreachable where it may be told later, SlackError."""
 
     async def spend(self, tokens: int) -> None:
         """So many tokens were read and written."""
@@ -69,9 +77,19 @@ class Turns:
         """Answer and commit; or find out what an error means for the turn.
 
         `stop` may be set at any time. Raises LeaseLost when another worker has the turn, StoreUnavailable when the
-        store is away: the lease then ends by itself.
+        store is away for longer than the lease, which then ends by itself.
         """
-        journal = JobJournal(self._mailbox, claim)
+        try:
+            await self._end(claim, JobJournal(self._mailbox, claim), stop)
+        except (StoreUnavailable, LeaseLost) as error:
+            # A store that was away is no fault of the turn's; handing it back tells whether the lease is lost indeed.
+            try:
+                async with asyncio.timeout(self._mailbox.lease_seconds):
+                    await self._requeue(claim, "store_unavailable", counted=False)
+            except TimeoutError:
+                raise error from None
+
+    async def _end(self, claim: Claim, journal: JobJournal, stop: asyncio.Event) -> None:
         try:
             ending = await self._answer(claim, journal, stop)
         except AnswerNotDelivered as error:
@@ -98,25 +116,40 @@ class Turns:
 
     async def _answer(self, claim: Claim, journal: JobJournal, stop: asyncio.Event) -> Ending:
         turn = claim.turn
+        if claim.verdict is not None:
+            return await self._told(claim, journal, claim.verdict)
         if claim.kept is not None:
             exchange: Exchange | None = await self._responder.deliver(turn, journal, claim.kept)
             return Ending(exchange=None if turn.response_url else exchange, tokens=claim.kept.tokens)
-        if claim.verdict is not None:
-            return await self._apologise(claim, journal, claim.verdict)
         if claim.attempt > ATTEMPTS:  # its workers died one after the other: perhaps of it
-            await self._mailbox.note_verdict(claim, "apology")
-            return await self._apologise(claim, journal, "apology")
+            await self._judge(claim, journal, "apology")
+            return await self._told(claim, journal, "apology")
         if turn.is_late:
             await self._responder.say(turn, journal, "too_late")
             return Ending("refused", "too_late")
-        if claim.claims == 1 and (quota := await self._gate.refused(turn)):
-            return Ending("refused", quota)
+        if not claim.is_admitted:
+            if verdict := await self._gate.refused(turn):
+                await self._judge(claim, journal, verdict)
+                return await self._told(claim, journal, verdict)
+            await self._mailbox.note_admitted(claim)
         return await self._responder.respond(turn, journal, stop, lambda error: self._gives_up(claim, error))
 
-    async def _apologise(self, claim: Claim, journal: JobJournal, words_key: str) -> Ending:
-        await self._responder.say(claim.turn, journal, words_key)
-        metrics.apologies.labels(words_key).inc()
-        return Ending("apologised", words_key)
+    async def _judge(self, claim: Claim, journal: JobJournal, verdict: str) -> None:
+        """Write down with what the turn is to end, before anybody tries to say it."""
+        await self._persist(lambda: self._mailbox.note_verdict(claim, verdict))
+        journal.verdict = verdict
+
+    async def _told(self, claim: Claim, journal: JobJournal, verdict: str) -> Ending:
+        words_key = verdict.partition(" ")[0]
+        if words_key not in REFUSALS:
+            await self._responder.say(claim.turn, journal, words_key)
+            metrics.apologies.labels(words_key).inc()
+            return Ending("apologised", words_key)
+        try:
+            await self._gate.tell(claim.turn, verdict)
+        except SlackError as error:  # for their eyes only: who cannot be told so, is not told before everybody
+            log.warning("not_told", job=claim.job_id, verdict=words_key, reason=error.reason)
+        return Ending("refused", words_key.removeprefix("quota_"))
 
     def _gives_up(self, claim: Claim, error: EngineError) -> bool:
         if isinstance(error, AWAY):
@@ -128,7 +161,7 @@ class Turns:
     ) -> None:
         """Hand the turn back, and tell its user that it waits, once it does so noticeably."""
         if claim.age_seconds >= NOTICE_SECONDS:
-            with contextlib.suppress(SlackError, SlackUnreachable):
+            with contextlib.suppress(SlackError, SlackUnreachable, StoreUnavailable):
                 place = await self._mailbox.place(claim)
                 await self._responder.tell_place(claim.turn, journal, error, place)
         await self._requeue(claim, error.words_key, counted=False)
@@ -138,31 +171,37 @@ class Turns:
         if claim.age_seconds >= UNDELIVERED_SECONDS:
             await self._bury(claim, journal, "slack_unreachable")
             return
-        if claim.age_seconds >= self._answer_within_seconds and not claim.kept and not claim.verdict:
-            await self._persist(lambda: self._mailbox.note_verdict(claim, "apology"))
+        if claim.age_seconds >= self._answer_within_seconds and not claim.kept and not journal.verdict:
+            await self._judge(claim, journal, "apology")
         await self._requeue(claim, "slack_unreachable", counted=False)
 
     async def _give_up_or_requeue(self, claim: Claim, journal: JobJournal) -> None:
-        if claim.verdict is not None:  # not even the apology works
+        if claim.verdict is not None:  # not even that works
             await self._bury(claim, journal, "apology_failed")
             return
         if claim.attempt >= ATTEMPTS:
-            await self._persist(lambda: self._mailbox.note_verdict(claim, "apology"))
+            await self._judge(claim, journal, "apology")
         await self._requeue(claim, "mistake", counted=True)
 
     async def _requeue(self, claim: Claim, reason: str, *, counted: bool) -> None:
-        metrics.requeued.labels(reason).inc()
         delay_seconds = min(RETRY_SECONDS * 2 ** min(claim.claims - 1, 10), LONGEST_RETRY_SECONDS)
         await self._persist(lambda: self._mailbox.fail(claim, delay_seconds=delay_seconds, counted=counted))
+        metrics.requeued.labels(reason).inc()
 
     async def _bury(self, claim: Claim, journal: JobJournal, reason: str) -> None:
-        """Put the turn to the dead letters; its user is told, where they can be."""
-        metrics.dead_letters.labels(reason).inc()
-        if reason not in CLOSED and claim.verdict is None:
-            with contextlib.suppress(SlackError, SlackUnreachable):
+        """Put the turn to the dead letters; its user is told, where they can be, now or when Slack is there again."""
+        if reason not in CLOSED and journal.verdict is None:
+            try:
                 await self._responder.say(claim.turn, journal, "apology")
                 metrics.apologies.labels("apology").inc()
+            except SlackError as error:
+                log.warning("not_told", job=claim.job_id, verdict="apology", reason=error.reason)
+            except SlackUnreachable:
+                await self._judge(claim, journal, "apology")
+                await self._requeue(claim, "slack_unreachable", counted=False)
+                return
         await self._persist(lambda: self._mailbox.commit(claim, None, buried=reason, shown=journal.shown))
+        metrics.dead_letters.labels(reason).inc()
         self._audit.turn_ended(claim.turn, "apologised", reason=reason)
 
     async def _committed(self, claim: Claim, journal: JobJournal, ending: Ending) -> None:

@@ -1,8 +1,5 @@
 """HTTP to the engine: where it is, with which key, and what huggingface_hub's client must not do with it."""
 
-import functools
-import ssl
-from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,14 +7,12 @@ from huggingface_hub import AsyncInferenceClient, set_async_client_factory
 from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # the httpx it uses: httpx2 in 2.x
 
 from bot.model_client import refusals
+from bot.model_client.transport import EngineTransport
 
 _SMALL_CALL_SECONDS = 10
 """For everything but a chat completion: a look at the model, a count of tokens."""
 
 _NOT_OFFERED = (403, 404, 405, 501)
-
-_SEPARATORS = {b"\xc2\x85": rb"\u0085", b"\xe2\x80\xa8": rb"\u2028", b"\xe2\x80\xa9": rb"\u2029"}
-_BEGINNINGS = (b"\xe2\x80", b"\xe2", b"\xc2")
 
 
 class EngineConnection:
@@ -73,7 +68,7 @@ class EngineConnection:
 def _open_http(**options: Any) -> httpx.AsyncClient:
     """An HTTP client that asks no proxy of the environment, and works under HF_HUB_OFFLINE=1 too."""
     client = httpx.AsyncClient(
-        transport=_LineSafeTransport(), trust_env=False, event_hooks={"response": [_refuse]}, **options
+        transport=EngineTransport(), trust_env=False, event_hooks={"response": [_refuse]}, **options
     )
     client.headers["Accept-Encoding"] = "identity"  # compression would hold text back
     return client
@@ -87,53 +82,3 @@ async def _refuse(response: httpx.Response) -> None:
     if not response.is_success:
         await response.aread()
         response.raise_for_status()
-
-
-@functools.cache
-def _tls() -> ssl.SSLContext:
-    """Takes 20 ms to make, so it is shared. SSL_CERT_FILE names the certificate of a team's own authority."""
-    return httpx.create_ssl_context()
-
-
-class _LineSafeTransport(httpx.AsyncBaseTransport):
-    """Escapes the line separators of Unicode in JSON bodies.
-
-    httpx ends lines at U+0085, U+2028 and U+2029 too, engines write them as they are, and one of them in an
-    answer would break the event that holds it.
-    """
-
-    def __init__(self) -> None:
-        # Engines close an idle connection after 5 s; one that is taken up at that very moment fails.
-        limits = httpx.Limits(keepalive_expiry=2)
-        self._http = httpx.AsyncHTTPTransport(verify=_tls(), trust_env=False, limits=limits)
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        response = await self._http.handle_async_request(request)
-        assert isinstance(response.stream, httpx.AsyncByteStream)
-        if "content-encoding" not in response.headers:
-            response.stream = _LineSafeStream(response.stream)
-        return response
-
-    async def aclose(self) -> None:
-        await self._http.aclose()
-
-
-class _LineSafeStream(httpx.AsyncByteStream):
-    def __init__(self, stream: httpx.AsyncByteStream) -> None:
-        self._stream = stream
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        held = b""
-        async for part in self._stream:
-            part = held + part
-            held = next((start for start in _BEGINNINGS if part.endswith(start)), b"")
-            part = part[: len(part) - len(held)]
-            for separator, escape in _SEPARATORS.items():
-                part = part.replace(separator, escape)
-            if part:
-                yield part
-        if held:
-            yield held
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()

@@ -1,8 +1,6 @@
 """Whatever asks Dolly something (mention, direct message, follow-up, slash question) becomes one turn: one path."""
 
-import asyncio
-import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import structlog
@@ -10,15 +8,13 @@ import structlog
 from bot import metrics
 from bot.attachments import SUMMARISE
 from bot.conversation import ConversationId, Turn
-from bot.errors import DollyError, QuestionTooLong, TooManyWaiting
+from bot.errors import QuestionTooLong, TooManyWaiting
 from bot.slack.attachments import attachments_of
 from bot.slack.client import Identity
 from bot.slack.mrkdwn import mentions, to_plain
-from bot.slack.payloads import address, identifier, text, timestamp
+from bot.slack.payloads import TIMESTAMP, address, identifier, text, timestamp
 from bot.store.connection import store_errors
 from bot.store.mailbox import Mailbox
-from bot.store.marks import Marks
-from bot.words import Words
 
 log = structlog.get_logger(__name__)
 
@@ -28,35 +24,24 @@ STORE_SECONDS = 1.5
 ASKING_SUBTYPES = frozenset({"", "file_share", "thread_broadcast"})
 """Message subtypes (none at all, too) that are somebody saying something; the others tell of edits, joins, …"""
 
+COMMAND_TS = "0.000000"
+"""In place of the message's ts that a command does not have: one that comes twice must be the same turn."""
+
 Outcome = Literal["stored", "duplicate", "refused"]
-Tell = Callable[[Turn, str], Coroutine[Any, Any, None]]
-"""Says a sentence to the turn's author alone."""
 
 
 class Questions:
     """Puts what was asked into the mailbox. Returning means that it is stored, and Slack may be told so.
 
     Every listener raises StoreUnavailable, so that Slack delivers the event again, and NotUnderstood where
-    that would help nobody. What is not taken (too long, too many at once) is said to its author once, and done with.
+    that would help nobody. Of a message that is not taken (too long, too many at once), the refusal is stored, for a
+    worker to tell.
     """
 
-    def __init__(
-        self,
-        mailbox: Mailbox,
-        marks: Marks,
-        identity: Identity,
-        words: Words,
-        tell: Tell,
-        *,
-        question_characters: int = 20_000,
-    ) -> None:
+    def __init__(self, mailbox: Mailbox, identity: Identity, *, question_characters: int = 20_000) -> None:
         self._mailbox = mailbox
-        self._marks = marks
         self._identity = identity
-        self._words = words
-        self._tell = tell
         self._question_characters = question_characters
-        self._telling: set[asyncio.Task[None]] = set()
 
     async def mentioned(self, event: dict[str, Any]) -> None:
         """Listener of `app_mention`."""
@@ -76,13 +61,13 @@ class Questions:
     async def commanded(self, command: dict[str, Any], question: str) -> None:
         """A slash command's question; its trigger id stands for the message that a command does not have.
 
-        Raises QuestionTooLong and TooManyWaiting as well.
+        Raises QuestionTooLong and TooManyWaiting as well: who gave a command is told so in its acknowledgement.
         """
         channel_id, trigger_id = identifier(command, "channel_id"), identifier(command, "trigger_id")
         await self._store(
             Turn(
                 ConversationId(self._identity.home_id, channel_id, trigger_id),
-                ts=f"{time.time():.6f}",
+                ts=COMMAND_TS,
                 user_id=identifier(command, "user_id"),
                 text=question,
                 response_url=address(command, "response_url"),
@@ -90,11 +75,14 @@ class Questions:
         )
 
     async def stop(self, event: dict[str, Any]) -> None:
-        """Listener of `agent_session_stopped`: whoever answers in that thread stops."""
+        """Listener of `agent_session_stopped`: the answer that was under way in that thread then stops."""
         if event.get("thread_ts"):
             channel_id, root_ts = identifier(event, "channel"), timestamp(event, "thread_ts")
+            streams = event.get("streaming_message_ts")
+            known = [ts for ts in streams if TIMESTAMP.fullmatch(str(ts))] if isinstance(streams, list) else []
+            conversation = ConversationId(self._identity.home_id, channel_id, root_ts)
             async with store_errors(STORE_SECONDS):
-                await self._mailbox.request_stop(ConversationId(self._identity.home_id, channel_id, root_ts))
+                await self._mailbox.request_stop(conversation, timestamp(event, "event_ts"), known)
 
     def question(self, message: Mapping[str, Any], *, direct: bool, is_late: bool = False) -> Turn | None:
         """The turn that a message with its `channel` makes; None where it asks Dolly nothing.
@@ -129,30 +117,19 @@ class Questions:
         )
 
     async def ask(self, turn: Turn) -> Outcome:
-        """Store `turn`. Where it is not taken, its author is told: once, though the message may come again."""
+        """Store `turn`; where it is not taken, that its author is to be told so. Once, though it may come again."""
         try:
             return "stored" if await self._store(turn) else "duplicate"
-        except QuestionTooLong as error:
-            if await self.first_refusal(turn):
-                self.tell(turn, error)
-        except TooManyWaiting as error:  # raised once for a message: the next time, it is a duplicate
-            self.tell(turn, error)
-        return "refused"
+        except (QuestionTooLong, TooManyWaiting) as error:
+            is_final = isinstance(error, TooManyWaiting)  # what is too long may be made shorter
+            async with store_errors(STORE_SECONDS):
+                new = await self._mailbox.refuse(turn, error.words_key, is_final=is_final)
+            log.info("refused", conversation=str(turn.conversation), ts=turn.ts, reason=error.words_key, new=new)
+        return "refused" if new else "duplicate"
 
     def too_long(self, turn_text: str) -> bool:
         """Whether a text is longer than what Dolly stores."""
         return len(turn_text) > self._question_characters
-
-    async def first_refusal(self, turn: Turn) -> bool:
-        async with store_errors(STORE_SECONDS):
-            return await self._marks.first_refusal(turn)
-
-    def tell(self, turn: Turn, error: DollyError) -> None:
-        """Say to the author why their question is not taken. The acknowledgement does not wait for it."""
-        log.info("refused", conversation=str(turn.conversation), ts=turn.ts, reason=type(error).__name__)
-        task = asyncio.create_task(self._tell(turn, self._words.say(error.words_key)))
-        self._telling.add(task)
-        task.add_done_callback(self._telling.discard)
 
     async def _store(self, turn: Turn) -> bool:
         if self.too_long(turn.text):

@@ -1,8 +1,7 @@
 """An answer to a slash command: whole, in one post, and only its asker sees it."""
 
 import asyncio
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import aiohttp
@@ -14,6 +13,7 @@ from bot import metrics
 from bot.conversation import Turn
 from bot.errors import SlackError, SlackUnreachable
 from bot.responder import Journal
+from bot.slack.answer_messages import PerhapsMade
 from bot.slack.client import TIMEOUT_SECONDS, UNREACHABLE
 from bot.slack.markdown import ended, pieces
 from bot.slack.output_filter import OutputFilter
@@ -24,14 +24,14 @@ log = structlog.get_logger(__name__)
 LIFETIME_SECONDS = 30 * 60
 """How long Slack takes answers at a response_url."""
 CONNECT_RETRY_SECONDS = (0.5, 2.0, 8.0)
-"""What could not even be connected was certainly not posted, and is tried again."""
+"""What could not even be connected was certainly not posted, and is tried again, later by another attempt."""
 
 
 class SlashReply:
     """Collects one answer and posts it to the command's response_url when it is finished (bot.responder.Reply).
 
     Nobody can look whether such a post arrived. So one is made per job, it is written down before, and where its
-    outcome is not known, it is counted and not repeated.
+    outcome is not known, it is counted and not repeated. One that was certainly not made may be repeated.
     """
 
     def __init__(
@@ -40,12 +40,10 @@ class SlashReply:
         journal: Journal,
         words: ReaderWords,
         output: OutputFilter,
-        now: Callable[[], float] = time.time,
     ) -> None:
         self._turn = turn
         self._journal = journal
         self._words = words
-        self._now = now
         self._output = output
 
     async def begin(self) -> None:
@@ -70,11 +68,14 @@ class SlashReply:
         await self.finish(sentence)
 
     async def finish(self, sentence: str | None = None) -> None:
-        """Post the answer, as much of it as one post takes, then `sentence`. Raises SlackError when it is refused."""
+        """Post the answer, as much of it as one post takes, then `sentence`.
+
+        Raises SlackError when it is refused, or its time is over; SlackUnreachable when Slack could not be connected.
+        """
         if self._journal.posting.shape is not None:
             _outcome_unknown("taken_over")
             return
-        if self._now() - float(self._turn.ts) >= LIFETIME_SECONDS:
+        if self._journal.age_seconds >= LIFETIME_SECONDS:
             raise SlackError("response_url", "expired")
         parts = pieces(self._output.whole().strip())
         cut = (await self._words()).say("answer_cut") if len(parts) > 1 else None
@@ -83,8 +84,11 @@ class SlashReply:
         await self._journal.intend("ephemeral")
         try:
             await respond_privately(self._turn, markdown, blocks=[{"type": "markdown", "text": markdown}])
-        except SlackUnreachable as error:
+        except PerhapsMade as error:
             _outcome_unknown(error.reason)
+        except (SlackError, SlackUnreachable):
+            await self._journal.not_made()
+            raise
         else:
             metrics.first_text_seconds.observe(self._journal.age_seconds)
 
@@ -97,7 +101,8 @@ def _outcome_unknown(reason: str) -> None:
 async def respond_privately(turn: Turn, text: str, blocks: list[dict[str, Any]] | None = None) -> None:
     """Post at the turn's response_url, waiting out rate limits and a Slack that cannot be connected.
 
-    Raises SlackError where it is refused, SlackUnreachable where nobody knows whether it arrived.
+    Raises SlackError where it is refused, SlackUnreachable where it could not be connected, PerhapsMade where nobody
+    knows whether it arrived.
     """
     assert turn.response_url is not None
     limits = AsyncRateLimitErrorRetryHandler(max_retry_count=3)
@@ -109,10 +114,12 @@ async def respond_privately(turn: Turn, text: str, blocks: list[dict[str, Any]] 
         if outcome == "ok":
             return
         if outcome == "unknown":
-            raise SlackUnreachable("response_url", reason)
-        if outcome == "refused" or wait_seconds is None:
+            raise PerhapsMade("response_url", reason)
+        if outcome == "refused":
             raise SlackError("response_url", reason)
-        await asyncio.sleep(wait_seconds)
+        if wait_seconds is not None:
+            await asyncio.sleep(wait_seconds)
+    raise SlackUnreachable("response_url", reason)
 
 
 async def _outcome(webhook: AsyncWebhookClient, post: dict[str, Any]) -> tuple[str, str]:
@@ -123,5 +130,6 @@ async def _outcome(webhook: AsyncWebhookClient, post: dict[str, Any]) -> tuple[s
         return "unreachable", type(error).__name__
     except UNREACHABLE as error:
         return "unknown", type(error).__name__
-    outcome = "ok" if response.status_code == 200 else "refused" if response.status_code < 500 else "unknown"
-    return outcome, f"http_{response.status_code}"
+    status = response.status_code
+    outcomes = {200: "ok", 429: "unreachable"}
+    return outcomes.get(status, "refused" if status < 500 else "unknown"), f"http_{status}"

@@ -10,7 +10,6 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.attachments import Attached
 from bot.conversation import Line, Turn
-from bot.errors import DollyError
 from bot.responder import Journal, Reply
 from bot.slack.attachments import Attachments, attachments_of
 from bot.slack.client import UNREACHABLE, Identity, failure
@@ -62,32 +61,29 @@ class Threads:
         """What a person asked, with the names of the people who are mentioned in it."""
         return with_names(text, await self._people.names(PLAIN_MENTION.findall(text)))
 
-    async def is_admin(self, user_id: str) -> bool:
-        """Whether they administer the workspace; False where Slack does not say now."""
-        return await self._people.is_admin(user_id)
-
     async def attached(self, turn: Turn) -> list[Attached]:
         """What the turn's files say; of each that cannot be read, why, in its author's language."""
         return await self._attachments.read(turn.files, await self._people.words(turn.user_id))
 
     async def tell_privately(self, turn: Turn, sentence: str) -> None:
-        """Say something to the turn's author alone, where they asked. Where Slack does not take it, the log says so.
+        """Say something to the turn's author alone, where they asked.
 
-        A thread that nobody has replied to shows no such message, so there it stands beside the question.
+        A thread that nobody has replied to shows no such message, so there it stands beside the question. Raises
+        SlackError where Slack refuses it, SlackUnreachable where it may be told later, or was and Slack did not say so.
         """
+        if turn.response_url:
+            await respond_privately(turn, sentence)
+            return
         is_in_thread = turn.ts != turn.conversation.root_ts
         try:
-            if turn.response_url:
-                await respond_privately(turn, sentence)
-                return
             await self._client.chat_postEphemeral(
                 channel=turn.conversation.channel_id,
                 user=turn.user_id,
                 text=sentence,
                 thread_ts=turn.conversation.root_ts if is_in_thread else None,
             )
-        except (DollyError, SlackApiError, *UNREACHABLE) as error:
-            log.warning("not_told", error=type(error).__name__, conversation=str(turn.conversation))
+        except (SlackApiError, *UNREACHABLE) as error:
+            raise failure("chat.postEphemeral", error) from None
 
     # --- what was said before -----------------------------------------------------------------------------------------
 

@@ -27,7 +27,9 @@ class Claim:
     kept: Exchange | None
     """A finished answer that Slack did not take before."""
     verdict: str | None
-    """The key of the sentence with which the turn is to end, without an answer."""
+    """The key of the sentence with which the turn is to end, without an answer; of a quota's, when it opens as well."""
+    is_admitted: bool = False
+    """Whether it has been counted by the quotas, and let pass."""
 
     @property
     def job_id(self) -> str:

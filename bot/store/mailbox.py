@@ -4,10 +4,11 @@ Each conversation has its own queue, ordered by Slack's ts, and at most one work
 Lua script, so it happens whole or not at all; times come from the server's clock. Texts are sealed (sealing.py).
 The keys of a conversation carry its partition's prefix, with one hash tag (layout.py):
 
-    seen:<job>        dedupe mark, kept 26 hours: Slack may deliver a message again for a day
+    seen:<job>        dedupe mark, kept 26 hours: Slack may deliver a message again for a day; refused:<job> of one that
+                      was too long: edited, it may still be stored
     job:<job>         hash: the turn (sealed), its user, when it was stored, attempts that count, claims; how far its
                       answer is: shape, posts (ts of its messages in Slack), kept (an answer that Slack did not take,
-                      sealed), verdict (the apology that is due)
+                      sealed), verdict (the apology or refusal that is due), admitted (the quotas have let it pass)
     mailbox:<conv>    sorted set: job ids by Slack ts in microseconds
     waiting           sorted set: job ids by the time at which they were stored; queue:<user> those of one person
     ready             sorted set: conversation → time in ms from which it may be claimed
@@ -52,6 +53,8 @@ POSTED_SECONDS = 7 * 24 * 3600
 SETTLE_SECONDS = 20.0
 """How long after the lease of a possibly living worker its thread is read again: Slack's timeout, and 10 s."""
 DEAD_LETTERS_KEPT = 1_000
+COUNT_SECONDS = 0.5
+"""How long the count of what a person has waiting elsewhere may hold up an acknowledgement."""
 DISOWNED = ""
 """In place of the job of a message of Dolly's own that is being taken back."""
 WRITTEN = 1
@@ -85,7 +88,7 @@ class Mailbox:
         self._memory = memory.Memory(client, layout, sealing)
         self._scripts = {
             name: load_script(name)
-            for name in ("enqueue", "claim", "renew", "note", "commit", "fail", "revise", "withdraw", "report")
+            for name in ("enqueue", "claim", "renew", "note", "commit", "fail", "revise", "withdraw", "report", "stop")
         }
         self._partitions = Partitions(client, layout.prefixes)
         self._worker = secrets.token_hex(8)
@@ -97,27 +100,55 @@ class Mailbox:
     async def enqueue(self, turn: Turn) -> bool:
         """Store `turn`; when this returns, it will be answered. False when it was stored before.
 
-        Raises TooManyWaiting when its user has as many unanswered questions as one may have.
+        Raises TooManyWaiting when its user has as many unanswered questions as one may have; nothing is stored then.
         """
+        stored = await self._enqueue(turn, "seen")
+        if stored < 0:
+            metrics.quota_refusals.labels("waiting").inc()
+            raise TooManyWaiting(f"A person has {self._waiting_per_user} unanswered questions; one more is refused.")
+        return bool(stored)
+
+    async def refuse(self, turn: Turn, words_key: str, *, is_final: bool) -> bool:
+        """Store, in place of `turn`, that its user is to read this sentence. False when it was stored before.
+
+        Unless `is_final`, the message may still be stored, when it is edited. Of somebody with too many waiting, one
+        refusal is kept at a time: whoever is refused again before that is told has only this counted.
+        """
+        stored = await self._enqueue(replace(turn, text="", files=()), "seen" if is_final else "refused", words_key)
+        if stored < 0:
+            metrics.quota_refusals.labels("waiting_not_told").inc()
+        return stored != 0
+
+    async def _enqueue(self, turn: Turn, mark: str, verdict: str = "") -> int:
         conversation, job_id = str(turn.conversation), turn.job_id
-        stored = await self._run(
+        may_wait = self._waiting_per_user - await self._waiting_elsewhere(turn)
+        stored: int = await self._run(
             "enqueue",
             turn.conversation,
             keys=[
-                *("seen:" + job_id, "job:" + job_id, "mailbox:" + conversation, "ready", "lease", "waiting"),
+                *(f"{mark}:{job_id}", "job:" + job_id, "mailbox:" + conversation, "ready", "lease", "waiting"),
                 *("queue:" + turn.user_id, "person:" + turn.user_id, "threads"),
             ],
             args=[
                 *(job_id, self._sealed(turn), DEDUPE_SECONDS, conversation, _microseconds(turn.ts)),
-                *(turn.user_id, self._waiting_per_user, self._memory_limits[0]),
+                *(turn.user_id, may_wait, self._memory_limits[0], verdict),
             ],
             wait_replicas=self._wait_replicas,
         )
-        if stored < 0:
-            metrics.quota_refusals.labels("waiting").inc()
-            raise TooManyWaiting(f"A person has {self._waiting_per_user} unanswered questions; one more is refused.")
         self._arrived.set()
-        return bool(stored)
+        return stored
+
+    async def _waiting_elsewhere(self, turn: Turn) -> int:
+        """The unanswered turns of its user in the other partitions that answer; two at once may count the same."""
+        own = self._layout.prefix_of(turn.conversation)
+        if self._layout.prefixes == (own,):
+            return 0
+
+        async def count(prefix: str) -> int:
+            return 0 if prefix == own else int(await self._client.zcard(f"{prefix}queue:{turn.user_id}"))
+
+        counts, _ = await self._partitions.each(count, seconds=COUNT_SECONDS)
+        return sum(counts)
 
     async def known(self, turn: Turn) -> bool:
         """Whether `turn` was stored within the last day."""
@@ -138,8 +169,8 @@ class Mailbox:
             if await self._run(
                 "revise",
                 conversation,
-                keys=[f"job:{turn.job_id}", f"claim:{conversation}", "lease", "ready"],
-                args=[turn.job_id, str(conversation), stored, self._sealed(replace(turn, text=text))],
+                keys=[f"job:{turn.job_id}", f"claim:{conversation}", "lease", "ready", f"seen:{turn.job_id}"],
+                args=[turn.job_id, str(conversation), stored, self._sealed(replace(turn, text=text)), DEDUPE_SECONDS],
             ):
                 self._arrived.set()
                 return "waiting"
@@ -162,13 +193,13 @@ class Mailbox:
             )
         await self._change(conversation, ts, "")
 
-    async def request_stop(self, conversation: ConversationId) -> None:
-        """Ask whoever is answering in `conversation` to stop; without such a worker, nothing happens."""
-        key = self._key(conversation, f"claim:{conversation}")
-        async with store_errors(), self._client.pipeline(transaction=False) as pipe:
-            pipe.hset(key, "stop", "1")
-            pipe.expire(key, FENCE_SECONDS)
-            await pipe.execute()
+    async def request_stop(self, conversation: ConversationId, ts: str, streams: Sequence[str] = ()) -> bool:
+        """Ask whoever is answering in `conversation` to stop, if that answer was under way at `ts`.
+
+        `streams` are the messages that were being written then, as far as Slack tells. Whether there is such an answer.
+        """
+        keys = [f"claim:{conversation}", f"posted:{conversation}"]
+        return bool(await self._run("stop", conversation, keys, [ts, *streams]))
 
     # --- what workers do ------------------------------------------------------------------------------------------
 
@@ -188,7 +219,7 @@ class Mailbox:
         return claimed
 
     def _claimed(self, conversation: str, job_id: str, fence: int, age_ms: int, *fields: str | None) -> Claim:
-        sealed, user_id, attempts, claimed, shape, posts, kept, verdict = fields
+        sealed, user_id, attempts, claimed, shape, posts, kept, verdict, admitted = fields
         try:
             turn = claims.load(sealed or "", conversation, self._sealing)
             answer = memory.load(kept, conversation, self._sealing) if kept else None
@@ -206,6 +237,7 @@ class Mailbox:
             posting=Posting(_shape(shape), tuple((posts or "").split())),
             kept=answer,
             verdict=verdict,
+            is_admitted=bool(admitted),
         )
 
     async def wait(self, seconds: float) -> None:
@@ -222,9 +254,12 @@ class Mailbox:
         held = await self._fenced("renew", claim, keys=["lease"], args=[self._lease_ms])
         return bool(held == 2)
 
-    async def note_shape(self, claim: Claim, shape: Shape) -> None:
-        """Write down how the answer is about to be brought to Slack. Raises LeaseLost, as all of these do."""
-        await self._note(claim, "shape", shape)
+    async def note_shape(self, claim: Claim, shape: Shape | None) -> None:
+        """Write down how the answer is about to be brought to Slack, or (None) that it certainly was not.
+
+        Raises LeaseLost, as all of these do.
+        """
+        await self._note(claim, "shape", shape or "")
 
     async def note_post(self, claim: Claim, ts: str) -> bool:
         """Write down that a message of the answer stands at `ts`. False where it is no part of it: it was disowned."""
@@ -247,6 +282,10 @@ class Mailbox:
     async def note_verdict(self, claim: Claim, words_key: str) -> None:
         """Write down that the turn is to end with this sentence, whoever comes to say it."""
         await self._note(claim, "verdict", words_key)
+
+    async def note_admitted(self, claim: Claim) -> None:
+        """Write down that the quotas have let the turn pass: whoever takes it over does not count it again."""
+        await self._note(claim, "admitted", "1")
 
     async def recorded(self, conversation: ConversationId) -> frozenset[str]:
         """The ts of all messages of Dolly's own in `conversation` that belong to some job."""

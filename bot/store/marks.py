@@ -1,12 +1,11 @@
 """What is kept in mind of single messages, so that what comes again, or late, has no second effect.
 
     edited:<conv>     sorted set: message's ts → ts of its newest edit, in microseconds
-    refused:<job>     this message was refused, and its author was told
 
-Both are dropped after 26 hours, as the mailbox's dedupe marks are. They hold no text.
+They are dropped after 26 hours, as the mailbox's dedupe marks are, and hold no text.
 """
 
-from bot.conversation import ConversationId, Turn
+from bot.conversation import ConversationId
 from bot.store.connection import Client, store_errors
 from bot.store.layout import Layout
 from bot.store.mailbox import DEDUPE_SECONDS
@@ -29,9 +28,3 @@ class Marks:
             pipe.expire(key, DEDUPE_SECONDS)
             _, newest, _ = await pipe.execute()
         return bool(newest <= edited)
-
-    async def first_refusal(self, turn: Turn) -> bool:
-        """True once for a message that is not taken: now its author is to be told."""
-        key = f"{self._layout.prefix_of(turn.conversation)}refused:{turn.job_id}"
-        async with store_errors():
-            return bool(await self._client.set(key, "1", nx=True, ex=DEDUPE_SECONDS))

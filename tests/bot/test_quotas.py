@@ -40,7 +40,7 @@ def quotas(redis: Client, *, questions_per_minute: int = 0, tokens_per_day: int 
 
 
 async def refused(quotas: Quotas, user_id: str = "U1") -> Refusal:
-    refusal = await quotas.admit(user_id, is_admin=False)
+    refusal = await quotas.admit(user_id)
     assert refusal is not None
     return refusal
 
@@ -49,49 +49,46 @@ async def test_a_person_may_ask_so_often_and_the_next_minute_again(redis: Redis,
     three = quotas(redis, questions_per_minute=3)
     began = time.time()
     for _ in range(3):
-        assert await three.admit("U1", is_admin=False) is None
+        assert await three.admit("U1") is None
         clock.ahead_seconds += 10
     refusal = await refused(three)
     assert refusal.quota == "questions"
     assert began + 60 <= refusal.opens_at <= time.time() + 62
     assert refusal == await refused(three), "a refused question does not push the time away"
     clock.ahead_seconds = refusal.opens_at - time.time()
-    assert await three.admit("U1", is_admin=False) is None, "at that second it is open"
+    assert await three.admit("U1") is None, "at that second it is open"
     assert (await refused(three)).opens_at > refusal.opens_at, "for as many as were asked a minute ago"
 
 
-async def test_people_do_not_use_up_each_others_quota_and_admins_have_none(redis: Redis) -> None:
+async def test_people_do_not_use_up_each_others_quota(redis: Redis) -> None:
     one = quotas(redis, questions_per_minute=1)
-    assert await one.admit("U1", is_admin=False) is None
-    assert await one.admit("U2", is_admin=False) is None
+    assert await one.admit("U1") is None
+    assert await one.admit("U2") is None
     await refused(one, "U1")
-    for _ in range(3):
-        assert await one.admit("U1", is_admin=True) is None
 
 
 async def test_replicas_count_together_and_two_dollies_on_one_server_do_not(redis: Redis) -> None:
-    assert await quotas(redis, questions_per_minute=1).admit("U1", is_admin=False) is None
+    assert await quotas(redis, questions_per_minute=1).admit("U1") is None
     await refused(quotas(redis, questions_per_minute=1))
     other = quotas(redis, questions_per_minute=1, layout=Layout("T2/B1"))
-    assert await other.admit("U1", is_admin=False) is None
+    assert await other.admit("U1") is None
 
 
 async def test_of_many_questions_at_once_no_more_than_the_quota_pass(redis: Redis) -> None:
     ten = quotas(redis, questions_per_minute=10)
-    refusals = await asyncio.gather(*(ten.admit("U1", is_admin=False) for _ in range(50)))
+    refusals = await asyncio.gather(*(ten.admit("U1") for _ in range(50)))
     assert refusals.count(None) == 10
 
 
 async def test_tokens_of_a_day_count_even_beyond_what_was_left(redis: Redis) -> None:
     thousand = quotas(redis, tokens_per_day=1000)
     await thousand.spend(600)
-    assert await thousand.admit("U1", is_admin=False) is None
+    assert await thousand.admit("U1") is None
     await thousand.spend(600)
     refusal = await refused(thousand)
     assert refusal.quota == "tokens"
     assert time.time() + 86_390 < refusal.opens_at <= time.time() + 86_402
     assert (await refused(thousand, "U2")).quota == "tokens", "it is the whole workspace's"
-    assert await thousand.admit("U3", is_admin=True) is None
 
 
 async def test_tokens_are_free_again_a_day_after_the_first_of_them(redis: Redis) -> None:
@@ -103,7 +100,7 @@ async def test_tokens_are_free_again_a_day_after_the_first_of_them(redis: Redis)
     assert time.time() + 90 < (await refused(thousand)).opens_at <= time.time() + 102, "a later use moves nothing"
     await redis.pexpire(key, 1)
     await asyncio.sleep(0.01)
-    assert await thousand.admit("U1", is_admin=False) is None
+    assert await thousand.admit("U1") is None
 
 
 async def test_a_question_refused_for_tokens_does_not_count_as_one(redis: Redis) -> None:
@@ -111,20 +108,20 @@ async def test_a_question_refused_for_tokens_does_not_count_as_one(redis: Redis)
     await both.spend(10)
     assert (await refused(both)).quota == "tokens"
     await redis.flushall()
-    assert await both.admit("U1", is_admin=False) is None
+    assert await both.admit("U1") is None
 
 
 async def test_without_quotas_everything_passes_and_nothing_is_stored(redis: Redis) -> None:
     none = quotas(redis)
     for _ in range(100):
-        assert await none.admit("U1", is_admin=False) is None
+        assert await none.admit("U1") is None
     await none.spend(10**9)
     assert await redis.keys("*") == []
 
 
 async def test_keys_are_the_owners_and_go_by_themselves(redis: Redis) -> None:
     both = quotas(redis, questions_per_minute=5, tokens_per_day=1000)
-    await both.admit("U1", is_admin=False)
+    await both.admit("U1")
     await both.spend(7)
     ttls = {str(key): await redis.ttl(key) for key in await redis.keys("*")}
     assert {key.split("/", 2)[1].partition(":")[2] for key in ttls} == {"quota:questions", "quota:tokens"}
@@ -136,7 +133,7 @@ async def test_a_store_that_is_away_admits_nobody() -> None:
     nowhere = connect("redis://127.0.0.1:1/0")
     both = Quotas(nowhere, LAYOUT, questions_per_minute=1, tokens_per_day=1)
     with pytest.raises(StoreUnavailable):
-        await both.admit("U1", is_admin=False)
+        await both.admit("U1")
     with pytest.raises(StoreUnavailable):
         await both.spend(1)
     await nowhere.aclose()
@@ -145,8 +142,8 @@ async def test_a_store_that_is_away_admits_nobody() -> None:
 async def both_quotas_hold(client: Client) -> None:
     both = quotas(client, questions_per_minute=2, tokens_per_day=100)
     for user in (f"U{number}" for number in range(8)):
-        assert await both.admit(user, is_admin=False) is None
-        assert await both.admit(user, is_admin=False) is None
+        assert await both.admit(user) is None
+        assert await both.admit(user) is None
         assert (await refused(both, user)).quota == "questions"
     await both.spend(70)
     await both.spend(70)

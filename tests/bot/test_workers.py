@@ -114,9 +114,19 @@ class OpenGate:
     def __init__(self) -> None:
         self.closed = False
         self.spent = 0
+        self.asked = 0
+        self.told: list[tuple[str, str]] = []
+        self.refusals: list[Exception] = []
+        """With what the next tellings fail."""
 
     async def refused(self, turn: Turn) -> str | None:
-        return "questions" if self.closed else None
+        self.asked += 1
+        return "quota_questions 1790000000" if self.closed else None
+
+    async def tell(self, turn: Turn, verdict: str) -> None:
+        if self.refusals:
+            raise self.refusals.pop(0)
+        self.told.append((turn.ts, verdict))
 
     async def spend(self, tokens: int) -> None:
         self.spent += tokens
@@ -352,7 +362,7 @@ async def test_stop_asked_for_before_the_first_word(redis: Redis) -> None:
     async with desk(redis, Script(first_token_seconds=30)) as at:
         asking = asyncio.create_task(at.ask("hello"))
         await at.engine.asked.wait()
-        await at.mailbox.request_stop(THREAD)
+        await at.mailbox.request_stop(THREAD, "100.000150")
         note = await asking
         assert (note.text, note.sentence) == ("", WORDS.say("stopped"))
         await asyncio.wait_for(at.engine.requests[0].ended.wait(), 5)

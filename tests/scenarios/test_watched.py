@@ -110,12 +110,13 @@ async def test_how_each_turn_ended_is_in_the_audit_log(store_url: str, tmp_path:
         engine.then(refusing)
         await team.say("chen", "@dolly pineapple?")
         await until(lambda: len(lines()) == 3)
+        ben = team.person("ben")
     assert [(line["decision"], line["reason"]) for line in lines()] == [
         ("answered", ""),
         ("refused", "questions"),
         ("apologised", "engine_refused"),
     ]
-    assert (lines()[0]["user"], lines()[0]["model"]) == (team.person("ben"), engine.model)
+    assert (lines()[0]["user"], lines()[0]["model"]) == (ben, engine.model)
     assert lines()[0]["tokens"] >= 10
     assert "pineapple" not in path.read_text()
 

@@ -23,7 +23,6 @@ from bot.store.mailbox import Mailbox
 from bot.store.marks import Marks
 from bot.store.memory import Memory
 from bot.store.sealing import Sealing
-from bot.words import Words
 from tests.bot.local.workspace.bare_app import eventually
 
 MAX_AGE_SECONDS = 6 * 3600.0
@@ -38,7 +37,7 @@ class Listener:
     redis: Client
     identity: Identity
     told: list[tuple[str, str]] = field(default_factory=list)
-    """Sentences that were said to their author alone: of which message, and what."""
+    """Refusals that were taken out of the mailbox: of which message, and the key of the sentence."""
     is_hearing: bool = True
     waiting_per_user: int = 20
     partitions: int = 1
@@ -50,7 +49,7 @@ class Listener:
         self.memory = Memory(self.redis, layout, sealing)
         self.cursors = Cursors(self.redis, layout)
         marks, now = Marks(self.redis, layout), self.workspace._clock.now
-        self.questions = Questions(self.mailbox, marks, self.identity, Words(), self.tell, question_characters=200)
+        self.questions = Questions(self.mailbox, self.identity, question_characters=200)
         self.edits = Edits(self.questions, self.mailbox, marks, max_age_seconds=MAX_AGE_SECONDS, clock=now)
         self.history = History(self.client)
         self.catch_up = self.new_catch_up()
@@ -68,9 +67,6 @@ class Listener:
             max_age_seconds=MAX_AGE_SECONDS,
             clock=self.workspace._clock.now,
         )
-
-    async def tell(self, turn: Turn, sentence: str) -> None:
-        self.told.append((turn.ts, sentence))
 
     @property
     def now(self) -> float:
@@ -92,7 +88,10 @@ class Listener:
         """Takes all that waits out of the mailbox."""
         turns = []
         while claim := await self.mailbox.claim():
-            turns.append(claim.turn)
+            if claim.verdict:
+                self.told.append((claim.turn.ts, claim.verdict))
+            else:
+                turns.append(claim.turn)
             await self.mailbox.commit(claim, None)
         return turns
 

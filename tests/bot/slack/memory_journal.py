@@ -57,6 +57,12 @@ class MemoryJournal:
         self.posting = Posting(shape, self.posting.ts)
         await self._pass("intended")
 
+    async def not_made(self) -> None:
+        self._check()
+        self._job.shape = None
+        self._job.written.append("not made")
+        self.posting = Posting(None, self.posting.ts)
+
     async def posted(self, ts: str) -> bool:
         await self._pass("made")
         self._check()

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from bot import metrics
 from bot.conversation import Turn
-from bot.errors import SlackError
+from bot.errors import SlackError, SlackUnreachable
 from bot.slack.markdown import MARKDOWN_CHARACTERS
 from bot.slack.output_filter import OutputFilter
 from bot.slack.slash_reply import LIFETIME_SECONDS, SlashReply
@@ -57,7 +57,9 @@ def command(turn: Turn, response_url: ResponseUrl) -> Turn:
 
 
 def reply(command: Turn, job: Job, age_seconds: float = 1.0) -> SlashReply:
-    return SlashReply(command, job.claim(), english, OutputFilter(), now=lambda: float(command.ts) + age_seconds)
+    journal = job.claim()
+    journal.age_seconds = age_seconds
+    return SlashReply(command, journal, english, OutputFilter())
 
 
 def unknown() -> float:
@@ -122,14 +124,25 @@ async def test_a_refusal_is_an_error(command: Turn, job: Job, response_url: Resp
     response_url.statuses = [status]
     with pytest.raises(SlackError, match=f"http_{status}"):
         await answer(reply(command, job), "Once")
+    await answer(reply(command, job), "Sorry")
+    assert [post["text"] for post in response_url.posts] == ["Once", "Sorry"], "it is known that the first is not there"
 
 
-async def test_what_could_not_be_connected_is_tried_again_and_then_an_error(
-    command: Turn, job: Job, response_url: ResponseUrl
+@pytest.mark.parametrize("fault", ["nobody is there", "rate limit"])
+async def test_what_was_certainly_not_posted_may_be_posted_by_another_attempt(
+    command: Turn, job: Job, response_url: ResponseUrl, fault: str
 ) -> None:
-    nobody = replace(command, response_url="http://127.0.0.1:1/")
-    with pytest.raises(SlackError, match="ClientConnectorError"):
-        await answer(reply(nobody, job), "Once")
+    before = unknown()
+    if fault == "rate limit":
+        response_url.statuses = [429] * 12
+    away = replace(command, response_url="http://127.0.0.1:1/") if fault == "nobody is there" else command
+    with pytest.raises(SlackUnreachable):
+        await answer(reply(away, job), "Once")
+    assert job.shape is None
+    response_url.posts.clear()
+    await answer(reply(command, job), "Once")
+    assert [post["text"] for post in response_url.posts] == ["Once"]
+    assert unknown() == before
 
 
 async def test_after_half_an_hour_slack_takes_none(command: Turn, job: Job, response_url: ResponseUrl) -> None:

@@ -8,6 +8,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.access import FileLimits
 from bot.conversation import Line, Turn
+from bot.errors import SlackError, SlackUnreachable
 from bot.local.workspace import Workspace
 from bot.local.workspace.clock import ManualClock
 from bot.slack.attachments import Attachments
@@ -157,11 +158,12 @@ async def test_only_the_author_is_told(workspace: Workspace, turn: Turn, threads
 
 
 @pytest.mark.parametrize("fault", ["is_archived", "cut", 503])
-async def test_who_cannot_be_told_is_no_reason_to_fail(
+async def test_who_cannot_be_told_now_may_be_told_later(
     turn: Turn, threads: Threads, faults: Faults, fault: Answer
 ) -> None:
     faults.always("chat.postEphemeral", fault)
-    await threads.tell_privately(turn, "Not now.")
+    with pytest.raises(SlackError if fault == "is_archived" else SlackUnreachable, match=r"chat\.postEphemeral"):
+        await threads.tell_privately(turn, "Not now.")
     assert faults.calls["chat.postEphemeral"] == 1
 
 

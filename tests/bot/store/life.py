@@ -96,7 +96,7 @@ class Life:
             claim = await self.claimed()
             assert claim.turn == turn
             assert await self.mailbox.renew(claim) is False
-            await self.mailbox.request_stop(conversation)
+            assert await self.mailbox.request_stop(conversation, "3.000000")
             assert await self.mailbox.renew(claim) is True
             said = (Line("0.1", "U2", "Bo: before"), Line("0.2", "U3", "Cy: before"))
             await self.mailbox.commit(claim, Exchange(turn.ts, "U1", turn.text, "answer", tokens=5, earlier=said))
@@ -186,15 +186,17 @@ class Life:
             assert await marks.is_newest_edit(conversation, "1.000100", "7.000000")
             assert not await marks.is_newest_edit(conversation, "1.000100", "6.000000")
             refused = Turn(conversation, "7.000000", "U1", "said")
-            assert [await marks.first_refusal(refused), await marks.first_refusal(refused)] == [True, False]
+            for new in (True, False):
+                assert await self.mailbox.refuse(refused, "question_too_long", is_final=False) is new
+            assert (await self.claimed()).verdict == "question_too_long"
 
     async def counts(self) -> None:
         quotas = Quotas(self.client, self.layout, questions_per_minute=1, tokens_per_day=10)
-        assert await quotas.admit("U1", is_admin=False) is None
-        assert await quotas.admit("U1", is_admin=False) is not None
-        assert await quotas.admit("U2", is_admin=False) is None
+        assert await quotas.admit("U1") is None
+        assert await quotas.admit("U1") is not None
+        assert await quotas.admit("U2") is None
         await quotas.spend(11)
-        assert await quotas.admit("U3", is_admin=False) is not None
+        assert await quotas.admit("U3") is not None
 
     async def forgets(self) -> None:
         first, *others = spread(self.layout)

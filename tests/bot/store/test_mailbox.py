@@ -1,6 +1,7 @@
 """The mailbox on a real Valkey: stored once, in order, one worker at a time, finished once."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -117,12 +118,33 @@ async def test_a_renewed_lease_lasts(mailbox: Mailbox) -> None:
 async def test_a_wish_to_stop_reaches_the_worker_and_not_the_next_turn(mailbox: Mailbox) -> None:
     await mailbox.enqueue(turn("100.000100"))
     await mailbox.enqueue(turn("100.000200"))
+    assert not await mailbox.request_stop(THREAD, "100.000150"), "nobody answers"
     claim = await claimed(mailbox)
-    await mailbox.request_stop(THREAD)
+    assert await mailbox.renew(claim) is False
+    assert await mailbox.request_stop(THREAD, "100.000150")
     assert await mailbox.renew(claim) is True
     await mailbox.commit(claim, None)
     claim = await claimed(mailbox)
     assert await mailbox.renew(claim) is False
+
+
+async def test_a_stop_that_comes_late_does_not_stop_the_next_answer(mailbox: Mailbox) -> None:
+    for ts in ("100.000100", "100.000200", "100.000300"):
+        await mailbox.enqueue(turn(ts))
+    first = await claimed(mailbox)
+    await mailbox.note_post(first, "100.000110")
+    await mailbox.commit(first, None)
+    second = await claimed(mailbox)
+    await mailbox.note_post(second, "100.000210")
+    assert not await mailbox.request_stop(THREAD, "100.000150"), "pressed before the second was asked"
+    assert not await mailbox.request_stop(THREAD, "100.000250", ["100.000110"]), "of the first answer's message"
+    assert await mailbox.renew(second) is False
+    assert await mailbox.request_stop(THREAD, "100.000150", ["100.000210"]), "whatever a clock says"
+    assert await mailbox.renew(second) is True
+    await mailbox.commit(second, None)
+    third = await claimed(mailbox)
+    assert await mailbox.request_stop(THREAD, "100.000350", ["100.000999"]), "its message may not be written down yet"
+    assert await mailbox.renew(third) is True
 
 
 async def test_a_turn_handed_back_is_claimed_again_after_its_delay(mailbox: Mailbox) -> None:
@@ -177,7 +199,7 @@ async def test_a_store_that_is_away_is_an_expected_error() -> None:
     with pytest.raises(StoreUnavailable):
         await memory.read(THREAD)
     with pytest.raises(StoreUnavailable):
-        await mailbox.request_stop(THREAD)
+        await mailbox.request_stop(THREAD, "100.000150")
     await nowhere.aclose()
 
 
@@ -297,10 +319,55 @@ async def test_nobody_can_fill_the_queue(redis: Redis) -> None:
         assert await mailbox.enqueue(turn(ts))
     with pytest.raises(TooManyWaiting):
         await mailbox.enqueue(turn("100.000300"))
+    assert await mailbox.refuse(turn("100.000300"), "too_many_waiting", is_final=True)
     assert not await mailbox.enqueue(turn("100.000300")), "it is refused once, not at every delivery"
     assert await mailbox.enqueue(replace(turn("100.000400"), user_id="U2"))
+    for number in range(100):
+        assert await mailbox.refuse(turn(f"200.{number:06d}"), "too_many_waiting", is_final=True)
+    assert (await mailbox.report()).waiting == 4, "one refusal at a time"
+    refusal = await claimed(mailbox)
+    assert (refusal.turn.ts, refusal.turn.text, refusal.verdict) == ("100.000300", "", "too_many_waiting")
+    await mailbox.commit(refusal, None)
     await mailbox.commit(await claimed(mailbox), None)
     assert await mailbox.enqueue(turn("100.000500"))
+
+
+async def test_what_a_person_has_waiting_counts_over_all_partitions(redis: Redis) -> None:
+    mailbox = Mailbox(redis, Layout("T1/B1", partitions=16), SEALING, waiting_per_user=5)
+    threads = [ConversationId("T1", "C1", f"{number}.000100") for number in range(40)]
+    taken = 0
+    for thread in threads:
+        with suppress(TooManyWaiting):
+            taken += await mailbox.enqueue(Turn(thread, thread.root_ts, "U1", "hi"))
+    assert taken == 5
+    assert await mailbox.enqueue(Turn(threads[0], "99.000100", "U2", "hi")), "it is theirs alone"
+    for thread in threads:
+        await mailbox.refuse(Turn(thread, "98.000100", "U1", "hi"), "too_many_waiting", is_final=True)
+    assert (await mailbox.report()).waiting == 7, "one refusal at a time"
+
+
+async def test_a_message_that_was_too_long_is_taken_when_it_is_made_shorter(mailbox: Mailbox) -> None:
+    for is_told in (False, True):
+        asked = turn(f"100.00{is_told:04d}")
+        assert await mailbox.refuse(asked, "question_too_long", is_final=False)
+        assert not await mailbox.refuse(asked, "question_too_long", is_final=False)
+        if is_told:
+            await mailbox.commit(await claimed(mailbox), None)
+            assert await mailbox.revise(THREAD, asked.ts, "short") == "unknown"
+            assert await mailbox.enqueue(replace(asked, text="short"))
+        else:
+            assert await mailbox.revise(THREAD, asked.ts, "short") == "waiting"
+        assert not await mailbox.enqueue(replace(asked, text="short"))
+        claim = await claimed(mailbox)
+        assert (claim.turn.text, claim.verdict) == ("short", None)
+        await mailbox.commit(claim, None)
+
+
+async def test_a_question_that_waits_is_not_lost_to_a_refusal_of_its_edit(mailbox: Mailbox) -> None:
+    await mailbox.enqueue(turn())
+    assert not await mailbox.refuse(turn(), "question_too_long", is_final=False)
+    claim = await claimed(mailbox)
+    assert (claim.turn.text, claim.verdict) == ("hi", None)
 
 
 async def test_an_edit_reaches_a_waiting_turn(mailbox: Mailbox) -> None:

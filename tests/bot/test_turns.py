@@ -1,0 +1,169 @@
+"""How turns end when something does not work on the way: told once, sooner or later, and never in silence."""
+
+import pytest
+from redis.asyncio import Redis
+
+from bot.conversation import Exchange, Turn
+from bot.errors import SlackError, SlackUnreachable, StoreUnavailable
+from bot.store.memory import Memory
+from bot.turns import ATTEMPTS
+from tests.bot.test_workers import PREFIX, THREAD, WORDS, Note, desk
+from tests.scripted_engine import Script
+
+AWAY = SlackUnreachable("chat.postEphemeral", "503")
+QUESTION = Turn(THREAD, "100.000100", "U1", "hi")
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.turns.RETRY_SECONDS", 0.01)
+
+
+# --- refusals -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_refusal_that_slack_does_not_take_now_is_told_later(redis: Redis) -> None:
+    async with desk(redis) as at:
+        at.gate.closed, at.gate.refusals = True, [AWAY] * (ATTEMPTS + 2)
+        await at.mailbox.enqueue(QUESTION)
+        await at.until(lambda: len(at.gate.refusals) < ATTEMPTS)
+        at.gate.closed = False  # what was decided once stays
+        await at.until_committed()
+        assert at.gate.told == [("100.000100", "quota_questions 1790000000")]
+        assert (at.gate.asked, at.engine.requests, at.slack.notes) == (1, [], [])
+
+
+async def test_a_refusal_that_has_waited_for_long_is_no_apology(redis: Redis) -> None:
+    async with desk(redis, answer_within_seconds=0) as at:
+        at.gate.closed, at.gate.refusals = True, [AWAY]
+        await at.mailbox.enqueue(QUESTION)
+        await at.until_committed()
+        assert at.gate.told == [("100.000100", "quota_questions 1790000000")]
+        assert at.slack.notes == []
+
+
+async def test_a_refusal_that_cannot_be_told_at_all_ends_the_turn(redis: Redis) -> None:
+    async with desk(redis) as at:
+        at.gate.closed = True
+        at.gate.refusals = [SlackError("chat.postEphemeral", "user_not_in_channel")]
+        await at.mailbox.enqueue(QUESTION)
+        await at.until_committed()
+        assert (at.gate.told, at.slack.notes) == ([], []), "it is for their eyes only"
+
+
+async def test_what_was_refused_when_it_came_is_told_by_a_worker(redis: Redis) -> None:
+    async with desk(redis) as at:
+        await at.mailbox.refuse(QUESTION, "question_too_long", is_final=False)
+        await at.until_committed()
+        assert at.gate.told == [("100.000100", "question_too_long")]
+        assert (at.gate.asked, at.engine.requests, at.slack.notes) == (0, [], [])
+
+
+async def test_whoever_takes_a_turn_over_asks_the_quotas_too(redis: Redis) -> None:
+    async with desk(redis) as at:
+        at.gate.closed = True
+        await at.mailbox.enqueue(QUESTION)
+        claim = await at.mailbox.claim()  # of a worker that dies at once
+        assert claim is not None
+        await at.mailbox.fail(claim, delay_seconds=0)
+        await at.until_committed()
+        assert at.gate.told == [("100.000100", "quota_questions 1790000000")]
+        assert at.engine.requests == []
+
+
+async def test_a_turn_is_counted_once_however_often_it_is_claimed(redis: Redis) -> None:
+    async with desk(redis, Script(overloaded=True)) as at:
+        await at.mailbox.enqueue(QUESTION)
+        await at.until(lambda: len(at.engine.requests) == 3)
+        at.engine.script = Script(text="Yes.")
+        await at.until_committed()
+        assert at.gate.asked == 1
+
+
+# --- apologies ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_kept", [False, True])
+async def test_an_apology_waits_for_slack_as_an_answer_does(redis: Redis, is_kept: bool) -> None:
+    refusals: list[Exception | None] = [SlackError("chat.postMessage", "invalid_blocks"), AWAY, AWAY, None]
+    if is_kept:
+        refusals.insert(0, SlackUnreachable("chat.stopStream", "503"))
+
+    def refused(note: Note) -> None:
+        note.refusal = refusals[len(at.slack.notes)]
+
+    async with desk(redis, answer_within_seconds=0) as at:
+        at.slack.prepare = refused
+        note = await at.ask("hi")
+        assert (note.text, note.sentence) == ("", WORDS.say("apology"))
+        await at.until_committed()
+        assert len(at.slack.notes) == len(refusals)
+        assert (await at.mailbox.report()).dead == 1
+        assert len(at.engine.requests) == 1
+
+
+async def test_a_slack_that_is_away_for_a_day_ends_the_turn(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.turns.UNDELIVERED_SECONDS", 0)
+    async with desk(redis) as at:
+        at.slack.prepare = lambda note: setattr(note, "begin", away)
+        await at.mailbox.enqueue(QUESTION)
+        await at.until_committed()
+        assert (await at.mailbox.report()).dead == 1
+
+
+async def away() -> None:
+    raise AWAY
+
+
+@pytest.mark.parametrize("reason", ["account_inactive", "token_revoked"])
+async def test_where_dolly_is_no_more_a_turn_is_a_dead_letter_at_once(redis: Redis, reason: str) -> None:
+    async with desk(redis) as at:
+        at.slack.prepare = lambda note: setattr(note, "refusal", SlackError("chat.postMessage", reason))
+        await at.mailbox.enqueue(QUESTION)
+        await at.until_committed()
+        assert len(at.slack.notes) == 1, "no apology is tried"
+        assert await redis.hget(f"{PREFIX}letter:{QUESTION.job_id}", "reason") == reason
+
+
+# --- a store that is away in the middle -----------------------------------------------------------------------------
+
+
+async def test_a_store_that_is_away_now_and_then_is_no_attempt(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, blips = Memory.read, [StoreUnavailable("The store does not answer.")] * (ATTEMPTS + 2)
+
+    async def reading(memory: Memory, *where: object) -> list[Exchange]:
+        if blips:
+            raise blips.pop()
+        return await read(memory, *where)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Memory, "read", reading)
+    async with desk(redis, Script(text="Paris.")) as at:
+        note = await at.ask("Capital of France?")
+        assert (note.text, note.sentence) == ("Paris.", None)
+        await at.until_committed()
+        assert at.gate.asked == 1
+
+
+async def test_a_store_that_is_away_for_the_answer_and_its_end_is_no_attempt(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker waits until the turn can be handed back, as long as its lease lasts."""
+    async with desk(redis, Script(text="Paris.")) as at:
+        fail, tries = at.mailbox.fail, 0
+
+        async def failing(*args: object, **options: object) -> None:
+            nonlocal tries
+            tries += 1
+            if tries <= 3:
+                raise StoreUnavailable("The store does not answer.")
+            await fail(*args, **options)  # type: ignore[arg-type]
+
+        async def reading(memory: Memory, *where: object) -> list[Exchange]:
+            if tries <= 3:
+                raise StoreUnavailable("The store does not answer.")
+            return []
+
+        monkeypatch.setattr(at.mailbox, "fail", failing)
+        monkeypatch.setattr(Memory, "read", reading)
+        assert (await at.ask("Capital of France?")).text == "Paris."
+        assert tries == 4
