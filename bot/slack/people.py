@@ -10,7 +10,7 @@ import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.slack.client import UNREACHABLE, Identity, failure
+from bot.slack.client import UNREACHABLE, Identity, error_name, failure
 from bot.words import Languages, Words
 
 log = structlog.get_logger(__name__)
@@ -21,6 +21,8 @@ PERSON_SECONDS = 300.0
 """How long somebody who was made an admin, or is none any more, may have to wait until Dolly knows."""
 NAME_SECONDS = 24 * 3600.0
 """A name may be older: a thread holds many people, and each would be a call."""
+HIDDEN = frozenset({"user_not_found", "user_not_visible"})
+"""Slack's names for people whom it does not show to Dolly: they are of another organisation."""
 WORDS_SECONDS = 0.5
 """How long a sentence waits for its reader's language. Slack waits three seconds for an acknowledgement."""
 
@@ -122,11 +124,13 @@ class People:
 
     async def _look_up(self, user_id: str) -> Person | None:
         try:
-            answer = await self._client.users_info(user=user_id, include_locale=True)
+            user = (await self._client.users_info(user=user_id, include_locale=True)).get("user")
         except (SlackApiError, *UNREACHABLE) as error:
-            log.info("person_unknown", reason=str(failure("users.info", error)))
-            return None
-        person = _person(user_id, answer.get("user") or {}, self._identity)
+            if not isinstance(error, SlackApiError) or error_name(error) not in HIDDEN:
+                log.info("person_unknown", reason=str(failure("users.info", error)))
+                return None
+            user = None
+        person = _person(user_id, user or {}, self._identity)
         self._known.pop(user_id, None)
         if len(self._known) >= PEOPLE_KEPT:
             self._known.pop(next(iter(self._known)))

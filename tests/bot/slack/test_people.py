@@ -38,7 +38,16 @@ async def test_a_person_is_what_slack_says(people: People) -> None:
     assert (divya.name, divya.locale, divya.is_admin) == ("divya", "hi-IN", False)
     assert not any((divya.is_guest, divya.is_external, divya.is_bot))
     assert dolly.is_bot
-    assert await people.person("U0NOBODY001") is None
+
+
+@pytest.mark.parametrize("fault", ["user_not_found", "user_not_visible"])
+async def test_whom_slack_does_not_show_is_external(people: People, faults: Faults, fault: Answer) -> None:
+    faults.next("users.info", fault)
+    stranger = await people.person("U0NOBODY001")
+    assert stranger is not None
+    assert (stranger.name, stranger.is_external, stranger.is_admin) == ("U0NOBODY001", True, False)
+    await people.person("U0NOBODY001")
+    assert faults.calls["users.info"] == 1, "and that is known for a while"
 
 
 @pytest.mark.parametrize(
