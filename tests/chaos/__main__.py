@@ -3,7 +3,8 @@
     EVENTS=600 SEED=1 python -m tests.chaos
 
 EVENTS questions (10,000 unless told), some of them delivered twice, to three replicas on one store and one
-engine; SEED plans what goes wrong and when. The last lines are the figures. The folder of a run that failed is kept.
+engine; SEED plans what goes wrong and when; TRANSPORT=http brings events by signed HTTP, through a balancer, instead
+of Socket Mode. The last lines are the figures. The folder of a run that failed is kept.
 """
 
 import asyncio
@@ -23,9 +24,11 @@ def main() -> int:
     questions = int(os.environ.get("EVENTS") or 10_000)
     seed = int(os.environ.get("SEED") or random.randrange(10_000))
     folder = Path(tempfile.mkdtemp(prefix="dolly-chaos-"))
-    print(f"Chaos: {questions} questions, SEED={seed}, in {folder}", flush=True)
+    transport = os.environ.get("TRANSPORT") or "sockets"
+    print(f"Chaos: {questions} questions, SEED={seed}, TRANSPORT={transport}, in {folder}", flush=True)
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # it tells of each caller that was killed
-    outcome = asyncio.run(run(Run(questions, seed, folder, bug=os.environ.get("BUG"))))
+    wanted = Run(questions, seed, folder, os.environ.get("BUG"), "http" if transport == "http" else "sockets")
+    outcome = asyncio.run(run(wanted))
     explain(outcome.verdict, outcome.evidence, outcome.told, folder)
     print(f"\n{outcome.seconds:.0f} s; Slack was called {outcome.calls.total()} times: {dict(outcome.calls)}")
     for fault, times in sorted(outcome.injected.items()):

@@ -1,7 +1,7 @@
 """Judges the prompts that reached the engine: each earlier turn once, in order, of its own thread only."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -57,8 +57,13 @@ class Order:
     """The question that was the last to be asked first: nothing later shows whether it was remembered."""
 
 
-def judge_contexts(prompts: Sequence[Prompt], conversation_of: Mapping[int, str], report: Report) -> dict[str, Order]:
-    """Report what is wrong with prompts; the order of turns in each conversation's memory."""
+def judge_contexts(
+    prompts: Sequence[Prompt], conversation_of: Mapping[int, str], taken_back: Set[int], report: Report
+) -> dict[str, Order]:
+    """Report what is wrong with prompts; the order of turns in each conversation's memory.
+
+    What was `taken_back` may be remembered or not.
+    """
     by_conversation: dict[str, list[Prompt]] = defaultdict(list)
     for prompt in sorted(prompts, key=lambda prompt: prompt.at):
         if prompt.number is not None and prompt.number in conversation_of:
@@ -68,7 +73,7 @@ def judge_contexts(prompts: Sequence[Prompt], conversation_of: Mapping[int, str]
         for prompt in own:
             _judge_one(prompt, conversation, conversation_of, report)
         orders[conversation] = _order_of(own)
-        _judge_memory(own, orders[conversation].turns, report)
+        _judge_memory(own, orders[conversation].turns, taken_back, report)
     return orders
 
 
@@ -99,7 +104,7 @@ def _order_of(prompts: Sequence[Prompt]) -> Order:
     return Order(turns, max(first, key=lambda number: first[number]))
 
 
-def _judge_memory(prompts: Sequence[Prompt], turns: list[int], report: Report) -> None:
+def _judge_memory(prompts: Sequence[Prompt], turns: list[int], taken_back: Set[int], report: Report) -> None:
     """Each prompt shows an unbroken stretch of the memory; one prompt of each turn shows the newest before it.
 
     Others of the same turn may be older: of an attempt that failed before an earlier message arrived, or of a
@@ -109,23 +114,23 @@ def _judge_memory(prompts: Sequence[Prompt], turns: list[int], report: Report) -
     for prompt in prompts:
         assert prompt.number is not None
         by_number[prompt.number].append(prompt)
-        _judge_stretch(prompt, turns, report)
+        _judge_stretch(prompt, turns, taken_back, report)
     for number, own in by_number.items():
         if number not in turns:
             continue  # poison, or the newest of all
         place = turns.index(number)
-        expected = turns[max(0, place - MEMORY_FLOOR) : place]
+        expected = [n for n in turns[max(0, place - MEMORY_FLOOR) : place] if n not in taken_back]
         missing = min(([n for n in expected if n not in prompt.history] for prompt in own), key=len)
         for gone in missing:
             report("lost", gone, f"remembered, and not in the prompt of q{number:05d}")
 
 
-def _judge_stretch(prompt: Prompt, turns: list[int], report: Report) -> None:
+def _judge_stretch(prompt: Prompt, turns: list[int], taken_back: Set[int], report: Report) -> None:
     places = [turns.index(number) for number in prompt.history]
     for before, after in pairwise(places):
         if after < before:
             report(
                 "reordered", turns[after], f"behind q{turns[before]:05d} in the prompt of q{prompt.number:05d} alone"
             )
-        for gone in turns[before + 1 : after]:
+        for gone in (n for n in turns[before + 1 : after] if n not in taken_back):
             report("lost", gone, f"missing between its neighbours in the prompt of q{prompt.number:05d}")

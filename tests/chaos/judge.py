@@ -6,13 +6,15 @@ workspace at the end, and what the engine was asked.
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from tests.chaos.context import Order, Prompt, judge_contexts
 from tests.chaos.markers import answers_in, whole_answers_in
 
-GOALS = ("lost", "duplicated", "reordered", "crossed", "unanswered", "double_visible", "apologised")
+GOALS = ("lost", "duplicated", "reordered", "crossed", "unanswered", "double_visible", "apologised", "stale")
+STALE_SECONDS = 30.0
+"""How long what was deleted or forgotten may still turn up: a worker may be paused, or killed and started again."""
 REPORTED = ("late_arrivals", "ephemeral_unknown", "unacked")
 
 
@@ -51,6 +53,8 @@ class Evidence:
     prompts: Sequence[Prompt]
     whole_at: dict[int, float]
     """When the whole answer to a question stood there for the first time."""
+    taken_back: Mapping[int, float | None] = field(default_factory=dict)
+    """Questions that were deleted, or whose thread is to be forgotten; when that was acked, None if it never was."""
 
 
 @dataclass
@@ -85,13 +89,18 @@ def judge(evidence: Evidence) -> Verdict:
     first_asked = {p.number: p.at for p in sorted(evidence.prompts, key=lambda p: -p.at) if p.number is not None}
 
     for conversation, questions in conversations.items():
-        _judge_answers(verdict, questions, shown[conversation], first_asked.keys())
+        _judge_answers(verdict, questions, shown[conversation], first_asked.keys(), evidence.taken_back.keys())
+    _judge_forgetting(verdict, evidence)
     orders = judge_contexts(
-        evidence.prompts, {asked.number: asked.conversation for asked in evidence.asked}, verdict.add
+        evidence.prompts,
+        {asked.number: asked.conversation for asked in evidence.asked},
+        evidence.taken_back.keys(),
+        verdict.add,
     )
     for conversation, questions in conversations.items():
         if not questions[0].is_command:
-            _judge_memory(verdict, questions, orders.get(conversation))
+            kept = [question for question in questions if question.number not in evidence.taken_back]
+            _judge_memory(verdict, kept, orders.get(conversation))
             by_number, whole_at = {q.number: q for q in questions}, evidence.whole_at
             visible = sorted(by_number.keys() & whole_at.keys(), key=lambda number: whole_at[number])
             _judge_order(verdict, by_number, visible, whole_at, first_asked)
@@ -100,8 +109,13 @@ def judge(evidence: Evidence) -> Verdict:
     return verdict
 
 
-def _judge_answers(verdict: Verdict, questions: list[Asked], shown: list[Shown], prompted: Set[int]) -> None:
-    """What a person sees of one conversation: one whole answer each, an apology for a poison, nothing else."""
+def _judge_answers(
+    verdict: Verdict, questions: list[Asked], shown: list[Shown], prompted: Set[int], taken_back: Set[int]
+) -> None:
+    """What a person sees of one conversation: one whole answer each, an apology for a poison, nothing else.
+
+    Of what was taken back, anything may stand there: its answer, a part of it, or nothing.
+    """
     by_answer: dict[int, list[Shown]] = defaultdict(list)
     others: list[Shown] = []
     for message in shown:
@@ -118,6 +132,8 @@ def _judge_answers(verdict: Verdict, questions: list[Asked], shown: list[Shown],
         if len(answers) + is_apologised > 1:
             stand = ", ".join(message.ts for message in answers)
             verdict.add("double_visible", question.number, f"answers at {stand}" + " and an apology" * is_apologised)
+        if question.number in taken_back:
+            continue
         if is_apologised and not question.is_poison:
             verdict.add("apologised", question.number, "Dolly apologised for a question that it can answer")
         if question.acked is None or is_apologised:
@@ -148,6 +164,18 @@ def _apologies(
     if unknown > len(candidates):
         verdict.add("double_visible", questions[0].number, f"{len(others)} messages that are no answers in its thread")
     return {*known, *candidates[:unknown]}
+
+
+def _judge_forgetting(verdict: Verdict, evidence: Evidence) -> None:
+    """What Dolly was told to forget is in no prompt any more, once all that was under way then has ended."""
+    for prompt in evidence.prompts:
+        for number in (*prompt.history, prompt.number):
+            acked = evidence.taken_back.get(number) if number is not None else None
+            if number is not None and acked is not None and prompt.at > acked + STALE_SECONDS:
+                late = prompt.at - acked
+                verdict.add(
+                    "stale", number, f"in the prompt of q{prompt.number:05d}, {late:.1f} s after it was forgotten"
+                )
 
 
 def _judge_memory(verdict: Verdict, questions: Iterable[Asked], order: "Order | None") -> None:

@@ -3,9 +3,13 @@
 import asyncio
 import random
 import time
+from collections import Counter, deque
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from bot.local.workspace.records import BOT_USER_ID, Json, people
+from bot.slack.permalinks import permalink
 from tests.chaos.judge import Asked
 from tests.chaos.markers import question_text
 from tests.chaos.witness import Witness
@@ -23,6 +27,21 @@ PACE_SECONDS = 0.02
 PATIENCE_SECONDS = 1.0
 """After which the next question comes, however many wait."""
 FORGOTTEN_SECONDS = 60.0
+EDIT_SHARE = 0.04
+DELETE_SHARE = 0.02
+FORGET_SHARE = 0.005
+"""How often, beside a question, somebody edits or deletes what was asked lately, or has a thread forgotten."""
+LATELY = 30
+
+
+@dataclass(frozen=True)
+class Said:
+    """A question that can still be edited or deleted: no poison, no command, no root of a thread."""
+
+    number: int
+    channel_id: str
+    asker: str
+    ts: str
 
 
 @dataclass
@@ -47,6 +66,9 @@ class Load:
         self._threads = self._open_places()
         self._open: dict[int, float] = {}
         self._commands: set[asyncio.Task[Json | None]] = set()
+        self._lately: deque[Said] = deque(maxlen=LATELY)
+        self.done: Counter[str] = Counter()
+        """What was done beside asking."""
 
     def _open_places(self) -> list[Thread]:
         timeline = self._witness.workspace.timeline
@@ -70,6 +92,7 @@ class Load:
                 await self._command()
             else:
                 await self._ask(thread, is_poison=self._chance.random() < POISON_SHARE)
+            await self._change_minds()
             await asyncio.sleep(PACE_SECONDS)
 
     async def roll_call(self) -> None:
@@ -97,17 +120,59 @@ class Load:
             text = f"@dolly {text}"
         message = await self._people.post(asker, thread.channel_id, text, thread_ts=thread.root_ts)
         assert message is not None
+        if thread.root_ts is not None and not is_poison:
+            self._lately.append(Said(number, thread.channel_id, asker, message["ts"]))
         thread.root_ts = thread.root_ts or message["ts"]
         conversation = f"{thread.channel_id}/{thread.root_ts}"
         self._witness.expect(Asked(number, conversation, message["ts"], is_poison))
+
+    async def _change_minds(self) -> None:
+        """Now and then, something that was asked lately is edited, deleted, or forgotten with its thread."""
+        if self._lately and self._chance.random() < EDIT_SHARE:
+            said = self._chance.choice(self._lately)
+            text = f"{question_text(said.number)} (edited)"
+            if not said.channel_id.startswith("D"):
+                text = f"@dolly {text}"
+            await self._people.edit(said.asker, said.channel_id, said.ts, text)
+            self.done["edited"] += 1
+        if self._lately and self._chance.random() < DELETE_SHARE:
+            said = self._chance.choice(self._lately)
+            self._lately.remove(said)
+            self._take_back([said.number])
+            await self._people.delete(said.asker, said.channel_id, said.ts)
+            self.done["deleted"] += 1
+        own = [thread for thread in self._threads if thread.asker and thread.root_ts]
+        if own and self._chance.random() < FORGET_SHARE:
+            await self._forget(self._chance.choice(own))
+
+    async def _forget(self, thread: Thread) -> None:
+        """`/dolly forget` and a link to a direct thread; what is asked next begins another."""
+        assert thread.asker is not None
+        assert thread.root_ts is not None
+        conversation = f"{thread.channel_id}/{thread.root_ts}"
+        numbers = [asked.number for asked in self._witness.asked.values() if asked.conversation == conversation]
+        self._lately = deque((said for said in self._lately if said.number not in numbers), maxlen=LATELY)
+        self._take_back(numbers)
+        link = permalink("https://dolly.slack.com", thread.channel_id, thread.root_ts)
+        thread.root_ts = None
+        self._soon(self._people.post(thread.asker, thread.channel_id, f"/dolly forget {link}"))
+        self.done["thread_forgotten"] += 1
+
+    def _take_back(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            self._witness.taken_back[number] = None
+            self._open.pop(number, None)
 
     async def _command(self) -> None:
         number = self._number()
         self._witness.expect(Asked(number, f"/dolly {number}", f"{time.time():.6f}", is_command=True))
         place = self._chance.choice([thread for thread in self._threads if thread.asker is None])
         typed = f"/dolly {question_text(number)}"
-        # Slack waits three seconds for its acknowledgement; other people do not.
-        task = asyncio.create_task(self._people.post(self._chance.choice(self._askers), place.channel_id, typed))
+        self._soon(self._people.post(self._chance.choice(self._askers), place.channel_id, typed))
+
+    def _soon(self, command: Coroutine[Any, Any, Json | None]) -> None:
+        """Slack waits three seconds for a command's acknowledgement; other people do not."""
+        task = asyncio.create_task(command)
         self._commands.add(task)
         task.add_done_callback(self._commands.discard)
 

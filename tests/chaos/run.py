@@ -9,12 +9,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bot.slack.http_events import PATH as EVENTS_PATH
 from tests.chaos.engine import read_prompts
+from tests.chaos.fault_proxy import HOST
 from tests.chaos.faults import PER_10_000, Faults, plan
 from tests.chaos.judge import Evidence, Verdict, judge
 from tests.chaos.load import Load
 from tests.chaos.report import takeovers
-from tests.chaos.subject import LEASE_SECONDS, Dolly
+from tests.chaos.subject import LEASE_SECONDS, Dolly, Transport
 from tests.chaos.witness import Witness
 
 START_SECONDS = 60.0
@@ -33,6 +35,7 @@ class Run:
     seed: int
     folder: Path
     bug: str | None = None
+    transport: Transport = "sockets"
     faults: dict[str, int] | None = None
     """How often each is planned in 10,000 questions; None: tests.chaos.faults.PER_10_000."""
     settling_seconds: float = SETTLING_SECONDS
@@ -54,10 +57,12 @@ async def run(wanted: Run) -> Outcome:
     began = time.monotonic()
     witness = Witness(chance)
     await witness.start()
-    dolly = Dolly(wanted.folder, witness.workspace.identity, witness.port, wanted.bug)
+    dolly = Dolly(wanted.folder, witness.workspace.identity, witness.port, wanted.bug, wanted.transport)
     try:
         await dolly.start()
         await _connected(witness, dolly)
+        if wanted.transport == "http":
+            witness.workspace.request_url = f"http://{HOST}:{dolly.balancer.port}{EVENTS_PATH}"
         load = Load(witness, wanted.questions, chance)
         faults = Faults(dolly, witness, load, chance)
         async with _kept_up(dolly, faults):
@@ -69,21 +74,30 @@ async def run(wanted: Run) -> Outcome:
             await _standstill(witness, load, wanted.standstill_seconds)
             await asyncio.sleep(wanted.settling_seconds)
         prompts = sorted(read_prompts(dolly.engine.record), key=lambda prompt: prompt.at)
-        evidence = Evidence(list(witness.asked.values()), witness.shown(), prompts, witness.whole_at)
+        evidence = Evidence(
+            list(witness.asked.values()), witness.shown(), prompts, witness.whole_at, witness.taken_back
+        )
     finally:
         await dolly.stop()
         await witness.stop()
-    injected = faults.injected + Counter(takeovers=takeovers(prompts, faults.gone), duplicates=witness.duplicates)
+    injected = faults.injected + load.done + Counter(duplicates=witness.duplicates)
+    injected["takeovers"] = takeovers(prompts, faults.gone)
     return Outcome(judge(evidence), evidence, injected, witness.calls, faults.told, time.monotonic() - began)
 
 
 async def _connected(witness: Witness, dolly: Dolly) -> None:
-    """Every replica has a socket open."""
+    """Every replica has a socket open, or listens."""
     async with asyncio.timeout(START_SECONDS):
-        while witness.workspace.delivery.connections < len(dolly.replicas):
+        while not await _hears(witness, dolly):
             if any(not replica.is_running for replica in dolly.replicas):
                 raise SystemExit("\n".join(replica.log_path.read_text()[-2000:] for replica in dolly.replicas))
             await asyncio.sleep(0.1)
+
+
+async def _hears(witness: Witness, dolly: Dolly) -> bool:
+    if dolly.transport == "sockets":
+        return witness.workspace.delivery.connections >= len(dolly.replicas)
+    return all([await replica.listens() for replica in dolly.replicas])
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ import asyncio
 import base64
 import contextlib
 import os
+import random
 import signal
 import socket
 import sys
@@ -15,6 +16,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 from redis.asyncio import Redis
 
@@ -23,7 +25,9 @@ from tests.chaos.engine import OVERLOAD_FILE
 from tests.chaos.fault_proxy import HOST, FaultProxy
 
 ROOT = Path(__file__).resolve().parents[2]
+Transport = Literal["sockets", "http"]
 REPLICAS = 3
+PARTITIONS = 4
 LEASE_SECONDS = 3.0
 SLACK_RATE = 5
 """Slack's limits would stretch 10,000 answers over hours. The workspace has none, and Dolly writes so many times as
@@ -140,6 +144,9 @@ class Replica(Victim):
         self.slack = FaultProxy(HOST, dolly.slack_port)
         self.store = FaultProxy(HOST, dolly.store.port)
         self.engine = FaultProxy(HOST, dolly.engine.port)
+        self._http_port = free_port()
+        self.events = FaultProxy(HOST, self._http_port)
+        """Where Slack's events come in, over HTTP."""
 
     @property
     def asker(self) -> str:
@@ -148,7 +155,17 @@ class Replica(Victim):
 
     @property
     def proxies(self) -> dict[str, FaultProxy]:
-        return {"Slack": self.slack, "store": self.store, "engine": self.engine}
+        found = {"Slack": self.slack, "store": self.store, "engine": self.engine}
+        return found | ({"events": self.events} if self._dolly.transport == "http" else {})
+
+    async def listens(self) -> bool:
+        """Whether it takes events over HTTP."""
+        try:
+            _, writer = await asyncio.open_connection(HOST, self._http_port)
+        except OSError:
+            return False
+        writer.close()
+        return True
 
     async def start(self) -> None:
         self.starts += 1
@@ -158,25 +175,50 @@ class Replica(Victim):
     def _environment(self) -> dict[str, str]:
         identity = self._dolly.identity
         own = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")}
-        return own | {
-            "PYTHONPATH": str(ROOT),
-            "SLACK_BOT_TOKEN": identity.bot_token,
-            "SLACK_APP_TOKEN": identity.app_token,
-            "SLACK_API_URL": f"http://{HOST}:{self.slack.port}/api/",
-            "REDIS_URL": f"redis://{HOST}:{self.store.port}/0",
-            "ENGINE_URL": f"http://{HOST}:{self.engine.port}",
-            "ENGINE_API_KEY": self.asker,
-            "SLACK_RATE": str(SLACK_RATE),
-            "LEASE_SECONDS": f"{LEASE_SECONDS:g}",
-            "DOLLY_MEMORY_KEY": self._dolly.memory_key,
-            "MEMORY_TOKENS": str(MEMORY_TOKENS),
-            "ANSWER_WITHIN_MINUTES": "60",
-            "FIRST_TOKEN_SECONDS": "10",
-            "BETWEEN_TOKENS_SECONDS": "5",
-            "QUESTIONS_PER_MINUTE": "0",
-            "WAITING_PER_USER": "100000",
-            "DOLLY_DATA": str(self._folder),
+        hears = {
+            "sockets": {"SLACK_APP_TOKEN": identity.app_token},
+            "http": {
+                "SLACK_SIGNING_SECRET": identity.signing_secret,
+                "HTTP_HOST": HOST,
+                "HTTP_PORT": str(self._http_port),
+            },
         }
+        return (
+            own
+            | hears[self._dolly.transport]
+            | {
+                "PYTHONPATH": str(ROOT),
+                "SLACK_BOT_TOKEN": identity.bot_token,
+                "SLACK_API_URL": f"http://{HOST}:{self.slack.port}/api/",
+                "REDIS_URL": f"redis://{HOST}:{self.store.port}/0",
+                "REDIS_PARTITIONS": str(PARTITIONS),
+                "ENGINE_URL": f"http://{HOST}:{self.engine.port}",
+                "ENGINE_API_KEY": self.asker,
+                "SLACK_RATE": str(SLACK_RATE),
+                "LEASE_SECONDS": f"{LEASE_SECONDS:g}",
+                "DOLLY_MEMORY_KEY": self._dolly.memory_key,
+                "MEMORY_TOKENS": str(MEMORY_TOKENS),
+                "ANSWER_WITHIN_MINUTES": "60",
+                "FIRST_TOKEN_SECONDS": "10",
+                "BETWEEN_TOKENS_SECONDS": "5",
+                "QUESTIONS_PER_MINUTE": "0",
+                "WAITING_PER_USER": "100000",
+                "DOLLY_DATA": str(self._folder),
+            }
+        )
+
+
+class Balancer(FaultProxy):
+    """What Slack's events come through, over HTTP: each connection goes to one of the replicas that run."""
+
+    def __init__(self, replicas: list[Replica]) -> None:
+        super().__init__(HOST)
+        self._replicas = replicas
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        running = [replica for replica in self._replicas if replica.is_running]
+        self._server_address = (HOST, random.choice(running or self._replicas).events.port)
+        return await super()._connect()
 
 
 @dataclass
@@ -187,16 +229,19 @@ class Dolly:
     identity: AppIdentity
     slack_port: int
     bug: str | None = None
+    transport: Transport = "sockets"
     memory_key: str = field(default_factory=lambda: base64.b64encode(os.urandom(32)).decode())
 
     def __post_init__(self) -> None:
         self.store = Store(self.folder)
         self.engine = Engine(self.folder)
         self.replicas = [Replica(number, self.folder, self) for number in range(REPLICAS)]
+        self.balancer = Balancer(self.replicas)
 
     async def start(self) -> None:
         await self.store.start()
         await self.engine.start()
+        await self.balancer.start()
         for replica in self.replicas:
             for proxy in replica.proxies.values():
                 await proxy.start()
@@ -207,6 +252,7 @@ class Dolly:
         for victim in (*self.replicas, self.engine, self.store):
             victim.signal(signal.SIGCONT)
             await victim.kill()
+        await self.balancer.stop()
         for replica in self.replicas:
             for proxy in replica.proxies.values():
                 await proxy.stop()

@@ -169,3 +169,23 @@ def test_a_finding_counts_once_for_each_question() -> None:
     verdict.add("lost", 1, "again")
     assert verdict.count("lost") == 1
     assert not verdict.is_good
+
+
+def test_what_was_taken_back_may_be_gone() -> None:
+    gone = replace(
+        GOOD,
+        shown=[s for s in GOOD.shown if s.ts != "2.500000"],
+        prompts=[prompt(1), prompt(3, 1), prompt(4, 1, 3), prompt(9)],
+        whole_at={1: 11, 3: 31, 4: 41, 9: 91},
+        taken_back={2: 15.0},
+    )
+    assert found(gone) == {}
+    assert found(replace(GOOD, taken_back={2: 15.0})) == {}, "what was under way may end with it"
+
+
+def test_forgotten_and_asked_with_all_the_same() -> None:
+    late = [*GOOD.prompts[:3], prompt(4, 1, 2, 3, at=100), prompt(9)]
+    assert found(replace(GOOD, prompts=late, taken_back={2: 60.0})) == {"stale": [2]}
+    assert found(replace(GOOD, prompts=late, taken_back={2: None})) == {}, "Dolly never heard of it"
+    again = [*GOOD.prompts, prompt(2, 1, at=100)]
+    assert found(replace(GOOD, prompts=again, taken_back={2: 60.0})) == {"stale": [2]}

@@ -23,6 +23,7 @@ from bot.local.workspace.delivery.envelopes import Envelope, NotAcknowledged
 from bot.local.workspace.delivery.response_urls import ResponseUrls
 from bot.local.workspace.timeline.changes import Change
 from bot.local.workspace.web_api.server import WebApi
+from bot.slack.permalinks import linked_thread
 from bot.words import Words, languages
 from tests.chaos.judge import Asked, Shown
 from tests.chaos.markers import questions_in, whole_answers_in
@@ -47,6 +48,8 @@ class Witness:
         self.whole_at: dict[int, float] = {}
         self.spoken_at: dict[str, float] = {}
         """When Dolly last changed anything in a conversation."""
+        self.taken_back: dict[int, float | None] = {}
+        """The questions that were deleted, or whose thread is to be forgotten; and when Dolly had heard of it."""
         self.calls: Counter[str] = Counter()
         self.duplicates = 0
         self.posted: Posted | None = None
@@ -59,6 +62,7 @@ class Witness:
         self._unwatched = WebApi._answer, ResponseUrls._use
         self._slacks_waits = workspace_delivery.RETRY_WAITS_SECONDS
         self._hints = {Words(language).say("thread_hint") for language in languages()}
+        self._forgetting = {Words(language).say("forget_begun") for language in languages()}
 
     async def start(self) -> None:
         self._watch_calls()
@@ -115,6 +119,8 @@ class Witness:
             for number in numbers:
                 if (asked := self.asked.get(number)) and asked.acked is None:
                     self.asked[number] = replace(asked, acked=time.time())
+            for number in self._taken_back_in(envelope, answer):
+                self.taken_back[number] = self.taken_back.get(number) or time.time()
             return answer
 
         async def deliver_unreliably(payload: Json) -> None:
@@ -126,6 +132,17 @@ class Witness:
 
         delivery._attempt = attempt_seen  # type: ignore[method-assign]
         delivery._deliver_event = deliver_unreliably  # type: ignore[method-assign]
+
+    def _taken_back_in(self, envelope: Envelope, answer: Json) -> list[int]:
+        """The questions that Dolly has just been told to forget, of those that it had by then."""
+        if envelope.kind == "slash_commands" and answer.get("text") in self._forgetting:
+            linked = linked_thread(envelope.payload["text"].split()[-1])
+            conversation = "/".join(linked) if linked else ""
+            return [n for n, a in self.asked.items() if a.conversation == conversation and a.acked is not None]
+        event = envelope.payload.get("event", {})
+        if event.get("subtype") != "message_deleted":
+            return []
+        return [n for n in self.taken_back if self.asked[n].ts == event["deleted_ts"]]
 
     async def _deliver_again(self, attempt: Callable[[Envelope], Awaitable[Json]], payload: Json) -> None:
         """The same event once more, as Slack does where an acknowledgement was lost."""
