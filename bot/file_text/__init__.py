@@ -10,10 +10,10 @@ PDF_HEAD_BYTES = 1024
 
 # fmt: off
 NO_TEXT = frozenset((
-    "7z", "aac", "avi", "bmp", "dmg", "doc", "docx", "epub", "exe", "flv", "gdoc", "gif", "gpres", "gsheet", "gz",
-    "gzip", "heic", "heif", "ico", "jar", "jpeg", "jpg", "keynote", "m4a", "m4v", "mkv", "mov", "mp3", "mp4", "mpg",
-    "numbers", "odp", "ods", "odt", "ogg", "otf", "pages", "png", "ppt", "pptx", "psd", "rar", "sketch", "tar",
-    "tiff", "ttf", "wav", "webm", "webp", "wmv", "xls", "xlsx", "zip",
+    "7z", "aac", "avi", "bmp", "canvas", "dmg", "doc", "docx", "epub", "exe", "flv", "gdoc", "gif", "gpres",
+    "gsheet", "gz", "gzip", "heic", "heif", "ico", "jar", "jpeg", "jpg", "keynote", "m4a", "m4v", "mkv", "mov",
+    "mp3", "mp4", "mpg", "numbers", "odp", "ods", "odt", "ogg", "otf", "pages", "png", "ppt", "pptx", "psd", "quip",
+    "rar", "sketch", "space", "tar", "tiff", "ttf", "wav", "webm", "webp", "wmv", "xls", "xlsx", "zip",
 ))
 # fmt: on
 """Slack's names for kinds that hold no plain text: such files are not even fetched."""

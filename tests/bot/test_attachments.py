@@ -3,8 +3,12 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.attachments import Attached, cut
-from bot.conversation import Line, asked
+from bot.attachments import Attached, Attachment, cut
+from bot.conversation import ConversationId, Exchange, Line, Turn, asked
+from bot.store import claims, memory
+from bot.store.sealing import Sealing
+
+HERE = ConversationId("T1", "C1", "1.0")
 
 
 def file(text: str, name: str = "a.txt", pages: int = 0) -> Attached:
@@ -61,3 +65,20 @@ def test_a_cut_never_exceeds_its_room_and_wastes_none(texts: list[str], room: in
     assert all(whole.text.startswith(part.text) for whole, part in zip(files, kept, strict=True))
     if sum(map(len, texts)) <= room:
         assert list(kept) == files
+
+
+def test_what_is_stored_of_files_comes_back_and_what_was_stored_before_there_were_any_too() -> None:
+    for sealing in (Sealing((bytes(32),)), Sealing(())):
+        turn = Turn(
+            HERE, "1.0", "U1", "why?", files=(Attachment("F1", "a.txt", "text", 3, "https://files.slack.com/a"),)
+        )
+        assert claims.load(claims.dump(turn, sealing), str(HERE), sealing) == turn
+        exchange = Exchange("1.0", "U1", "why?", "so", 9, attached=(file("one\ftwo", pages=3),))
+        assert memory.load(memory.dump(exchange, str(HERE), sealing), str(HERE), sealing) == exchange
+    plain = Sealing(())
+    before = claims.dump(Turn(HERE, "1.0", "U1", "why?"), plain).replace(', "files": []', "")
+    assert "files" not in before
+    assert claims.load(before, str(HERE), plain).files == ()
+    kept = memory.dump(Exchange("1.0", "U1", "why?", "so", 9), str(HERE), plain).replace(', "attached": []', "")
+    assert "attached" not in kept
+    assert memory.load(kept, str(HERE), plain).attached == ()

@@ -5,11 +5,13 @@ import json
 from typing import Any
 
 import pytest
+from aiohttp import web
 from redis.asyncio import Redis
 
 from bot.access import Bounds, FileLimits
 from bot.attachments import SUMMARISE
 from bot.local.workspace import Workspace
+from bot.local.workspace.web_api.server import WebApi
 from tests.engine_dialects import Messages
 from tests.pdfs import pdf, pdf_of
 from tests.scenarios.conftest import Team, Transport, running_team, until
@@ -165,6 +167,24 @@ async def test_nothing_is_fetched_before_slack_has_its_acknowledgement(
         fetched_then = list(fetched)
         await team.answered(root, 2, channel=direct)
         assert (fetched_then, len(fetched)) == ([], 1)
+
+
+async def test_a_file_that_slack_does_not_give_now_is_read_a_little_later(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.turns.RETRY_SECONDS", 0.02)
+    done, calls = WebApi._download, list[str]()
+
+    async def ill_at_first(api: WebApi, request: web.Request) -> web.Response:
+        calls.append(request.path)
+        return web.Response(status=503) if len(calls) < 3 else await done(api, request)
+
+    monkeypatch.setattr(WebApi, "_download", ill_at_first)
+    async with ScriptedEngine() as engine, running_team(store_url, engine.url) as team:
+        root = await share(team, {"notes.txt": b"milk, bread"})
+        await until(lambda: team.answers(root) == ["Hello from the scripted engine."])
+        assert (len(calls), len(engine.requests)) == (3, 1)
+        assert "milk, bread" in prompts(engine)[0]
 
 
 async def test_what_is_stored_of_a_file_is_sealed_and_can_be_forgotten(store_url: str, redis: Redis) -> None:
