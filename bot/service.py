@@ -119,7 +119,8 @@ async def running_service(
 
         people = People(client, identity, languages)
         stack.push_async_callback(people.end)
-        attachments = Attachments(client, Downloads(session, slack.bot_token, slack.api_url), bounds.files)
+        downloads = Downloads(session, slack.bot_token, slack.api_url, proxy=client.proxy)
+        attachments = Attachments(client, downloads, bounds.files)
         threads = Threads(client, identity, people, pacer, attachments, bounds.link_hosts)
         quotas = Quotas(
             redis, kept.layout, questions_per_minute=bounds.questions_per_minute, tokens_per_day=bounds.tokens_per_day

@@ -187,3 +187,13 @@ async def test_what_is_gone_or_slow_is_said_and_what_may_pass_is_tried_again(
     closed = Host("http://127.0.0.1:1")
     with pytest.raises(SlackUnreachable):
         await fetch(session, closed, "http://127.0.0.1:1/f")
+
+
+async def test_where_slack_is_behind_a_proxy_files_are_too(
+    session: aiohttp.ClientSession, hosts: tuple[Host, Host]
+) -> None:
+    slack, proxy = hosts
+    proxy.answers = {"/f": says(b"hello")}
+    downloads = Downloads(session, TOKEN, f"{slack.url}/api/", proxy=proxy.url)
+    assert await downloads.fetch(f"{slack.url}/f", limit_bytes=10, seconds=5) == b"hello"
+    assert (slack.given, len(proxy.given)) == ([], 1)
