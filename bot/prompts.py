@@ -14,7 +14,7 @@ from bot.store.memory import Memory
 class Counter(Protocol):
     """Knows the engine's window, and what a prompt takes of it (bot.model_client.ModelClient)."""
 
-    async def count_tokens(self, messages: Sequence[Message]) -> int: ...
+    async def count_tokens(self, messages: Sequence[Message], *, room: int = 0) -> int: ...
     async def prompt_budget(self, max_tokens: int) -> int: ...
 
 
@@ -124,6 +124,7 @@ class Prompts:
         fits, too_many = 0, len(earlier) + 1
         while too_many - fits > 1:
             lines = (fits + too_many) // 2
-            tokens = await self._model.count_tokens([self._system, asked(text, earlier[-lines:], attached)])
+            prompt = [self._system, asked(text, earlier[-lines:], attached)]
+            tokens = await self._model.count_tokens(prompt, room=budget)
             fits, too_many = (lines, too_many) if tokens <= budget else (fits, lines)
         return earlier[len(earlier) - fits :]

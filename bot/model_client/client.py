@@ -175,11 +175,17 @@ class ModelClient:
 
     # --- tokens -------------------------------------------------------------------------------------------
 
-    async def count_tokens(self, messages: Sequence[Message]) -> int:
-        """The tokens of a whole prompt as the engine will see it; a bound where it cannot count."""
+    async def count_tokens(self, messages: Sequence[Message], *, room: int = 0) -> int:
+        """The tokens of a whole prompt as the engine will see it; a bound where it cannot count.
+
+        Where a bound is within `room`, it is given too, and the engine is not asked.
+        """
         known = await self._engine()
         if known.template is None:
             return counting.bound(messages)
+        at_most = known.template.shortest_prompt + counting.bound(messages)
+        if at_most <= room:
+            return at_most
         counted = await counting.count(self._connection, known.report.dialect, known.report.model, messages)
         return counting.bound(messages) if counted is None else counted
 

@@ -42,6 +42,19 @@ async def test_a_prompt_is_counted_as_the_engine_sees_it(dialect: Dialect) -> No
 
 
 @pytest.mark.parametrize("dialect", EXACT)
+async def test_what_surely_fits_is_not_counted(dialect: Dialect) -> None:
+    async with ScriptedEngine(dialect=dialect) as engine:
+        client = ModelClient(engine.url)
+        exact = await client.count_tokens(ASKED)
+        asked = len(engine.calls)
+        at_most = await client.count_tokens(ASKED, room=1000)
+        assert exact <= at_most <= 1000
+        assert len(engine.calls) == asked
+        assert await client.count_tokens(ASKED, room=at_most - 1) == exact
+        await client.close()
+
+
+@pytest.mark.parametrize("dialect", EXACT)
 async def test_the_default_system_prompt_is_not_charged_to_a_message(dialect: Dialect) -> None:
     async with ScriptedEngine(dialect=dialect) as engine:
         client = ModelClient(engine.url)
@@ -189,6 +202,12 @@ def prompt_tokens(url: str, messages: list[Message]) -> int:
 async def test_llama_counts_are_those_of_its_usage(llama: ModelClient, llama_engine: LocalEngine, text: str) -> None:
     for messages in ([Message("user", text)], [SYSTEM, Message("user", text)]):
         assert await llama.count_tokens(messages) == prompt_tokens(llama_engine.url, messages)
+
+
+async def test_a_bound_is_one_for_llama(llama: ModelClient) -> None:
+    for text in [*TEXTS, "\ufdfa" * 40, "\x1f" * 40, "𓀀" * 40]:
+        messages = [SYSTEM, Message("user", text), Message("assistant", text), Message("user", text)]
+        assert await llama.count_tokens(messages) <= await llama.count_tokens(messages, room=1_000_000)
 
 
 async def test_contents_bound_a_conversation_and_not_by_much(llama: ModelClient) -> None:

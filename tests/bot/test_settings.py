@@ -95,6 +95,16 @@ def test_what_would_break_later_is_said_at_once(tmp_path: Path, line: str) -> No
     assert raised.value.faults[0].startswith(line.partition("=")[0])
 
 
+@pytest.mark.parametrize(
+    "hosts", ["https://docs.example.com", "docs.example.com/guide", "*", "a..b", "docs.*.com", "a b"]
+)
+def test_a_host_whose_links_stay_is_a_name(tmp_path: Path, hosts: str) -> None:
+    (tmp_path / ".env").write_text(f"LINK_HOSTS=good.example,{hosts}", encoding="utf-8")
+    with pytest.raises(SettingsError) as raised:
+        Settings.read(tmp_path / ".env")
+    assert raised.value.faults[0].startswith("LINK_HOSTS must ")
+
+
 @pytest.mark.parametrize("line", ["FILE_MAX_KB=0", "FILES_MAX_KB=many", "FILE_SECONDS=301", "FILE_SECONDS=0"])
 def test_a_limit_has_its_bounds(tmp_path: Path, line: str) -> None:
     (tmp_path / ".env").write_text(line, encoding="utf-8")
