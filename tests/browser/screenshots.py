@@ -115,6 +115,8 @@ async def take_all(browser: Browser, workspace: Workspace, thread_ts: str, folde
             for name, place in places.items():
                 page = await _open(await context.new_page(), workspace, place)
                 await page.screenshot(path=folder / f"{name}-{width}-{theme}.png")
+                if name == "channel":
+                    await _open_what_opens(page, folder, f"{width}-{theme}")
                 if name == "channel" and width == "phone":
                     await page.locator(".back").first.click()
                     await page.screenshot(path=folder / f"sidebar-{width}-{theme}.png")
@@ -123,8 +125,6 @@ async def take_all(browser: Browser, workspace: Workspace, thread_ts: str, folde
                     await page.locator("#modal[open]").wait_for()
                     await page.screenshot(path=folder / f"modal-{width}-{theme}.png")
                     await page.keyboard.press("Escape")
-                if name == "channel":
-                    await _open_what_opens(page, folder, f"{width}-{theme}")
                 await page.close()
             await context.close()
 

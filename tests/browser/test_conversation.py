@@ -107,8 +107,7 @@ async def test_stop_ends_what_is_being_written(page: Page, parrot: Parrot) -> No
 async def test_a_direct_message_opens_its_thread_and_goes_on_there(page: Page, parrot: Parrot) -> None:
     await page.get_by_role("link", name="Dolly").click()
     await expect(page.get_by_text("This is you and Dolly")).to_be_visible()
-    await page.get_by_role("button", name="What can you do?").click()
-    await page.keyboard.press("Enter")
+    await page.get_by_label("Message Dolly").press_sequentially("What can you do?\n")
     await expect(page.locator("#thread-messages article", has_text=ANSWER)).to_be_visible()
     await page.get_by_label("Reply…").press_sequentially("And why?\n")
     await expect(page.locator("#thread-messages article", has_text=ANSWER)).to_have_count(2)

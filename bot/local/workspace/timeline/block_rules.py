@@ -12,6 +12,7 @@ from typing import Any
 from bot.local.workspace.records import Json
 from bot.local.workspace.refusals import Refused
 from bot.local.workspace.timeline.blocks import elements_of
+from bot.local.workspace.timeline.element_rules import Faults, faults_of_element, faults_of_strings, faults_of_text
 
 MESSAGE_BLOCKS_LIMIT, VIEW_BLOCKS_LIMIT = 50, 100
 MESSAGE_TEXT_LIMIT = 13_200
@@ -40,8 +41,6 @@ _REQUIRED = {
 }
 _ELEMENTS_LIMIT = {"actions": 25, "context": 10, "context_actions": 5}
 _BLOCK_TEXT_LIMIT = {"section": 3000, "header": 150, "markdown": MARKDOWN_LIMIT}
-_ELEMENT_STRING_LIMIT = {"action_id": 255, "value": 2000, "url": 3000}
-_BUTTON_TEXT_LIMIT = 75
 _VIEW_STRING_LIMIT = {"private_metadata": 3000, "callback_id": 255, "external_id": 255}
 _VIEW_TITLE_LIMIT = 24
 
@@ -68,10 +67,10 @@ def check_view(view: Json, *types: str) -> None:
 def _faults_of_view(view: Json, types: tuple[str, ...]) -> Iterator[str]:
     if view.get("type") not in types:
         yield _fault(f"must be a valid enum value: {', '.join(types)}", "/view/type")
-    yield from _too_long(view, _VIEW_STRING_LIMIT, "/view")
+    yield from _placed(faults_of_strings(view, _VIEW_STRING_LIMIT, "/view"))
     for name in ("title", "submit", "close"):
         if view.get(name) is not None:
-            yield from _faults_of_text(view[name], _VIEW_TITLE_LIMIT, f"/view/{name}")
+            yield from _placed(faults_of_text(view[name], _VIEW_TITLE_LIMIT, f"/view/{name}"))
     blocks = view.get("blocks")
     if not isinstance(blocks, list):
         yield _missing("blocks", "/view")
@@ -110,50 +109,22 @@ def _faults_of_block(block: Json, where: str) -> Iterator[str]:
         return
     if kind == "section" and not block.get("text") and not block.get("fields"):
         yield _missing("text or fields", where)
-    yield from _too_long(block, {"block_id": 255}, where)
+    yield from _placed(faults_of_strings(block, {"block_id": 255}, where))
     if kind == "markdown":
-        yield from _too_long(block, {"text": MARKDOWN_LIMIT}, where)
+        yield from _placed(faults_of_strings(block, {"text": MARKDOWN_LIMIT}, where))
     elif block.get("text") is not None and kind in _BLOCK_TEXT_LIMIT:
-        yield from _faults_of_text(block["text"], _BLOCK_TEXT_LIMIT[kind], f"{where}/text")
+        yield from _placed(faults_of_text(block["text"], _BLOCK_TEXT_LIMIT[kind], f"{where}/text"))
     if kind in _ELEMENTS_LIMIT:
         if not isinstance(block["elements"], list):
             yield _fault("must provide an array", f"{where}/elements")
         elif len(block["elements"]) > _ELEMENTS_LIMIT[kind]:
             yield _fault(f"no more than {_ELEMENTS_LIMIT[kind]} items allowed", f"{where}/elements")
     for index, element in enumerate(elements_of(block)):
-        yield from _faults_of_element(element, f"{where}/elements/{index}")
+        yield from _placed(faults_of_element(element, kind), f"{where}/elements/{index}")
 
 
-def _faults_of_element(element: Json, where: str) -> Iterator[str]:
-    if not isinstance(element.get("type"), str):
-        yield _missing("type", where)
-    yield from _too_long(element, _ELEMENT_STRING_LIMIT, where)
-    if element.get("type") == "button":
-        if element.get("text") is None:
-            yield _missing("text", where)
-        else:
-            yield from _faults_of_text(element["text"], _BUTTON_TEXT_LIMIT, f"{where}/text")
-
-
-def _faults_of_text(text: Any, limit: int, where: str) -> Iterator[str]:
-    """Faults of a text object ({"type": "plain_text" | "mrkdwn", "text"})."""
-    if not isinstance(text, dict) or text.get("type") not in ("plain_text", "mrkdwn"):
-        yield _fault("must provide an object with type plain_text or mrkdwn", where)
-    elif not text.get("text"):
-        yield _fault("must be more than 0 characters", f"{where}/text")
-    else:
-        yield from _too_long(text, {"text": limit}, where)
-
-
-def _too_long(record: Json, limits: dict[str, int], where: str) -> Iterator[str]:
-    for name, limit in limits.items():
-        value = record.get(name)
-        if value is None:
-            continue
-        if not isinstance(value, str):
-            yield _fault("must provide a string", f"{where}/{name}")
-        elif len(value) > limit:
-            yield _fault(f"must be less than {limit + 1} characters", f"{where}/{name}")
+def _placed(faults: Faults, where: str = "") -> Iterator[str]:
+    return (_fault(message, f"{where}{place}") for message, place in faults)
 
 
 def _text_length(value: Any) -> int:

@@ -18,7 +18,7 @@ let route = {};
 let loads = 0; // frames that come while something loads wait in `early`
 let early = [];
 
-const messages = new MessageList($("messages"), { empty: () => emptyPlace(channel(route.channel), (text) => composer.fill(text)) });
+const messages = new MessageList($("messages"), { empty: () => emptyPlace(channel(route.channel), (text) => composer.fill(text), $("prompts").hasChildNodes()) });
 const thread = new MessageList($("thread-messages"), { empty: () => document.createElement("p") });
 const composer = new Composer($("composer"), {
   send: post,
@@ -130,9 +130,9 @@ async function showChannel() {
   await loading(async () => {
     const found = await read("channel", { channel_id: here.id });
     if (here.id !== route.channel) return;
+    showPrompts($("prompts"), found.prompts, null);
     messages.reset(found.messages, { unreadAfter: unreadAfter(here, found.messages) });
     offerOlder(here.id, found);
-    showPrompts($("prompts"), found.prompts, null);
     markRead(here.id, found.messages.at(-1)?.ts);
   });
 }

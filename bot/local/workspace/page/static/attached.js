@@ -11,6 +11,7 @@ export class Attached {
   // `form` is the composer's; `changed` is called when there are more or fewer files.
   constructor(form, changed) {
     this.list = form.querySelector(".attached");
+    this.box = form.querySelector("textarea");
     this.changed = changed;
     const input = form.querySelector('input[type="file"]');
     form.querySelector(".attach").addEventListener("click", () => input.click());
@@ -28,9 +29,10 @@ export class Attached {
     });
   }
 
+  // When one goes to another conversation: nothing is told, as what is written there is drawn anew.
   clear() {
     this.files = [];
-    this.#draw();
+    this.#show();
   }
 
   remove(files) {
@@ -52,16 +54,23 @@ export class Attached {
   }
 
   #draw() {
+    this.#show();
+    this.changed();
+  }
+
+  #show() {
     this.list.hidden = !this.files.length;
     this.list.replaceChildren(...this.files.map((file) => this.#chip(file)));
-    this.changed();
   }
 
   #chip(file) {
     const chip = document.createElement("li");
     const away = Object.assign(document.createElement("button"), { type: "button", textContent: "×" });
     away.setAttribute("aria-label", `Remove ${file.name}`);
-    away.onclick = () => this.remove([file]);
+    away.onclick = () => {
+      this.remove([file]);
+      this.box.focus();
+    };
     chip.append(Object.assign(document.createElement("span"), { textContent: `📄 ${file.name}` }), away);
     return chip;
   }

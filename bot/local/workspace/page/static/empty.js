@@ -4,8 +4,8 @@ import { page, user } from "./api.js";
 
 const QUESTIONS = ["What can you do?", "Explain what a thread is in one sentence", "Write a two-line poem about sheep"];
 
-// `fill` puts a text into the box, ready to be sent or changed.
-export function emptyPlace(channel, fill) {
+// `fill` puts a text into the box, ready to be sent or changed. `isPrompted`: the app suggests something itself.
+export function emptyPlace(channel, fill, isPrompted) {
   const place = document.createElement("div");
   place.className = "empty";
   const partner = channel.partner && user(channel.partner);
@@ -26,7 +26,7 @@ export function emptyPlace(channel, fill) {
       : "Dolly is not in this channel. Mention it in #general, or write it a direct message.";
   }
   place.append(title, words);
-  if (hasDolly) place.append(...QUESTIONS.map((question) => chip(partner ? question : `@dolly ${question}`, fill)));
+  if (hasDolly && !isPrompted) place.append(...QUESTIONS.map((question) => chip(partner ? question : `@dolly ${question}`, fill)));
   return place;
 }
 
