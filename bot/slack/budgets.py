@@ -57,19 +57,25 @@ class OwnRates:
         room = now + rate.early_seconds * (1 - spare) - full
         calls = max(0, min(wanted, int((room + 1e-9) // rate.each_seconds) + 1))
         self.spend(name, rate, calls)
-        return Taken(calls, max(0.0, calls * rate.each_seconds - room))
+        return Taken(calls, max(0.0, calls * rate.each_seconds - room), self._full[name] - now)
 
     def spend(self, name: str, rate: Rate, calls: int) -> None:
         """So many calls were taken; negative: given back."""
-        now = self._clock()
+        self._fill(name, max(self._full.get(name, 0.0), self._clock()) + calls * rate.each_seconds)
+
+    def follow(self, name: str, shared: Taken) -> None:
+        """Stand as the shared budget stands."""
+        self._fill(name, self._clock() + shared.full_seconds)
+
+    def _fill(self, name: str, when: float) -> None:
         if len(self._full) >= KEPT:
+            now = self._clock()
             self._full = {each: full for each, full in self._full.items() if full > now}
-        self._full[name] = max(self._full.get(name, now), now) + calls * rate.each_seconds
+        self._full[name] = when
 
     def hold(self, name: str, rate: Rate, seconds: float) -> None:
         """No call for so long."""
-        now = self._clock()
-        self._full[name] = max(self._full.get(name, now), now + seconds + rate.early_seconds)
+        self._fill(name, max(self._full.get(name, 0.0), self._clock() + seconds + rate.early_seconds))
 
 
 class Budgets:
@@ -79,7 +85,7 @@ class Budgets:
         self._shared = shared
         self._clock = clock
         self._own = OwnRates(clock)
-        """Follows the shared ones as far as this process knows, so as to go on from there."""
+        """Follow the shared ones, so as to go on from there."""
         self._away_until = 0.0
 
     async def take(self, name: str, rate: Rate, wanted: int, *, spare: float = 0.0) -> Taken:
@@ -90,7 +96,7 @@ class Budgets:
             except StoreUnavailable as error:
                 self._away(error)
             else:
-                self._own.spend(name, rate, taken.calls)
+                self._own.follow(name, taken)
                 return taken
         return self._own.take(name, rate, wanted, spare=spare)
 

@@ -12,7 +12,7 @@ from bot.store.layout import Layout
 
 SCRIPT = load_script("rate")
 MICROSECONDS = 1_000_000
-STORE_SECONDS = 2.0
+STORE_SECONDS = 5.0
 """A store that takes longer is not waited for: somebody waits for an answer."""
 
 
@@ -41,6 +41,8 @@ class Taken:
     calls: int
     wait_seconds: float
     """Until the next call may be made."""
+    full_seconds: float = 0.0
+    """Until the budget is full."""
 
 
 class SharedRates:
@@ -67,5 +69,5 @@ class SharedRates:
         early = each * (rate.at_once - 1)
         args = (each, early, round(early * spare), wanted, round(held_seconds * MICROSECONDS))
         async with store_errors(STORE_SECONDS):
-            calls, wait = await run_script(self._client, SCRIPT, [f"{self._prefix}rate:{name}"], args)
-        return Taken(int(calls), int(wait) / MICROSECONDS)
+            calls, wait, full = await run_script(self._client, SCRIPT, [f"{self._prefix}rate:{name}"], args)
+        return Taken(int(calls), int(wait) / MICROSECONDS, int(full) / MICROSECONDS)
