@@ -26,6 +26,7 @@ from bot.errors import LeaseLost
 from bot.local.store import LocalStore
 from bot.store.claims import Claim
 from bot.store.connection import Client, connect
+from bot.store.corrections import Corrections
 from bot.store.forgetting import Forgetting, Forgotten
 from bot.store.layout import Layout
 from bot.store.mailbox import Mailbox
@@ -41,8 +42,9 @@ MEMORY_TOKENS = 10
 PEOPLE = ["U1", "U2"]
 
 threads = st.sampled_from(THREADS)
-timestamps = st.integers(1, 5).map(lambda number: f"1000.{number:06d}")
+timestamps = st.integers(1, 7).map(lambda number: f"1000.{number:06d}")
 people = st.sampled_from(PEOPLE)
+tokens = st.sampled_from([4, 6, MEMORY_TOKENS + 1])
 texts = st.text(max_size=5).map(lambda text: "text " + text)
 
 
@@ -91,6 +93,7 @@ class MailboxMachine(RuleBasedStateMachine):
     def start(self) -> None:
         self.client = self.run(self._connect())
         self.mailbox = Mailbox(self.client, LAYOUT, SEALING, lease_seconds=LONG_MS / 1000, memory_tokens=MEMORY_TOKENS)
+        self.corrections = Corrections(self.client, LAYOUT, SEALING)
         self.forgetting = Forgetting(self.client, LAYOUT, SEALING)
         self.memory = Memory(self.client, LAYOUT, SEALING)
         self.model = {thread: Thread() for thread in THREADS}
@@ -158,7 +161,7 @@ class MailboxMachine(RuleBasedStateMachine):
     def post(self, claim: Claim, ts: str) -> None:
         self._expect(claim, self.mailbox.note_post(claim, ts))
 
-    @rule(claim=consumes(claims), tokens=st.integers(1, MEMORY_TOKENS + 2))
+    @rule(claim=consumes(claims), tokens=tokens)
     def commit(self, claim: Claim, tokens: int) -> None:
         turn, held = claim.turn, self._holds(claim)
         exchange = Exchange(turn.ts, turn.user_id, turn.text, "an answer", tokens)
@@ -168,6 +171,14 @@ class MailboxMachine(RuleBasedStateMachine):
             model.remember(turn.ts, Said(turn.user_id, turn.text), tokens)
             del model.waiting[turn.ts]
             model.lose()
+
+    @rule(thread=threads, ts=timestamps, user_id=people, tokens=tokens)
+    def exchange(self, thread: ConversationId, ts: str, user_id: str, tokens: int) -> None:
+        """As a rule a question is answered at once, so that memories fill up."""
+        self.enqueue(thread, ts, user_id, "said")
+        claim = self.claim()
+        if isinstance(claim, Claim):
+            self.commit(claim, tokens)
 
     @rule(claim=consumes(claims), delayed=st.booleans())
     def fail(self, claim: Claim, delayed: bool) -> None:
@@ -200,7 +211,7 @@ class MailboxMachine(RuleBasedStateMachine):
     @rule(thread=threads, ts=timestamps, text=texts)
     def revise(self, thread: ConversationId, ts: str, text: str) -> None:
         model = self.model[thread]
-        found = self.run(self.mailbox.revise(thread, ts, text))
+        found = self.run(self.corrections.revise(thread, ts, text))
         if ts in model.waiting:
             assert found == "waiting"
             model.waiting[ts] = replace(model.waiting[ts], text=text)
@@ -215,27 +226,27 @@ class MailboxMachine(RuleBasedStateMachine):
     @rule(thread=threads, ts=timestamps)
     def withdraw(self, thread: ConversationId, ts: str) -> None:
         model = self.model[thread]
-        self.run(self.mailbox.withdraw(thread, ts))
+        self.run(self.corrections.withdraw(thread, ts))
         model.waiting.pop(ts, None)
         model.remembered.pop(ts, None)
         if model.held is not None and model.held.turn.ts == ts:
             model.lose()
 
-    @rule(thread=threads)
-    def forget(self, thread: ConversationId) -> None:
+    @rule(thread=threads, user_id=st.none() | people)
+    def forget(self, thread: ConversationId, user_id: str | None) -> None:
+        """The conversation, or one person in it."""
         model = self.model[thread]
-        gone = Forgotten(int(bool(model.remembered or model.waiting)), len(model.remembered), len(model.waiting))
-        assert self.run(self.forgetting.conversation(thread)) == gone
-        model.remembered, model.waiting = {}, {}
-        model.lose()
-
-    @rule(thread=threads, user_id=people)
-    def forget_person(self, thread: ConversationId, user_id: str) -> None:
-        model = self.model[thread]
-        self.run(self.forgetting.user(user_id, within=thread))
-        model.remembered = {ts: kept for ts, kept in model.remembered.items() if kept[0].user_id != user_id}
-        model.waiting = {ts: said for ts, said in model.waiting.items() if said.user_id != user_id}
-        if model.held is not None:  # and whoever else was being answered is begun again
+        gone = [ts for ts, (said, _) in model.remembered.items() if user_id in (None, said.user_id)]
+        ended = [ts for ts, said in model.waiting.items() if user_id in (None, said.user_id)]
+        forgotten = self.run(
+            self.forgetting.user(user_id, within=thread) if user_id else self.forgetting.conversation(thread)
+        )
+        assert forgotten == Forgotten(int(bool(gone or ended)), len(gone), len(ended))
+        for ts in gone:
+            del model.remembered[ts]
+        for ts in ended:
+            del model.waiting[ts]
+        if model.held is not None or not model.waiting:  # whoever else was being answered is begun again
             model.lose()
 
     @invariant()
