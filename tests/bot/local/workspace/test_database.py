@@ -4,14 +4,17 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from bot.errors import LocalPartError
 from bot.local.workspace.clock import ManualClock
+from bot.local.workspace.records import TEAM
 from bot.local.workspace.timeline.changes import Changes
-from bot.local.workspace.timeline.database import SCHEMA_VERSION, Database
+from bot.local.workspace.timeline.database import Database
+from bot.local.workspace.timeline.schema import SCHEMA_VERSION
 from bot.local.workspace.timeline.timeline import Timeline
 from tests.bot.local.workspace.bare_app import ASHA, GENERAL
 
@@ -122,3 +125,18 @@ def test_credentials_are_new_in_each_workspace_and_not_in_its_repr() -> None:
     assert one.identity().bot_token not in repr(one.identity())
     one.close()
     other.close()
+
+
+def test_a_file_of_the_first_version_gets_its_people_and_keeps_the_app(tmp_path: Path) -> None:
+    path = tmp_path / "workspace.db"
+    database = Database(path)
+    identity = database.identity()
+    database.close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("DROP TABLE users")
+        connection.execute("UPDATE facts SET value = json_set(value, '$.command', '/dolly') WHERE name = 'app'")
+        connection.execute("PRAGMA user_version = 1")
+    database = Database(path)
+    assert database.identity() == identity
+    assert database.users() == list(TEAM)
+    database.close()
