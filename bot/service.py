@@ -39,6 +39,7 @@ from bot.slack.status_command import StatusCommand
 from bot.slack.threads import Threads
 from bot.slack.transport import listening
 from bot.store.connection import Client, StoreReport, connect, inspect
+from bot.store.corrections import Corrections
 from bot.store.cursors import Cursors
 from bot.store.forgetting import Forgetting
 from bot.store.layout import Layout, agree
@@ -144,7 +145,7 @@ async def running_service(
         answering = _begin(workers.run(), stack)
 
         questions = Questions(kept.mailbox, identity, question_characters=bounds.question_characters)
-        edits = Edits(questions, kept.mailbox, kept.marks, max_age_seconds=bounds.catchup_max_age_seconds)
+        edits = Edits(questions, kept.corrections, kept.marks, max_age_seconds=bounds.catchup_max_age_seconds)
         forget_list = ForgetList(kept.forgetting, kept.memory, identity)
         home = Home(
             client,
@@ -202,6 +203,7 @@ class _Kept:
             waiting_per_user=bounds.waiting_per_user,
             wait_replicas=store.wait_replicas,
         )
+        self.corrections = Corrections(redis, self.layout, self.sealing, memory_seconds=memory_seconds)
         self.memory = Memory(redis, self.layout, self.sealing)
         self.marks = Marks(redis, self.layout)
         self.preferences = PreferenceStore(redis, self.layout, self.sealing)

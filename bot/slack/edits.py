@@ -11,7 +11,7 @@ from bot.slack.attachments import attachments_of
 from bot.slack.payloads import text, timestamp
 from bot.slack.questions import STORE_SECONDS, Outcome, Questions, from_a_person
 from bot.store.connection import store_errors
-from bot.store.mailbox import Mailbox
+from bot.store.corrections import Corrections
 from bot.store.marks import Marks
 
 log = structlog.get_logger(__name__)
@@ -30,14 +30,14 @@ class Edits:
     def __init__(
         self,
         questions: Questions,
-        mailbox: Mailbox,
+        corrections: Corrections,
         marks: Marks,
         *,
         max_age_seconds: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._questions = questions
-        self._mailbox = mailbox
+        self._corrections = corrections
         self._marks = marks
         self._max_age_seconds = min(max_age_seconds, DEDUPED_SECONDS)
         self._clock = clock
@@ -76,13 +76,13 @@ class Edits:
             if not await self._marks.is_newest_edit(conversation, ts, timestamp(edit, "ts")):
                 log.info("edit_passed_over", conversation=str(conversation), ts=ts)
                 return None
-        turn = self._questions.question(message, direct=direct)
+        turn = await self._questions.question(message, direct=direct)
         if self._questions.too_long(new):
             if turn is not None:  # told once, as of a new question; what it was before stays
                 await self._questions.ask(turn)
             return None
         async with store_errors(STORE_SECONDS):
-            revised = await self._mailbox.revise(conversation, ts, new)
+            revised = await self._corrections.revise(conversation, ts, new)
         if revised != "unknown":
             log.info("edited", conversation=str(conversation), ts=ts, found=revised)
         elif turn is not None and not is_answered and self._clock() - float(ts) <= self._max_age_seconds:
@@ -96,7 +96,7 @@ class Edits:
         for file in before:
             if file.id not in left:
                 async with store_errors(STORE_SECONDS):
-                    await self._mailbox.withdraw(self._questions.conversation(message), file.id)
+                    await self._corrections.withdraw(self._questions.conversation(message), file.id)
 
     async def _withdraw(self, message: Mapping[str, Any], previous: object) -> None:
         """Take `message` out of the queue and of memory; `previous` is what it was, where Slack tells."""
@@ -104,11 +104,11 @@ class Edits:
         turn = None
         if isinstance(previous, dict):
             was = {**previous, "channel": message["channel"], "ts": ts}
-            turn = self._questions.question(was, direct=conversation.channel_id.startswith("D"))
+            turn = await self._questions.question(was, direct=conversation.channel_id.startswith("D"))
         async with store_errors(STORE_SECONDS):
             if turn is not None:
-                await self._mailbox.forestall(turn)  # its own event may be the later one to come
-            await self._mailbox.withdraw(conversation, ts)
+                await self._corrections.forestall(turn)  # its own event may be the later one to come
+            await self._corrections.withdraw(conversation, ts)
 
 
 def _part(event: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -39,7 +39,7 @@ from bot import metrics
 from bot.conversation import ConversationId, Exchange, Posting, Shape, Turn
 from bot.errors import LeaseLost, SealBroken, TooManyWaiting
 from bot.store import claims, memory
-from bot.store.claims import Claim, QueueReport, Revised
+from bot.store.claims import Claim, QueueReport
 from bot.store.connection import Client, load_script, run_script, store_errors
 from bot.store.layout import Layout
 from bot.store.partitions import Partitions
@@ -88,7 +88,7 @@ class Mailbox:
         self._memory = memory.Memory(client, layout, sealing)
         self._scripts = {
             name: load_script(name)
-            for name in ("enqueue", "claim", "renew", "note", "commit", "fail", "revise", "withdraw", "report", "stop")
+            for name in ("enqueue", "claim", "renew", "note", "commit", "fail", "report", "stop")
         }
         self._partitions = Partitions(client, layout.prefixes)
         self._worker = secrets.token_hex(8)
@@ -154,44 +154,6 @@ class Mailbox:
         """Whether `turn` was stored within the last day."""
         async with store_errors():
             return bool(await self._client.exists(self._key(turn.conversation, "seen:" + turn.job_id)))
-
-    async def forestall(self, turn: Turn) -> None:
-        """`turn` is not to be stored any more, should its message still come: it was deleted."""
-        async with store_errors():
-            await self._client.set(self._key(turn.conversation, f"seen:{turn.job_id}"), "1", ex=DEDUPE_SECONDS)
-
-    async def revise(self, conversation: ConversationId, ts: str, text: str) -> Revised:
-        """The message `ts` was edited to `text`, wherever it is now: in a waiting turn, or in what is remembered."""
-        while (found := await self._waiting_turn(conversation, ts)) is not None:
-            stored, turn = found
-            if turn.text == text:
-                return "waiting"
-            if await self._run(
-                "revise",
-                conversation,
-                keys=[f"job:{turn.job_id}", f"claim:{conversation}", "lease", "ready", f"seen:{turn.job_id}"],
-                args=[turn.job_id, str(conversation), stored, self._sealed(replace(turn, text=text)), DEDUPE_SECONDS],
-            ):
-                self._arrived.set()
-                return "waiting"
-        return "remembered" if await self._change(conversation, ts, text) else "unknown"
-
-    async def withdraw(self, conversation: ConversationId, ts: str) -> None:
-        """The message `ts` was deleted: what waits or is remembered of it goes."""
-        job_id = f"{conversation}/{ts}"
-        async with store_errors():
-            user_id: Any = await self._client.hget(self._key(conversation, f"job:{job_id}"), "user")
-        if user_id:
-            await self._run(
-                "withdraw",
-                conversation,
-                keys=[
-                    *(f"job:{job_id}", f"claim:{conversation}", "lease", "ready", f"mailbox:{conversation}"),
-                    *("waiting", f"queue:{user_id}"),
-                ],
-                args=[job_id, str(conversation)],
-            )
-        await self._change(conversation, ts, "")
 
     async def request_stop(self, conversation: ConversationId, ts: str, streams: Sequence[str] = ()) -> bool:
         """Ask whoever is answering in `conversation` to stop, if that answer was under way at `ts`.
@@ -397,26 +359,6 @@ class Mailbox:
     async def _note(self, claim: Claim, field: str, value: str) -> int:
         keys = ["lease", f"job:{claim.job_id}", f"posted:{claim.turn.conversation}"]
         return await self._fenced("note", claim, keys, args=[field, value, POSTED_SECONDS])
-
-    async def _waiting_turn(self, conversation: ConversationId, ts: str) -> tuple[str, Turn] | None:
-        """The turn of message `ts` that has no answer yet, as it is stored and as it is; not one that does not open."""
-        job_id = f"{conversation}/{ts}"
-        async with store_errors():
-            stored: Any = await self._client.hget(self._key(conversation, f"job:{job_id}"), "turn")
-        try:
-            return (stored, claims.load(stored, str(conversation), self._sealing)) if stored else None
-        except (SealBroken, TypeError, ValueError, KeyError) as error:
-            log.error("job_unreadable", job=job_id, error=type(error).__name__)
-            return None
-
-    async def _change(self, conversation: ConversationId, ts: str, text: str) -> bool:
-        """Change what is remembered; and what will be, where an answer that may quote it is under way."""
-        key = self._key(conversation, f"changes:{conversation}")
-        async with store_errors():
-            if await self._client.hexists(self._key(conversation, f"claim:{conversation}"), "job"):
-                await self._client.hset(key, ts, self._sealing.seal(str(conversation), text))
-                await self._client.expire(key, self._memory_limits[0] or POSTED_SECONDS)
-        return await self._memory.change(conversation, {ts: text})
 
     def _sealed(self, turn: Turn) -> str:
         return claims.dump(turn, self._sealing)

@@ -14,14 +14,17 @@ from bot.local.workspace import Workspace
 from bot.slack.catch_up import CatchUp
 from bot.slack.client import Identity
 from bot.slack.edits import Edits
+from bot.slack.follow_ups import FollowUps
 from bot.slack.history import History
 from bot.slack.questions import Questions
 from bot.store.connection import Client
+from bot.store.corrections import Corrections
 from bot.store.cursors import Cursors
 from bot.store.layout import Layout
 from bot.store.mailbox import Mailbox
 from bot.store.marks import Marks
 from bot.store.memory import Memory
+from bot.store.preferences import PreferenceStore
 from bot.store.sealing import Sealing
 from tests.bot.local.workspace.bare_app import eventually
 
@@ -49,8 +52,12 @@ class Listener:
         self.memory = Memory(self.redis, layout, sealing)
         self.cursors = Cursors(self.redis, layout)
         marks, now = Marks(self.redis, layout), self.workspace._clock.now
-        self.questions = Questions(self.mailbox, self.identity, question_characters=200)
-        self.edits = Edits(self.questions, self.mailbox, marks, max_age_seconds=MAX_AGE_SECONDS, clock=now)
+        self.preferences = PreferenceStore(self.redis, layout, sealing)
+        follow_ups = FollowUps(self.preferences, self.memory)
+        self.questions = Questions(self.mailbox, follow_ups, self.identity, question_characters=200)
+        self.edits = Edits(
+            self.questions, Corrections(self.redis, layout, sealing), marks, max_age_seconds=MAX_AGE_SECONDS, clock=now
+        )
         self.history = History(self.client)
         self.catch_up = self.new_catch_up()
 

@@ -11,6 +11,7 @@ from bot.errors import LeaseLost, TooManyWaiting
 from bot.quotas import Quotas
 from bot.store.claims import Claim
 from bot.store.connection import Client, store_errors
+from bot.store.corrections import Corrections
 from bot.store.cursors import Cursors
 from bot.store.files import rewrite_files
 from bot.store.forgetting import Forgetting
@@ -78,6 +79,7 @@ class Life:
         self.client = client
         self.layout = layout
         self.mailbox = Mailbox(client, layout, SEALING, waiting_per_user=3, wait_replicas=wait_replicas)
+        self.corrections = Corrections(client, layout, SEALING)
         self.memory = Memory(client, layout, SEALING)
         self.forgetting = Forgetting(client, layout, SEALING)
 
@@ -132,16 +134,16 @@ class Life:
     async def follows_slack(self, conversation: ConversationId) -> None:
         waits = Turn(conversation, "5.000500", "U1", "said")
         await self.mailbox.enqueue(waits)
-        assert await self.mailbox.revise(conversation, waits.ts, "said better") == "waiting"
+        assert await self.corrections.revise(conversation, waits.ts, "said better") == "waiting"
         claim = await self.claimed()
         assert claim.turn == replace(waits, text="said better")
-        assert await self.mailbox.revise(conversation, "1.000100", "changed meanwhile") == "remembered"
+        assert await self.corrections.revise(conversation, "1.000100", "changed meanwhile") == "remembered"
         await self.mailbox.commit(claim, None)
         assert (await self.memory.read(conversation))[0].question == "changed meanwhile"
-        await self.mailbox.withdraw(conversation, "1.000100")
+        await self.corrections.withdraw(conversation, "1.000100")
         assert [exchange.ts for exchange in await self.memory.read(conversation)] == ["2.000200", "3.000300"]
         await self.mailbox.enqueue(Turn(conversation, "6.000600", "U1", "said"))
-        await self.mailbox.withdraw(conversation, "6.000600")
+        await self.corrections.withdraw(conversation, "6.000600")
         assert await self.mailbox.claim() is None
 
     async def bounds_one_person(self, conversation: ConversationId) -> None:

@@ -11,6 +11,7 @@ from bot.conversation import ConversationId, Exchange, Line, Turn
 from bot.errors import LeaseLost
 from bot.store.claims import Claim
 from bot.store.connection import Client
+from bot.store.corrections import Corrections
 from bot.store.forgetting import Forgetting, Forgotten
 from bot.store.layout import Layout
 from bot.store.mailbox import Mailbox
@@ -124,7 +125,9 @@ async def test_an_answer_under_way_cannot_bring_its_conversation_back(
 ) -> None:
     await talk.exchange(ASHA)
     claim = await talk.claim(await talk.ask(ASHA))
-    await mailbox.revise(THREAD, "100.000050", "an edit that a later look at the memory takes in")
+    await Corrections(redis, LAYOUT, SEALING).revise(
+        THREAD, "100.000050", "an edit that a later look at the memory takes in"
+    )
     await forgetting.conversation(THREAD)
     for refused in (
         mailbox.renew(claim),

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from bot.conversation import ConversationId, Exchange, Line, Turn
 from bot.errors import StoreUnavailable
 from bot.store.connection import connect
+from bot.store.corrections import Corrections
 from bot.store.forgetting import Forgetting, Forgotten
 from bot.store.layout import Layout, agree, check
 from bot.store.mailbox import Mailbox
@@ -81,11 +82,11 @@ async def test_a_person_and_what_others_quote_of_them(client: Redis) -> None:
 
 
 async def test_an_edit_and_a_deletion_in_slack_are_followed(client: Redis) -> None:
-    mailbox = await filled(client)
+    await filled(client)
     memory = Memory(client, LAYOUT, SEALING)
     assert await memory.change(THREAD, {"100.000200": "said better"})
     await client.delete(LAYOUT.prefix_of(THREAD) + f"claim:{THREAD}")
-    await mailbox.withdraw(THREAD, "100.000201")
+    await Corrections(client, LAYOUT, SEALING).withdraw(THREAD, "100.000201")
     assert [exchange.question for exchange in await memory.read(THREAD)] == ["said better"]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from bot.conversation import ConversationId, Exchange, Line, Posting, Turn
+from bot.conversation import ConversationId, Exchange, Posting, Turn
 from bot.errors import LeaseLost, StoreUnavailable, TooManyWaiting
 from bot.store.claims import Claim
 from bot.store.connection import connect, run_script
@@ -346,91 +346,11 @@ async def test_what_a_person_has_waiting_counts_over_all_partitions(redis: Redis
     assert (await mailbox.report()).waiting == 7, "one refusal at a time"
 
 
-async def test_a_message_that_was_too_long_is_taken_when_it_is_made_shorter(mailbox: Mailbox) -> None:
-    for is_told in (False, True):
-        asked = turn(f"100.00{is_told:04d}")
-        assert await mailbox.refuse(asked, "question_too_long", is_final=False)
-        assert not await mailbox.refuse(asked, "question_too_long", is_final=False)
-        if is_told:
-            await mailbox.commit(await claimed(mailbox), None)
-            assert await mailbox.revise(THREAD, asked.ts, "short") == "unknown"
-            assert await mailbox.enqueue(replace(asked, text="short"))
-        else:
-            assert await mailbox.revise(THREAD, asked.ts, "short") == "waiting"
-        assert not await mailbox.enqueue(replace(asked, text="short"))
-        claim = await claimed(mailbox)
-        assert (claim.turn.text, claim.verdict) == ("short", None)
-        await mailbox.commit(claim, None)
-
-
 async def test_a_question_that_waits_is_not_lost_to_a_refusal_of_its_edit(mailbox: Mailbox) -> None:
     await mailbox.enqueue(turn())
     assert not await mailbox.refuse(turn(), "question_too_long", is_final=False)
     claim = await claimed(mailbox)
     assert (claim.turn.text, claim.verdict) == ("hi", None)
-
-
-async def test_an_edit_reaches_a_waiting_turn(mailbox: Mailbox) -> None:
-    await mailbox.enqueue(turn())
-    assert await mailbox.revise(THREAD, "100.000100", "bye") == "waiting"
-    assert (await claimed(mailbox)).turn.text == "bye"
-    assert await mailbox.revise(OTHER_THREAD, "200.000100", "?") == "unknown"
-
-
-async def test_an_edit_begins_an_answer_under_way_again(mailbox: Mailbox) -> None:
-    await mailbox.enqueue(turn())
-    old = await claimed(mailbox)
-    await mailbox.note_shape(old, "stream")
-    await mailbox.note_post(old, "101.000100")
-    assert await mailbox.revise(THREAD, "100.000100", "bye") == "waiting"
-    with pytest.raises(LeaseLost):
-        await mailbox.commit(old, EXCHANGE)
-    new = await claimed(mailbox)
-    assert (new.turn.text, new.attempt, new.posting.ts) == ("bye", 1, ("101.000100",))
-
-
-async def test_edits_and_deletions_reach_what_is_remembered(mailbox: Mailbox, memory: Memory) -> None:
-    said = (Line("99.1", "U2", "Bo: before"), Line("99.2", "U3", "Cy: also before"))
-    for ts in ("100.000100", "100.000200"):
-        await mailbox.enqueue(turn(ts))
-        exchange = replace(EXCHANGE, ts=ts, earlier=said, answer_ts=(ts + "1",))
-        await mailbox.commit(await claimed(mailbox), exchange)
-    assert await mailbox.revise(THREAD, "100.000100", "hi all") == "remembered"
-    assert await mailbox.revise(THREAD, "99.1", "changed") == "remembered"
-    await mailbox.withdraw(THREAD, "99.2")
-    first, second = await memory.read(THREAD)
-    assert (first.question, second.question) == ("hi all", "hi")
-    assert first.earlier == second.earlier == (Line("99.1", "U2", "Bo: changed"),)
-    assert first.tokens >= EXCHANGE.tokens
-    await mailbox.withdraw(THREAD, "100.000100")
-    assert await memory.read(THREAD) == [second], "a deleted question goes with its answer"
-    await mailbox.withdraw(THREAD, "100.0002001")
-    assert await memory.read(THREAD) == [], "a deleted answer with its question"
-
-
-async def test_what_changes_while_an_answer_quotes_it_is_changed_after_it(mailbox: Mailbox, memory: Memory) -> None:
-    await mailbox.enqueue(turn("100.000200"))
-    claim = await claimed(mailbox)
-    await mailbox.revise(THREAD, "99.1", "changed")
-    await mailbox.withdraw(THREAD, "99.2")
-    said = (Line("99.1", "U2", "Bo: before"), Line("99.2", "U3", "Cy: also before"))
-    await mailbox.commit(claim, replace(EXCHANGE, ts="100.000200", earlier=said))
-    (exchange,) = await memory.read(THREAD)
-    assert exchange.earlier == (Line("99.1", "U2", "Bo: changed"),)
-
-
-async def test_a_deleted_question_is_not_answered(mailbox: Mailbox, memory: Memory) -> None:
-    for ts in ("100.000100", "100.000200"):
-        await mailbox.enqueue(turn(ts))
-    under_way = await claimed(mailbox)
-    await mailbox.withdraw(THREAD, "100.000100")
-    with pytest.raises(LeaseLost):
-        await mailbox.commit(under_way, EXCHANGE)
-    assert (await claimed(mailbox)).turn.ts == "100.000200"
-    await mailbox.withdraw(THREAD, "100.000200")
-    assert await mailbox.claim() is None
-    assert (await mailbox.report()).waiting == 0
-    assert await memory.read(THREAD) == []
 
 
 @pytest.mark.parametrize(("tokens", "size_bytes", "kept"), [(20, 65_536, 2), (8_000, 1_024, 2), (6, 65_536, 0)])

@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 from bot.conversation import ConversationId, Exchange, Line, Turn
 from bot.errors import LeaseLost
 from bot.store.claims import Claim
+from bot.store.corrections import Corrections
 from bot.store.layout import Layout
 from bot.store.mailbox import Mailbox
 from bot.store.memory import TOLD_SECONDS, Memory
@@ -79,6 +80,7 @@ async def test_that_something_was_told_once_is_not_kept_for_ever(redis: Redis, m
 async def test_a_key_that_is_gone_takes_what_it_sealed_and_holds_up_nothing_else(redis: Redis, memory: Memory) -> None:
     """Two exchanges and an edit under way of before, and then two of now."""
     before, now = Mailbox(redis, LAYOUT, LOST), Mailbox(redis, LAYOUT, SEALING)
+    corrections = Corrections(redis, LAYOUT, SEALING)
     await answered(before, 1)
     await answered(before, 2)
     await answered(now, 3)
@@ -86,15 +88,17 @@ async def test_a_key_that_is_gone_takes_what_it_sealed_and_holds_up_nothing_else
     under_way = turn(5)
     await now.enqueue(under_way)
     claim = await claimed(now)
-    assert await before.revise(THREAD, "100.000103", "an edit that cannot be read") == "unknown"
+    assert (
+        await Corrections(redis, LAYOUT, LOST).revise(THREAD, "100.000103", "an edit that cannot be read") == "unknown"
+    )
 
     assert await remembered(memory) == "4", "what 3 says now nobody knows; what it said is not to be kept"
     assert not await redis.exists(f"{PREFIX}changes:{THREAD}"), "and it is not tried again and again"
-    assert await now.revise(THREAD, "100.000104", "said better") == "remembered"
-    assert await now.revise(THREAD, "100.000101", "of an entry that does not open") == "unknown"
+    assert await corrections.revise(THREAD, "100.000104", "said better") == "remembered"
+    assert await corrections.revise(THREAD, "100.000101", "of an entry that does not open") == "unknown"
     assert await redis.llen(f"{PREFIX}memory:{THREAD}") == 3
-    await now.withdraw(THREAD, "100.000101")
-    await now.withdraw(THREAD, "100.900102")
+    await corrections.withdraw(THREAD, "100.000101")
+    await corrections.withdraw(THREAD, "100.900102")
     assert await redis.llen(f"{PREFIX}memory:{THREAD}") == 1, "a question and an answer, known by their ts"
     await now.commit(claim, replace(claim_exchange(claim), question="said"))
     assert [exchange.question for exchange in await memory.read(THREAD)] == ["said better", "said"]
@@ -106,15 +110,16 @@ def claim_exchange(claim: Claim) -> Exchange:
 
 async def test_a_waiting_question_that_does_not_open_can_be_edited_and_deleted_in_slack(redis: Redis) -> None:
     before, now = Mailbox(redis, LAYOUT, LOST), Mailbox(redis, LAYOUT, SEALING)
+    corrections = Corrections(redis, LAYOUT, SEALING)
     await before.enqueue(turn(1))
     await before.enqueue(turn(2))
     claim = await claimed(now)
     assert claim.verdict == "apology"
-    assert await now.revise(THREAD, "100.000101", "said better") == "unknown"
-    await now.withdraw(THREAD, "100.000101")
+    assert await corrections.revise(THREAD, "100.000101", "said better") == "unknown"
+    await corrections.withdraw(THREAD, "100.000101")
     with pytest.raises(LeaseLost):
         await now.commit(claim, None)
-    await now.withdraw(THREAD, "100.000102")
+    await corrections.withdraw(THREAD, "100.000102")
     assert await now.claim() is None
     assert (await now.report()).waiting == 0
     assert not [key async for key in redis.scan_iter(match="*}:job:*")]

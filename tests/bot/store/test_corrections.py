@@ -1,0 +1,114 @@
+"""What is edited or deleted in Slack, on a real Valkey: what waits, is being answered, or is remembered, follows."""
+
+from dataclasses import replace
+
+import pytest
+from redis.asyncio import Redis
+
+from bot.conversation import Line
+from bot.errors import LeaseLost
+from bot.store.corrections import Corrections
+from bot.store.mailbox import Mailbox
+from bot.store.memory import Memory
+from tests.bot.store.test_mailbox import EXCHANGE, LAYOUT, OTHER_THREAD, SEALING, THREAD, claimed, turn
+
+
+@pytest.fixture
+def mailbox(redis: Redis) -> Mailbox:
+    return Mailbox(redis, LAYOUT, SEALING)
+
+
+@pytest.fixture
+def memory(redis: Redis) -> Memory:
+    return Memory(redis, LAYOUT, SEALING)
+
+
+@pytest.fixture
+def corrections(redis: Redis) -> Corrections:
+    return Corrections(redis, LAYOUT, SEALING)
+
+
+async def test_a_message_that_was_too_long_is_taken_when_it_is_made_shorter(
+    mailbox: Mailbox, corrections: Corrections
+) -> None:
+    for is_told in (False, True):
+        asked = turn(f"100.00{is_told:04d}")
+        assert await mailbox.refuse(asked, "question_too_long", is_final=False)
+        assert not await mailbox.refuse(asked, "question_too_long", is_final=False)
+        if is_told:
+            await mailbox.commit(await claimed(mailbox), None)
+            assert await corrections.revise(THREAD, asked.ts, "short") == "unknown"
+            assert await mailbox.enqueue(replace(asked, text="short"))
+        else:
+            assert await corrections.revise(THREAD, asked.ts, "short") == "waiting"
+        assert not await mailbox.enqueue(replace(asked, text="short"))
+        claim = await claimed(mailbox)
+        assert (claim.turn.text, claim.verdict) == ("short", None)
+        await mailbox.commit(claim, None)
+
+
+async def test_an_edit_reaches_a_waiting_turn(mailbox: Mailbox, corrections: Corrections) -> None:
+    await mailbox.enqueue(turn())
+    assert await corrections.revise(THREAD, "100.000100", "bye") == "waiting"
+    assert (await claimed(mailbox)).turn.text == "bye"
+    assert await corrections.revise(OTHER_THREAD, "200.000100", "?") == "unknown"
+
+
+async def test_an_edit_begins_an_answer_under_way_again(mailbox: Mailbox, corrections: Corrections) -> None:
+    await mailbox.enqueue(turn())
+    old = await claimed(mailbox)
+    await mailbox.note_shape(old, "stream")
+    await mailbox.note_post(old, "101.000100")
+    assert await corrections.revise(THREAD, "100.000100", "bye") == "waiting"
+    with pytest.raises(LeaseLost):
+        await mailbox.commit(old, EXCHANGE)
+    new = await claimed(mailbox)
+    assert (new.turn.text, new.attempt, new.posting.ts) == ("bye", 1, ("101.000100",))
+
+
+async def test_edits_and_deletions_reach_what_is_remembered(
+    mailbox: Mailbox, corrections: Corrections, memory: Memory
+) -> None:
+    said = (Line("99.1", "U2", "Bo: before"), Line("99.2", "U3", "Cy: also before"))
+    for ts in ("100.000100", "100.000200"):
+        await mailbox.enqueue(turn(ts))
+        exchange = replace(EXCHANGE, ts=ts, earlier=said, answer_ts=(ts + "1",))
+        await mailbox.commit(await claimed(mailbox), exchange)
+    assert await corrections.revise(THREAD, "100.000100", "hi all") == "remembered"
+    assert await corrections.revise(THREAD, "99.1", "changed") == "remembered"
+    await corrections.withdraw(THREAD, "99.2")
+    first, second = await memory.read(THREAD)
+    assert (first.question, second.question) == ("hi all", "hi")
+    assert first.earlier == second.earlier == (Line("99.1", "U2", "Bo: changed"),)
+    assert first.tokens >= EXCHANGE.tokens
+    await corrections.withdraw(THREAD, "100.000100")
+    assert await memory.read(THREAD) == [second], "a deleted question goes with its answer"
+    await corrections.withdraw(THREAD, "100.0002001")
+    assert await memory.read(THREAD) == [], "a deleted answer with its question"
+
+
+async def test_what_changes_while_an_answer_quotes_it_is_changed_after_it(
+    mailbox: Mailbox, corrections: Corrections, memory: Memory
+) -> None:
+    await mailbox.enqueue(turn("100.000200"))
+    claim = await claimed(mailbox)
+    await corrections.revise(THREAD, "99.1", "changed")
+    await corrections.withdraw(THREAD, "99.2")
+    said = (Line("99.1", "U2", "Bo: before"), Line("99.2", "U3", "Cy: also before"))
+    await mailbox.commit(claim, replace(EXCHANGE, ts="100.000200", earlier=said))
+    (exchange,) = await memory.read(THREAD)
+    assert exchange.earlier == (Line("99.1", "U2", "Bo: changed"),)
+
+
+async def test_a_deleted_question_is_not_answered(mailbox: Mailbox, corrections: Corrections, memory: Memory) -> None:
+    for ts in ("100.000100", "100.000200"):
+        await mailbox.enqueue(turn(ts))
+    under_way = await claimed(mailbox)
+    await corrections.withdraw(THREAD, "100.000100")
+    with pytest.raises(LeaseLost):
+        await mailbox.commit(under_way, EXCHANGE)
+    assert (await claimed(mailbox)).turn.ts == "100.000200"
+    await corrections.withdraw(THREAD, "100.000200")
+    assert await mailbox.claim() is None
+    assert (await mailbox.report()).waiting == 0
+    assert await memory.read(THREAD) == []
