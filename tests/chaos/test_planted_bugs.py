@@ -29,7 +29,9 @@ EXPECTED = {
 """The figure that each must miss; in how many questions, and with which faults in 10,000 of them."""
 
 
-TRIED = [list(BUGS)[date.today().toordinal() % len(BUGS)]] if os.environ.get("EVENTS") else list(BUGS)
+SURE = ("ack_before_enqueue", "setnx_then_enqueue", "prompt_from_another_thread")
+"""Those that hide in no run: a paused worker must wake in the right moment to commit without a fence."""
+TRIED = [SURE[date.today().toordinal() % len(SURE)]] if os.environ.get("EVENTS") else list(BUGS)
 
 
 @pytest.mark.parametrize("bug", TRIED)
