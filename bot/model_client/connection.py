@@ -1,5 +1,6 @@
 """HTTP to the engine: where it is, with which key, and what huggingface_hub's client must not do with it."""
 
+from contextvars import ContextVar
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -7,7 +8,7 @@ from huggingface_hub import AsyncInferenceClient, set_async_client_factory
 from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # the httpx it uses: httpx2 in 2.x
 
 from bot.model_client import refusals
-from bot.model_client.transport import EngineTransport
+from bot.model_client.transport import EngineTransport, Lent
 
 _SMALL_CALL_SECONDS = 10
 """For everything but a chat completion: a look at the model, a count of tokens."""
@@ -31,12 +32,14 @@ class EngineConnection:
         # Without a key, huggingface_hub would send the one of the Hugging Face account on this machine.
         self._api_key = api_key or "none"
         self._connect_seconds = connect_seconds
+        self._transport = EngineTransport()
         self._http = _open_http(
+            self._transport,
             base_url=self._base,
             headers={"Authorization": f"Bearer {self._api_key}"},
             timeout=httpx.Timeout(_SMALL_CALL_SECONDS, connect=connect_seconds),
         )
-        set_async_client_factory(_open_http)  # for the whole process: the hub is used for nothing else
+        set_async_client_factory(_open_chat_http)  # for the whole process: the hub is used for nothing else
 
     def chat_client(self) -> AsyncInferenceClient:
         """A client for one answer, to be used as a context manager.
@@ -46,6 +49,7 @@ class EngineConnection:
         """
         # Handed on to httpx as it is. A read timeout would be of no use: keep-alive comments reset it.
         timeout: Any = httpx.Timeout(None, connect=self._connect_seconds)
+        _asked.set(self._transport)
         return AsyncInferenceClient(base_url=self._base, api_key=self._api_key, timeout=timeout)
 
     async def call(self, method: str, path: str, body: Any = None) -> Any:
@@ -65,11 +69,17 @@ class EngineConnection:
         await self._http.aclose()
 
 
-def _open_http(**options: Any) -> httpx.AsyncClient:
+_asked: ContextVar[EngineTransport] = ContextVar("_asked")
+"""How to reach the engine that is being asked: huggingface_hub opens its HTTP client itself, in the same task."""
+
+
+def _open_chat_http() -> httpx.AsyncClient:
+    return _open_http(Lent(_asked.get()))
+
+
+def _open_http(transport: httpx.AsyncBaseTransport, **options: Any) -> httpx.AsyncClient:
     """An HTTP client that asks no proxy of the environment, and works under HF_HUB_OFFLINE=1 too."""
-    client = httpx.AsyncClient(
-        transport=EngineTransport(), trust_env=False, event_hooks={"response": [_refuse]}, **options
-    )
+    client = httpx.AsyncClient(transport=transport, trust_env=False, event_hooks={"response": [_refuse]}, **options)
     client.headers["Accept-Encoding"] = "identity"  # compression would hold text back
     return client
 

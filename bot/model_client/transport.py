@@ -54,6 +54,16 @@ class EngineTransport(httpx.AsyncBaseTransport):
             await self._session.close()
 
 
+class Lent(httpx.AsyncBaseTransport):
+    """A transport for several HTTP clients: none of them closes it."""
+
+    def __init__(self, transport: EngineTransport) -> None:
+        self._transport = transport
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await self._transport.handle_async_request(request)
+
+
 class _Body(httpx.AsyncByteStream):
     """A response's bytes; closing it before their end closes the connection.
 

@@ -299,3 +299,16 @@ async def test_nothing_is_left_of_answers(engine: ScriptedEngine, client: ModelC
                     break
     gc.collect()
     assert not [one for one in gc.get_objects() if type(one) is AsyncInferenceClient]
+
+
+async def test_each_engine_is_asked_over_its_own_connections(engine: ScriptedEngine, client: ModelClient) -> None:
+    """huggingface_hub knows one way to open HTTP in a process; here are two engines, and one of them is left."""
+    async with ScriptedEngine(Script(text="Hello from the other.")) as other_engine:
+        other = ModelClient(other_engine.url)
+        async with aclosing(client.stream(ASKED, max_tokens=100)) as deltas:
+            first = await anext(deltas)
+            assert "".join([delta async for delta in other.stream(ASKED, max_tokens=100)]) == "Hello from the other."
+            await other.close()
+            rest = "".join([delta async for delta in deltas])
+        assert first + rest == "Hello from the scripted engine."
+        assert "".join([delta async for delta in client.stream(ASKED, max_tokens=100)]) == first + rest
