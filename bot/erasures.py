@@ -217,7 +217,8 @@ class Erasures:
         return None
 
     async def _bury(self, erasures: Sequence[Erasure]) -> None:
-        await self._tombstones.put({erasure.tombstone: erasure.at.timestamp() for erasure in erasures if erasure.tombstone})
+        buried = {erasure.tombstone: erasure.at.timestamp() for erasure in erasures if erasure.tombstone}
+        await self._tombstones.put(buried)
 
     async def _forget(self, target: Target) -> Forgotten:
         if target.conversation and not target.user_id:

@@ -69,7 +69,7 @@ class PreferenceStore:
 
     async def _write(self, name: str, values: dict[str, Any], among: str, member: str) -> None:
         sealed = self._sealing.seal(name, json.dumps(values, ensure_ascii=False))
-        async with store_errors(), self._client.pipeline() as pipe:
+        async with store_errors(), self._client.pipeline(transaction=False) as pipe:
+            pipe.sadd(self._prefix + among, member)  # first: what is listed is found by who forgets it
             pipe.set(self._prefix + name, sealed)
-            pipe.sadd(self._prefix + among, member)
             await pipe.execute()

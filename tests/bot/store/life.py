@@ -8,6 +8,7 @@ import pytest
 
 from bot.conversation import ConversationId, Exchange, Line, Posting, Turn
 from bot.errors import LeaseLost, TooManyWaiting
+from bot.preferences import Preferences
 from bot.quotas import Quotas
 from bot.store.claims import Claim
 from bot.store.connection import Client, store_errors
@@ -19,6 +20,7 @@ from bot.store.layout import Layout, agree
 from bot.store.mailbox import Mailbox
 from bot.store.marks import Marks
 from bot.store.memory import Memory
+from bot.store.preferences import PreferenceStore
 from bot.store.sealing import Sealing
 from bot.store.settlings import Settlings
 from bot.store.tombstones import Target, Tombstones
@@ -202,6 +204,7 @@ class Life:
 
     async def forgets(self) -> None:
         first, *others = spread(self.layout)
+        await PreferenceStore(self.client, self.layout, SEALING).set_person("U2", Preferences())
         assert await self.forgetting.conversations_of("U1")
         assert "U1" in await self.forgetting.people(first)
         assert await self.forgetting.quoted(first) == {"U2", "U3"}
