@@ -1,12 +1,19 @@
 """The values that the mailbox hands out, and how a turn is stored."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
+
+import structlog
 
 from bot.attachments import Attachment
-from bot.conversation import ConversationId, Exchange, Posting, Turn
+from bot.conversation import ConversationId, Exchange, Posting, Shape, Turn
+from bot.errors import SealBroken
+from bot.store import memory
 from bot.store.sealing import Sealing
+
+log = structlog.get_logger(__name__)
 
 Revised = Literal["waiting", "remembered", "unknown"]
 
@@ -59,3 +66,32 @@ def load(stored: str, conversation: str, sealing: Sealing) -> Turn:
     fields = json.loads(sealing.open(conversation, stored))
     files = tuple(Attachment(**file) for file in fields.pop("files", ()))
     return Turn(conversation=ConversationId(**fields.pop("conversation")), files=files, **fields)
+
+
+def handed_out(reply: Sequence[Any], sealing: Sealing) -> Claim:
+    """What claim.lua says, as a value. A turn that does not open is to end with an apology."""
+    conversation, job_id, fence, age_ms, *fields = reply
+    sealed, user_id, attempts, claimed, shape, posts, kept, verdict, admitted = fields
+    try:
+        turn = load(sealed or "", conversation, sealing)
+        answer = memory.load(kept, conversation, sealing) if kept else None
+    except (SealBroken, TypeError, ValueError, KeyError) as error:
+        # Of another version, or damaged: nobody will ever read it, and its user is told.
+        log.error("job_unreadable", job=job_id, error=type(error).__name__)
+        where, _, ts = job_id.rpartition("/")
+        turn, answer, verdict = Turn(ConversationId.parse(where), ts, user_id or "", ""), None, "apology"
+    return Claim(
+        turn=turn,
+        fence=int(fence),
+        attempt=int(attempts or 1),
+        claims=int(claimed or 1),
+        age_seconds=int(age_ms) / 1000,
+        posting=Posting(_shape(shape), tuple((posts or "").split())),
+        kept=answer,
+        verdict=verdict,
+        is_admitted=bool(admitted),
+    )
+
+
+def _shape(text: str | None) -> Shape | None:
+    return text if text in ("stream", "placed", "ephemeral") else None  # type: ignore[return-value]

@@ -36,8 +36,8 @@ from typing import Any
 import structlog
 
 from bot import metrics
-from bot.conversation import ConversationId, Exchange, Posting, Shape, Turn
-from bot.errors import LeaseLost, SealBroken, TooManyWaiting
+from bot.conversation import ConversationId, Exchange, Shape, Turn
+from bot.errors import LeaseLost, TooManyWaiting
 from bot.store import claims, memory
 from bot.store.claims import Claim, QueueReport
 from bot.store.connection import Client, load_script, run_script, store_errors
@@ -168,7 +168,7 @@ class Mailbox:
     async def claim(self) -> Claim | None:
         """The earliest turn of some conversation that is free, with a lease on it; None when there is none."""
         claimed = await self._partitions.first(self._claim_in)
-        return self._claimed(*claimed) if claimed else None
+        return claims.handed_out(claimed, self._sealing) if claimed else None
 
     async def _claim_in(self, prefix: str) -> list[Any] | None:
         # The number stays the same until an answer comes: what a lost reply held is given out again.
@@ -179,28 +179,6 @@ class Mailbox:
         if claimed is not None:
             self._requests[prefix] += 1
         return claimed
-
-    def _claimed(self, conversation: str, job_id: str, fence: int, age_ms: int, *fields: str | None) -> Claim:
-        sealed, user_id, attempts, claimed, shape, posts, kept, verdict, admitted = fields
-        try:
-            turn = claims.load(sealed or "", conversation, self._sealing)
-            answer = memory.load(kept, conversation, self._sealing) if kept else None
-        except (SealBroken, TypeError, ValueError, KeyError) as error:
-            # Of another version, or damaged: nobody will ever read it, and its user is told.
-            log.error("job_unreadable", job=job_id, error=type(error).__name__)
-            where, _, ts = job_id.rpartition("/")
-            turn, answer, verdict = Turn(ConversationId.parse(where), ts, user_id or "", ""), None, "apology"
-        return Claim(
-            turn=turn,
-            fence=int(fence),
-            attempt=int(attempts or 1),
-            claims=int(claimed or 1),
-            age_seconds=int(age_ms) / 1000,
-            posting=Posting(_shape(shape), tuple((posts or "").split())),
-            kept=answer,
-            verdict=verdict,
-            is_admitted=bool(admitted),
-        )
 
     async def wait(self, seconds: float) -> None:
         """Return when a turn was stored by this process, or after `seconds`."""
@@ -362,10 +340,6 @@ class Mailbox:
 
     def _sealed(self, turn: Turn) -> str:
         return claims.dump(turn, self._sealing)
-
-
-def _shape(text: str | None) -> Shape | None:
-    return text if text in ("stream", "placed", "ephemeral") else None  # type: ignore[return-value]
 
 
 def _microseconds(ts: str) -> int:
