@@ -33,8 +33,6 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-import structlog
-
 from bot import metrics
 from bot.conversation import ConversationId, Exchange, Shape, Turn
 from bot.errors import LeaseLost, TooManyWaiting
@@ -44,8 +42,6 @@ from bot.store.connection import Client, load_script, run_script, store_errors
 from bot.store.layout import Layout
 from bot.store.partitions import Partitions
 from bot.store.sealing import Sealing
-
-log = structlog.get_logger(__name__)
 
 DEDUPE_SECONDS = 26 * 3600
 FENCE_SECONDS = 7 * 24 * 3600
