@@ -189,10 +189,11 @@ class Life:
         for conversation in spread(self.layout):
             assert await marks.is_newest_edit(conversation, "1.000100", "7.000000")
             assert not await marks.is_newest_edit(conversation, "1.000100", "6.000000")
-            refused = Turn(conversation, "7.000000", "U1", "said")
+            refused = Turn(conversation, "7.000000", f"U{conversation.root_ts}", "said")
             for new in (True, False):
                 assert await self.mailbox.refuse(refused, "question_too_long", is_final=False) is new
-            assert (await self.claimed()).verdict == "question_too_long"
+            job = f"{self.layout.prefix_of(conversation)}job:{refused.job_id}"
+            assert await self.client.hget(job, "verdict") == "question_too_long"
 
     async def counts(self) -> None:
         quotas = Quotas(self.client, self.layout, questions_per_minute=1, tokens_per_day=10)
