@@ -299,7 +299,7 @@ async def test_a_node_of_a_cluster_that_was_away_is_an_outage(
                     for _ in range(10):
                         await clock.advance(0.1)
                         await asyncio.sleep(0.1)
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(20):
                     while conversation_of(ears, message) not in {turn.conversation for turn in await ears.waiting()}:
                         await asyncio.sleep(0.02)
 

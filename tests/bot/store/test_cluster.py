@@ -183,7 +183,7 @@ async def test_a_node_that_is_away_holds_up_only_what_lies_on_it(
                     with pytest.raises(StoreUnavailable):
                         async with store_errors(0.2):
                             await mailbox.enqueue(turn)
-            assert time.monotonic() - begun < 15
+            assert time.monotonic() - begun < 30
         if how == "paused":
             rest = await all_of(mailbox.claim, 16 - len(there))
             assert {claim.turn.conversation for claim in (*claims, *rest)} == set(spread(LAYOUT))
@@ -207,7 +207,7 @@ async def written_by_two(mailbox: Mailbox, turn: Turn) -> None:
 async def all_of(ask: Callable[[], Awaitable[Answer | None]], count: int) -> list[Answer]:
     """So many answers, asked for as a worker does."""
     found: list[Answer] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while len(found) < count:
             try:
                 if (answer := await ask()) is not None:
