@@ -9,7 +9,7 @@ NAMES := awk '/^Collecting/ {sub(/[^A-Za-z0-9_.-].*/, "", $$2); printf " %s", $$
 SHELL := bash
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test check format bench-delivery bench-start chaos clean
+.PHONY: help run setup test check format bench-delivery bench-pacing bench-start chaos clean
 
 help:  ## Explain each target in a line
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ format: .venv/.test  ## Format the sources and mend what the linter can mend
 
 bench-delivery: .venv/.bench  ## Measure Dolly beside a plain Bolt bot: first text, CPU, memory (SHORT=1: two minutes)
 	$(BIN)/python -m tests.benchmarks.delivery $(if $(SHORT),--short,--plot docs/delivery.png)
+
+bench-pacing: .venv/.test  ## Measure 200 questions at once against Slack's own limits (SHORT=1: 60; SLOWER=5: where the processor is short)
+	$(BIN)/python -m tests.benchmarks.pacing $(if $(SHORT),--short) $(if $(SLOWER),--slower $(SLOWER))
 
 bench-start: .venv/.test  ## Measure make run from an empty folder: first word, second start, orphans, speed under load
 	$(BIN)/python -m tests.benchmarks.start

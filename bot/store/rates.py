@@ -18,10 +18,10 @@ STORE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """`per_minute` calls in the long run, `at_once` of them without a pause."""
+    """`per_minute` calls in the long run, `at_once` of them without a pause (4.5: the fifth after half of one)."""
 
     per_minute: float
-    at_once: int = 1
+    at_once: float = 1
 
     @property
     def each_seconds(self) -> float:
@@ -66,7 +66,7 @@ class SharedRates:
 
     async def _run(self, name: str, rate: Rate, wanted: int, *, spare: float = 0.0, held_seconds: float = 0.0) -> Taken:
         each = max(1, round(rate.each_seconds * MICROSECONDS))
-        early = each * (rate.at_once - 1)
+        early = round(each * (rate.at_once - 1))
         args = (each, early, round(early * spare), wanted, round(held_seconds * MICROSECONDS))
         async with store_errors(STORE_SECONDS):
             calls, wait, full = await run_script(self._client, SCRIPT, [f"{self._prefix}rate:{name}"], args)

@@ -14,6 +14,7 @@ from bot.local.workspace.clock import ManualClock
 from bot.responder import Stopped
 from bot.slack.client import Identity
 from bot.slack.markdown import MARKDOWN_CHARACTERS
+from bot.slack.output_filter import OutputFilter
 from bot.slack.pacing import Pacer
 from bot.slack.reply_stream import ReplyStream
 from bot.words import Words
@@ -202,6 +203,34 @@ async def test_where_slack_has_no_streams_later_answers_do_not_ask_for_one(
         await reply.finish()
     assert thread.texts == ["Once"] * 3
     assert faults.calls["chat.startStream"] == 1
+
+
+REFUSALS = [
+    *("unknown_method", "method_deprecated", "feature_not_enabled", "not_allowed_token_type", "no_permission"),
+    *("streaming_mode_mismatch", "message_not_in_streaming_state", "streaming_state_conflict", "message_not_found"),
+    *("missing_recipient_user_id", "missing_recipient_team_id", "message_not_owned_by_app", "msg_too_long"),
+    *("markdown_text_or_chunks_required", "cannot_provide_both_markdown_text_and_chunks", "markdown_text_conflict"),
+    *("channel_type_not_supported", "restricted_action", "team_access_not_granted", "invalid_arguments"),
+]
+"""Slack's names for what a stream may be refused with; any other is met in the same way."""
+
+
+@pytest.mark.parametrize("reason", REFUSALS)
+@pytest.mark.parametrize("method", ["chat.startStream", "chat.appendStream", "chat.stopStream"])
+async def test_wherever_a_stream_is_refused_the_whole_filtered_text_stands_there(
+    reply: ReplyStream, thread: Thread, job: Job, faults: Faults, method: str, reason: str
+) -> None:
+    faults.next(method, reason)
+    output = OutputFilter()
+    for delta in ("Once <!chan", "nel> upon", " https://evil", ".example/?q=1", " a time"):
+        await reply.write(delta)
+        output.write(delta)
+        await asyncio.sleep(0.01)
+    await reply.finish("_The end._")
+    assert thread.texts == [output.whole() + "\n\n_The end._"]
+    assert thread.states[0] != "streaming"
+    assert thread.jobs == [job.job_id]
+    assert faults.calls[method] >= 1
 
 
 async def test_what_one_thread_refuses_is_tried_in_the_next(

@@ -21,6 +21,7 @@ from bot.store.mailbox import Mailbox
 from bot.store.marks import Marks
 from bot.store.memory import Memory
 from bot.store.preferences import PreferenceStore
+from bot.store.rates import Rate, SharedRates
 from bot.store.sealing import Sealing
 from bot.store.settlings import Settlings
 from bot.store.tombstones import Target, Tombstones
@@ -36,6 +37,7 @@ NO_WORDS = {
     "layout",
     "cursors",
     "quota",
+    "rate",
     "erasures",
     "forgotten",
 }
@@ -202,6 +204,11 @@ class Life:
         assert await quotas.admit("U2") is None
         await quotas.spend(11)
         assert await quotas.admit("U3") is not None
+        rates = SharedRates(self.client, self.layout)
+        assert (await rates.take("chat.update", Rate(1, at_once=3), 2)).calls == 2
+        await rates.give_back("chat.update", Rate(1, at_once=3))
+        await rates.hold("chat.update", Rate(1, at_once=3), 1)
+        assert (await rates.take("chat.update", Rate(1, at_once=3), 1)).calls == 0
 
     async def forgets(self) -> None:
         first, *others = spread(self.layout)
