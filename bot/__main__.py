@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bot.access import AdminPort, Bounds, FileLimits, SlackAccess, StoreAccess
+from bot.access import AccessRules, AdminPort, Bounds, FileLimits, SlackAccess, StoreAccess
 from bot.allocator import return_large_blocks
 from bot.errors import AlreadyRunning, DollyError, LocalPartError, SettingsError
 from bot.forget import Choose, NotATarget, chosen
@@ -201,7 +201,6 @@ async def _forget(settings: Settings, choose: Choose, team: str | None) -> None:
             choose,
             cluster=store.cluster,
             memory_keys=store.memory_keys,
-            memory_seconds=store.memory_days * 86_400,
             erasure_log=store.erasure_log,
             team=team,
             tell=lambda sentence: console.print(sentence, soft_wrap=True),
@@ -242,10 +241,10 @@ async def _service(
 ) -> AsyncIterator[Service]:
     style = AnswerStyle(settings.system_prompt, settings.max_tokens, file_memory_tokens=settings.memory_tokens // 2)
     store = _store_access(settings, addresses.redis_url)
-    bounds, admin = _bounds(settings, finish_seconds), _admin(settings)
+    bounds, rules, admin = _bounds(settings, finish_seconds), _rules(settings), _admin(settings)
     async with (
         _model(settings, addresses) as model,
-        running_service(slack, store, model, style, bounds, admin, settings.audit_log) as service,
+        running_service(slack, store, model, style, bounds, rules, admin, settings.audit_log) as service,
     ):
         for sentence in service.warnings:
             errors.print(sentence, style="yellow", markup=False, soft_wrap=True)
@@ -283,6 +282,17 @@ def _bounds(settings: Settings, finish_seconds: float) -> Bounds:
         catchup_max_age_seconds=settings.catchup_max_age_hours * 3600,
         link_hosts=settings.link_hosts,
         finish_seconds=finish_seconds,
+    )
+
+
+def _rules(settings: Settings) -> AccessRules:
+    return AccessRules(
+        admins=settings.dolly_admins,
+        users=settings.allowed_users,
+        channels=settings.allowed_channels,
+        teams=settings.allowed_teams,
+        bots=settings.allowed_bots,
+        guests=settings.allow_guests,
     )
 
 

@@ -65,6 +65,21 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessRules:
+    """Who may ask, by Slack's ids; an empty list is no list."""
+
+    admins: frozenset[str] = frozenset()
+    """Who administers Dolly; without any, the workspace's admins do."""
+    users: frozenset[str] = frozenset()
+    channels: frozenset[str] = frozenset()
+    teams: frozenset[str] = frozenset()
+    """Teams whose people may ask, those of other organisations too (Slack Connect); without any, one's own."""
+    bots: frozenset[str] = frozenset()
+    """Other apps that may ask; without any, none."""
+    guests: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class AdminPort:
     """Where metrics and health are served; port 0 is any free one."""
 

@@ -1,7 +1,8 @@
-"""The audit log: one JSON object a line for each turn that ended, appended to a file of its own; never a text.
+"""The audit log: one JSON object a line, for each turn that ended and each act of an admin; never a text.
 
     {"at": "2026-11-22T14:03:45.120000+00:00", "user": "U0ASHA00001", "conversation": "9f86d081884c7d65",
      "model": "team/dolly", "tokens": 412, "decision": "answered", "reason": ""}
+    {"at": "2026-11-22T14:05:02.310000+00:00", "user": "U0ASHA00001", "act": "set_channel", "target": "C0GENERAL01"}
 
 The user is Slack's id as it is: whoever may read the log must be able to say who, and with a member list at hand a
 hash of an id hides nobody. The conversation is a hash, by which lines of one thread are found together, and the log
@@ -43,20 +44,26 @@ class AuditLog:
 
     def turn_ended(self, turn: Turn, decision: Decision, *, reason: str = "", model: str = "", tokens: int = 0) -> None:
         """Note how `turn` ended. `reason` is the quota, or the key of the apology; `tokens` were read and written."""
+        self._add(
+            turn.user_id,
+            conversation=hashlib.sha256(str(turn.conversation).encode()).hexdigest()[:16],
+            model=model,
+            tokens=tokens,
+            decision=decision,
+            reason=reason,
+        )
+
+    def acted(self, user_id: str, act: str, target: str = "") -> None:
+        """Note what somebody did who may more than others. `target` is the id of what it was done to."""
+        self._add(user_id, act=act, target=target)
+
+    def _add(self, user_id: str, **fields: object) -> None:
         if self._path is None:
             return
-        line = {
-            "at": datetime.now(UTC).isoformat(),
-            "user": turn.user_id,
-            "conversation": hashlib.sha256(str(turn.conversation).encode()).hexdigest()[:16],
-            "model": model,
-            "tokens": tokens,
-            "decision": decision,
-            "reason": reason,
-        }
+        line = {"at": datetime.now(UTC).isoformat(), "user": user_id, **fields}
         try:
             _append(self._path, json.dumps(line).encode() + b"\n")
-        except OSError as error:  # the turn has ended all the same
+        except OSError as error:  # what is noted has happened all the same
             log.error("audit_line_lost", reason=error.strerror)
 
 

@@ -63,7 +63,6 @@ async def forget(
     *,
     cluster: bool,
     memory_keys: Sequence[bytes],
-    memory_seconds: float,
     erasure_log: Path,
     team: str | None,
     tell: Callable[[str], None],
@@ -79,7 +78,7 @@ async def forget(
         await check(client, layout, sealing)  # which writes nothing: the store may be full
         target = choose(layout.owner.partition("/")[0])
         forgetting = Forgetting(client, layout, sealing)
-        tombstones = Tombstones(client, layout, sealing, memory_seconds=memory_seconds)
+        tombstones = Tombstones(client, layout, sealing)
         erasures = Erasures(ErasureLog(erasure_log, layout.owner), forgetting, tombstones, client)
         erasure = await erasures.write_down(target)
         try:

@@ -70,6 +70,7 @@ store_up = Gauge("dolly_store_up", "1 when the whole store answered just now")
 partitions_away = Gauge("dolly_store_partitions_away", "Partitions that did not answer; the queue's figures lack them")
 store_safe = Gauge("dolly_store_safe", "1 when the store says that it keeps what it acknowledges")
 store_seconds = Histogram("dolly_store_seconds", "Time of one call of the store", buckets=SHORT_SECONDS)
+access_refusals = Counter("dolly_access_refusals", "Questions refused by who asked, or where", ["reason"])
 quota_refusals = Counter("dolly_quota_refusals", "Questions refused by a quota", ["quota"])
 
 

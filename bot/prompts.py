@@ -8,6 +8,7 @@ from bot.attachments import SUMMARISE, Attached, cut
 from bot.context_window import fit
 from bot.conversation import Line, Message, Turn, asked
 from bot.errors import LeaseLost
+from bot.guidance import Guidance
 from bot.store.memory import Memory
 
 
@@ -65,14 +66,14 @@ class Prompts:
         memory: Memory,
         model: Counter,
         slack: Reader,
-        system_prompt: str,
+        guidance: Guidance,
         max_tokens: int,
         file_memory_tokens: int,
     ) -> None:
         self._memory = memory
         self._model = model
         self._slack = slack
-        self._system = Message("system", system_prompt)
+        self._guidance = guidance
         self._max_tokens = max_tokens
         self._file_memory_tokens = file_memory_tokens
 
@@ -86,26 +87,26 @@ class Prompts:
         exchanges = await self._memory.read(turn.conversation)
         if any(exchange.ts == turn.ts for exchange in exchanges):
             raise LeaseLost(f"{turn.job_id} was answered by another worker")
+        system = Message("system", await self._guidance.of(turn))
         text = await self._slack.readable(turn.text)
         files = await self._slack.attached(turn) if turn.files else ()
         if files and turn.text == SUMMARISE and not any(file.text for file in files):
             return Prompt((), 0, text, (), tuple(files))
         earlier: list[Line] = []
-        required = await self._model.count_tokens([self._system, asked(text)])
+        required = await self._model.count_tokens([system, asked(text)])
         attached = await self._cut(files, round((budget - required) * FILES_SHARE))
         remembered = await self._cut(attached, min(self._file_memory_tokens, round(budget * REMEMBERED_SHARE)))
         if attached:
-            required = await self._model.count_tokens([self._system, asked(text, (), attached)])
+            required = await self._model.count_tokens([system, asked(text, (), attached)])
         if not exchanges and required <= budget and turn.ts != turn.conversation.root_ts and not turn.response_url:
             said = await self._slack.earlier_messages(turn)
-            earlier = await self._fitting(
-                await self._memory.unforgotten(turn.conversation, said), text, attached, budget
-            )
-            required = await self._model.count_tokens([self._system, asked(text, earlier, attached)])
+            unforgotten = await self._memory.unforgotten(turn.conversation, said)
+            earlier = await self._fitting(unforgotten, system, text, attached, budget)
+            required = await self._model.count_tokens([system, asked(text, earlier, attached)])
         question = asked(text, earlier, attached)
-        messages = fit(self._system, exchanges, question, required_tokens=required, token_budget=budget)
+        messages = fit(system, exchanges, question, required_tokens=required, token_budget=budget)
         tokens = min(required + sum(exchange.tokens for exchange in exchanges), budget)
-        by_people = (self._system.content, *(exchange.said for exchange in exchanges), asked(text, earlier).content)
+        by_people = (system.content, *(exchange.said for exchange in exchanges), asked(text, earlier).content)
         return Prompt(messages, tokens, text, tuple(earlier), attached, remembered, by_people)
 
     async def _cut(self, files: Sequence[Attached], tokens: int) -> tuple[Attached, ...]:
@@ -119,12 +120,14 @@ class Prompts:
             characters = int(characters * max(tokens, 0) / needed * 0.95)
         return ()
 
-    async def _fitting(self, earlier: list[Line], text: str, attached: Sequence[Attached], budget: int) -> list[Line]:
+    async def _fitting(
+        self, earlier: list[Line], system: Message, text: str, attached: Sequence[Attached], budget: int
+    ) -> list[Line]:
         """As many of the newest `earlier` lines as fit `budget` before the question; found by halving."""
         fits, too_many = 0, len(earlier) + 1
         while too_many - fits > 1:
             lines = (fits + too_many) // 2
-            prompt = [self._system, asked(text, earlier[-lines:], attached)]
+            prompt = [system, asked(text, earlier[-lines:], attached)]
             tokens = await self._model.count_tokens(prompt, room=budget)
             fits, too_many = (lines, too_many) if tokens <= budget else (fits, lines)
         return earlier[len(earlier) - fits :]

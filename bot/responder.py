@@ -20,6 +20,7 @@ from bot.errors import (
     SlackUnreachable,
     StoreUnavailable,
 )
+from bot.guidance import Guidance
 from bot.prompts import Counter, Prompt, Prompts, Reader
 from bot.store.memory import Memory
 from bot.words import Words
@@ -158,13 +159,13 @@ class AnswerNotDelivered(Exception):
 class Responder:
     """Answers turns."""
 
-    def __init__(self, memory: Memory, model: Model, slack: Slack, style: AnswerStyle) -> None:
+    def __init__(self, memory: Memory, model: Model, slack: Slack, guidance: Guidance, style: AnswerStyle) -> None:
         self._memory = memory
         self._model = model
         self._slack = slack
         self._max_tokens = style.max_tokens
-        self._system_prompt = style.system_prompt
-        self._prompts = Prompts(memory, model, slack, style.system_prompt, style.max_tokens, style.file_memory_tokens)
+        self._guidance = guidance
+        self._prompts = Prompts(memory, model, slack, guidance, style.max_tokens, style.file_memory_tokens)
 
     async def respond(
         self, turn: Turn, journal: Journal, stop: asyncio.Event, gives_up: Callable[[EngineError], bool]
@@ -191,7 +192,7 @@ class Responder:
         """Bring out an answer that was finished before; the exchange to remember."""
         reply = self._slack.reply(turn, journal)
         exchanges = [*await self._memory.read(turn.conversation), exchange]
-        reply.hear([self._system_prompt, *(each.said for each in exchanges)])
+        reply.hear([await self._guidance.of(turn), *(each.said for each in exchanges)])
         await self._finish(turn, reply, exchange.answer, None)
         return replace(exchange, answer_ts=journal.posting.ts)
 

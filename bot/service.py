@@ -11,20 +11,25 @@ import aiohttp
 import structlog
 
 from bot import metrics
-from bot.access import AdminPort, Bounds, SlackAccess, StoreAccess
+from bot.access import AccessRules, AdminPort, Bounds, SlackAccess, StoreAccess
 from bot.admin import Health, admin_server
 from bot.audit import AuditLog
 from bot.erasures import ErasureLog, Erasures
+from bot.guidance import Guidance
 from bot.model_client import ModelClient
 from bot.quotas import Quotas
 from bot.responder import AnswerStyle, Responder
+from bot.slack.admission import Admission
 from bot.slack.app import Listeners, build_app
 from bot.slack.attachments import Attachments
+from bot.slack.authority import Authority
 from bot.slack.catch_up import CatchUp
+from bot.slack.channel_command import ChannelCommand
 from bot.slack.client import TIMEOUT_SECONDS, Identity, authenticate, web_client
 from bot.slack.commands import Commands
 from bot.slack.downloads import Downloads
 from bot.slack.edits import Edits
+from bot.slack.follow_ups import FollowUps
 from bot.slack.forget_command import ForgetCommand
 from bot.slack.forget_list import ForgetList
 from bot.slack.gate import Gate
@@ -59,6 +64,7 @@ log = structlog.get_logger(__name__)
 
 SECONDS_A_DAY = 86_400
 DEFAULT_BOUNDS = Bounds()
+DEFAULT_RULES = AccessRules()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +92,7 @@ async def running_service(
     model: ModelClient,
     style: AnswerStyle,
     bounds: Bounds = DEFAULT_BOUNDS,
+    rules: AccessRules = DEFAULT_RULES,
     admin: AdminPort | None = None,
     audit_log: Path | None = None,
 ) -> AsyncIterator[Service]:
@@ -120,6 +127,7 @@ async def running_service(
 
         people = People(client, identity, languages)
         stack.push_async_callback(people.end)
+        authority, audit = Authority(client, people, rules.admins), AuditLog(audit_log)
         downloads = Downloads(session, slack.bot_token, slack.api_url, proxy=client.proxy)
         attachments = Attachments(client, downloads, bounds.files)
         threads = Threads(client, identity, people, pacer, attachments, bounds.link_hosts)
@@ -130,9 +138,9 @@ async def running_service(
             kept.mailbox,
             Turns(
                 kept.mailbox,
-                Responder(kept.memory, model, threads, style),
-                Gate(quotas, threads),
-                AuditLog(audit_log),
+                Responder(kept.memory, model, threads, Guidance(kept.preferences, style.system_prompt), style),
+                Gate(Admission(people, kept.preferences, rules), quotas, threads, authority),
+                audit,
                 answer_within_seconds=bounds.answer_within_seconds,
             ),
             Settlings(redis, kept.layout, kept.sealing),
@@ -144,7 +152,8 @@ async def running_service(
         )
         answering = _begin(workers.run(), stack)
 
-        questions = Questions(kept.mailbox, identity, question_characters=bounds.question_characters)
+        follow_ups = FollowUps(kept.preferences, kept.memory)
+        questions = Questions(kept.mailbox, follow_ups, identity, question_characters=bounds.question_characters)
         edits = Edits(questions, kept.corrections, kept.marks, max_age_seconds=bounds.catchup_max_age_seconds)
         forget_list = ForgetList(kept.forgetting, kept.memory, identity)
         home = Home(
@@ -156,15 +165,19 @@ async def running_service(
             memory_days=store.memory_days,
         )
         stack.push_async_callback(home.end)
-        forget = ForgetCommand(
-            kept.erasures, kept.forgetting, forget_list, home, people.is_admin, identity, people.words
-        )
+        forget = ForgetCommand(kept.erasures, kept.forgetting, forget_list, home, authority, identity, people.words)
         stack.push_async_callback(forget.end)
         settings = SettingsModal(client, kept.preferences, people.words, home.draw_soon)
         status = StatusCommand(model, kept.mailbox.report, people.words)
-        verbs = {"forget": forget.command, "settings": settings.command, "status": status.command}
+        channel = ChannelCommand(client, kept.preferences, authority, audit, people.words)
+        verbs = {
+            "channel": channel.command,
+            "forget": forget.command,
+            "settings": settings.command,
+            "status": status.command,
+        }
         commands = Commands(questions, verbs, identity, people.words)
-        listeners = Listeners(questions, edits, commands, forget, home, settings)
+        listeners = Listeners(questions, edits, commands, forget, home, settings, channel)
         app = build_app(client, identity, listeners, people.words)
         hears, http_port = await stack.enter_async_context(listening(app, slack))
 
@@ -208,7 +221,7 @@ class _Kept:
         self.marks = Marks(redis, self.layout)
         self.preferences = PreferenceStore(redis, self.layout, self.sealing)
         self.forgetting = Forgetting(redis, self.layout, self.sealing)
-        tombstones = Tombstones(redis, self.layout, self.sealing, memory_seconds=memory_seconds)
+        tombstones = Tombstones(redis, self.layout, self.sealing)
         erasure_log = ErasureLog(store.erasure_log, self.layout.owner)
         self.erasures = Erasures(erasure_log, self.forgetting, tombstones, redis)
 

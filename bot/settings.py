@@ -97,6 +97,27 @@ def _hosts(value: object) -> object:
     return hosts
 
 
+def _ids(letters: str) -> BeforeValidator:
+    """Slack's ids with commas between; `letters` are those that such an id begins with."""
+
+    def read(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        ids = [part.strip() for part in value.split(",") if part.strip()]
+        for each in ids:
+            if not re.fullmatch(rf"[{letters}][A-Z0-9]{{2,}}", each):
+                raise ValueError(
+                    f"must be Slack's ids with commas between, such as {letters[0]}0123ABCD, and {each!r} is none; "
+                    "Slack shows an id at the bottom of a person's profile or a channel's details"
+                )
+        return frozenset(ids)
+
+    return BeforeValidator(read)
+
+
+People = Annotated[frozenset[str], NoDecode, _ids("UW")]
+Channels = Annotated[frozenset[str], NoDecode, _ids("CG")]
+Teams = Annotated[frozenset[str], NoDecode, _ids("TE")]
 HttpUrl = Annotated[str, _url("http", "https")]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -172,6 +193,19 @@ class Settings(BaseSettings):
     """Keys that encrypt what is stored: 32 bytes each in base64, separated by commas, the newest first."""
     dolly_memory_plaintext: bool = False
     """Store texts as they are, for those who encrypt the disk below."""
+
+    dolly_admins: People = frozenset()
+    """Who administers Dolly; without any, the workspace's admins and owners do."""
+    allowed_users: People = frozenset()
+    """Who may ask; without any, everybody whom no other rule keeps out."""
+    allowed_channels: Channels = frozenset()
+    """Where Dolly answers, direct messages aside; without any, wherever it was invited."""
+    allowed_teams: Teams = frozenset()
+    """Teams whose people may ask; without any, this workspace's and its organisation's."""
+    allowed_bots: People = frozenset()
+    """Other apps, by their users' ids, that may ask; without any, none."""
+    allow_guests: bool = False
+    """Whether guests of the workspace may ask."""
 
     questions_per_minute: Annotated[int, Field(ge=0)] = 20
     """How many questions a person may ask in a minute; 0 for no limit. Admins are exempt."""

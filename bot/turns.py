@@ -44,7 +44,12 @@ AWAY = (EngineOverloaded, EngineUnreachable)
 """An engine that may be asked again: such an attempt does not count."""
 CLOSED = frozenset({"not_in_channel", "channel_not_found", "is_archived", "token_revoked", "account_inactive"})
 """Slack's names for places that nothing will reach again: no apology either."""
-REFUSALS = frozenset({"quota_questions", "quota_tokens", TooManyWaiting.words_key, QuestionTooLong.words_key})
+REFUSALS = frozenset(
+    {
+        *("quota_questions", "quota_tokens", TooManyWaiting.words_key, QuestionTooLong.words_key),
+        *("refused_channel", "refused_person", "refused_guest", "refused_team"),
+    }
+)
 """Verdicts that only the person who asked reads; all others are apologies, where the answer would stand."""
 
 

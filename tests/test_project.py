@@ -13,6 +13,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.preflight import SCOPES
 from bot.slack.app import Listeners, build_app
+from bot.slack.channel_command import ChannelCommand
 from bot.slack.client import Identity
 from bot.slack.commands import Commands
 from bot.slack.edits import Edits
@@ -62,7 +63,7 @@ def app(monkeypatch: pytest.MonkeyPatch) -> type[Registering]:
     build_app(
         AsyncWebClient("xoxb-0"),
         identity,
-        Listeners(questions, edits, commands, forget, home, Mock(spec=SettingsModal)),
+        Listeners(questions, edits, commands, forget, home, Mock(spec=SettingsModal), Mock(spec=ChannelCommand)),
         AsyncMock(),
     )
     for names in (Registering.events, Registering.commands):

@@ -22,6 +22,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import metrics
 from bot.errors import DollyError, NotUnderstood
+from bot.slack.channel_command import CHANNEL_RULES, ChannelCommand
 from bot.slack.client import UNREACHABLE, Identity
 from bot.slack.commands import Commands
 from bot.slack.edits import Edits
@@ -47,6 +48,7 @@ class Listeners:
     forget: ForgetCommand
     home: Home
     settings: SettingsModal
+    channel: ChannelCommand
 
 
 def build_app(client: AsyncWebClient, identity: Identity, listeners: Listeners, words_of: WordsOf) -> AsyncApp:
@@ -107,6 +109,7 @@ def build_app(client: AsyncWebClient, identity: Identity, listeners: Listeners, 
     app.action(FORGET_ME)(listeners.forget.clicked_me)
     app.action(SETTINGS)(listeners.settings.clicked)
     app.view(SETTINGS)(listeners.settings.submitted)
+    app.view(CHANNEL_RULES)(listeners.channel.submitted)
 
     # Bolt leaves what no listener hears unacknowledged, and Slack would deliver it again and again.
     app.event(ANYTHING)(nothing)

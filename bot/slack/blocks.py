@@ -1,5 +1,6 @@
 """Block Kit, as far as Dolly draws with it. Pure."""
 
+from collections.abc import Collection
 from typing import Any
 
 Block = dict[str, Any]
@@ -56,15 +57,22 @@ def text_input(action_id: str, value: str = "", *, most_characters: int) -> Bloc
     return element | ({"initial_value": value} if value else {})
 
 
-def option(text: str, value: str) -> Block:
-    """Something to choose, of at most 75 characters."""
-    return {"text": _plain(text), "value": value}
+def option(text: str, value: str, description: str = "") -> Block:
+    """Something to choose; text and description have at most 75 characters each."""
+    return {"text": _plain(text), "value": value} | ({"description": _plain(description)} if description else {})
 
 
 def choice(kind: str, action_id: str, options: list[Block], chosen: str) -> Block:
     """One of several: `kind` is Slack's `radio_buttons` or `static_select`; `chosen` is an option's value."""
     initial = next(each for each in options if each["value"] == chosen)
     return {"type": kind, "action_id": action_id, "options": options, "initial_option": initial}
+
+
+def checkboxes(action_id: str, options: list[Block], chosen: Collection[str]) -> Block:
+    """Any of several; `chosen` are options' values."""
+    initial = [each for each in options if each["value"] in chosen]
+    element: Block = {"type": "checkboxes", "action_id": action_id, "options": options}
+    return element | ({"initial_options": initial} if initial else {})
 
 
 def modal(callback_id: str, blocks: list[Block], *, title: str, submit: str, close: str, metadata: str = "") -> Block:

@@ -234,7 +234,7 @@ class CatchUp:
         try:
             is_new = float(message["ts"]) >= since
             is_late = self._clock() - float(message["ts"]) > self._max_age_seconds
-            turn = self._questions.question(message, direct=channel.is_direct, is_late=is_late)
+            turn = await self._questions.question(message, direct=channel.is_direct, is_late=is_late)
             is_answered = turn is not None and any(ts > turn.ts and job in ("", turn.job_id) for ts, job in answers)
             if float((message.get("edited") or {}).get("ts") or 0) >= since:
                 # Of an older message only its thread, read from `since` on, could tell whether it has its answer.

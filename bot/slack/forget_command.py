@@ -16,6 +16,7 @@ from slack_bolt.context.respond.async_respond import AsyncRespond
 from bot.conversation import ConversationId
 from bot.erasures import Erasure, Erasures
 from bot.errors import DollyError, FilesNotRewritten, NotUnderstood, StoreUnavailable
+from bot.slack.authority import Authority
 from bot.slack.client import UNREACHABLE, Identity
 from bot.slack.forget_list import ForgetList
 from bot.slack.home import Home
@@ -47,7 +48,7 @@ class ForgetCommand:
         forgetting: Forgetting,
         forget_list: ForgetList,
         home: Home,
-        is_admin: Callable[[str], Awaitable[bool]],
+        authority: Authority,
         identity: Identity,
         words_of: WordsOf,
     ) -> None:
@@ -55,7 +56,7 @@ class ForgetCommand:
         self._forgetting = forgetting
         self._list = forget_list
         self._home = home
-        self._is_admin = is_admin
+        self._authority = authority
         self._identity = identity
         self._words_of = words_of
         self._working: set[asyncio.Task[None]] = set()
@@ -133,16 +134,9 @@ class ForgetCommand:
             quoted = await self._forgetting.quoted(conversation)
         if conversation.team_id != self._identity.home_id or not asked:
             return None
-        if asked == {user_id} or await self._is_known_admin(user_id):
+        if asked == {user_id} or await self._authority.is_admin(user_id):
             return Target(conversation)
         return Target(conversation, user_id=user_id) if user_id in asked | quoted else None
-
-    async def _is_known_admin(self, user_id: str) -> bool:
-        try:
-            async with asyncio.timeout(ADMIN_SECONDS):
-                return await self._is_admin(user_id)
-        except (DollyError, TimeoutError):
-            return False
 
     # --- written down, acknowledged, carried out ----------------------------------------------------------------------
 

@@ -46,6 +46,14 @@ def selected(view: Mapping[str, Any], name: str) -> str:
     return text(option, "value") if isinstance(option, Mapping) else ""
 
 
+def checked(view: Mapping[str, Any], name: str) -> frozenset[str]:
+    """What is ticked in the boxes `name`, in the block of the same name, of a submitted form."""
+    options = _control(view, name).get("selected_options")
+    if not isinstance(options, list) or not all(isinstance(option, Mapping) for option in options):
+        raise NotUnderstood(name)
+    return frozenset(text(option, "value") for option in options)
+
+
 def typed(view: Mapping[str, Any], name: str) -> str:
     """What was written into the box `name`, in the block of the same name, of a submitted form."""
     return text(_control(view, name), "value").strip()

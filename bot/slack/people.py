@@ -38,6 +38,7 @@ class Person:
 
     id: str
     name: str
+    team_id: str
     locale: str
     """As Slack writes it, such as "hi-IN"; empty where it does not say."""
     is_admin: bool
@@ -143,6 +144,7 @@ def _person(user_id: str, user: dict[str, Any], identity: Identity) -> Person:
     return Person(
         user_id,
         str(profile.get("display_name") or user.get("real_name") or user.get("name") or user_id),
+        str(user.get("team_id") or ""),
         str(user.get("locale") or ""),
         is_admin=bool(user.get("is_admin") or user.get("is_owner")),
         is_guest=bool(user.get("is_restricted") or user.get("is_ultra_restricted")),

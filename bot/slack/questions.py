@@ -11,6 +11,7 @@ from bot.conversation import ConversationId, Turn
 from bot.errors import QuestionTooLong, TooManyWaiting
 from bot.slack.attachments import attachments_of
 from bot.slack.client import Identity
+from bot.slack.follow_ups import FollowUps
 from bot.slack.mrkdwn import mentions, to_plain
 from bot.slack.payloads import TIMESTAMP, address, identifier, text, timestamp
 from bot.store.connection import store_errors
@@ -38,8 +39,11 @@ class Questions:
     worker to tell.
     """
 
-    def __init__(self, mailbox: Mailbox, identity: Identity, *, question_characters: int = 20_000) -> None:
+    def __init__(
+        self, mailbox: Mailbox, follow_ups: FollowUps, identity: Identity, *, question_characters: int = 20_000
+    ) -> None:
         self._mailbox = mailbox
+        self._follow_ups = follow_ups
         self._identity = identity
         self._question_characters = question_characters
 
@@ -54,7 +58,7 @@ class Questions:
         One mention comes as two events; both are stored under one key, so whichever comes counts. All that is
         said in Dolly's channels comes here too, and goes no further.
         """
-        turn = self.question(event, direct=event.get("channel_type") == "im")
+        turn = await self.question(event, direct=event.get("channel_type") == "im")
         if turn is not None:
             await self.ask(turn)
 
@@ -84,15 +88,19 @@ class Questions:
             async with store_errors(STORE_SECONDS):
                 await self._mailbox.request_stop(conversation, timestamp(event, "event_ts"), known)
 
-    def question(self, message: Mapping[str, Any], *, direct: bool, is_late: bool = False) -> Turn | None:
+    async def question(self, message: Mapping[str, Any], *, direct: bool, is_late: bool = False) -> Turn | None:
         """The turn that a message with its `channel` makes; None where it asks Dolly nothing.
 
-        In a direct message everything is a question, elsewhere a mention is.
+        In a direct message everything is a question; elsewhere a mention is, and a follow-up where the channel says so.
+        Raises StoreUnavailable.
         """
-        asked = direct or mentions(text(message, "text"), self._identity.bot_user_id)
-        if not asked or text(message, "subtype") not in ASKING_SUBTYPES or not from_a_person(message):
+        if text(message, "subtype") not in ASKING_SUBTYPES or not from_a_person(message):
             return None
-        return self._turn(message, is_direct=direct, is_late=is_late)
+        asked = direct or mentions(text(message, "text"), self._identity.bot_user_id)
+        if not asked:
+            async with store_errors(STORE_SECONDS):
+                asked = await self._follow_ups.is_one(message, self.conversation(message))
+        return self._turn(message, is_direct=direct, is_late=is_late) if asked else None
 
     def conversation(self, message: Mapping[str, Any]) -> ConversationId:
         """Where a message with its `channel` stands."""

@@ -65,10 +65,6 @@ class Threads:
         """What the turn's files say; of each that cannot be read, why, in its author's language."""
         return await self._attachments.read(turn.files, await self._people.words(turn.user_id))
 
-    async def is_admin(self, user_id: str) -> bool:
-        """Whether they administer the workspace; False where Slack does not say now."""
-        return await self._people.is_admin(user_id)
-
     async def tell_privately(self, turn: Turn, sentence: str) -> None:
         """Say something to the turn's author alone, where they asked.
 

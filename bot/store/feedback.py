@@ -35,7 +35,7 @@ class FeedbackStore:
         """Keep it, in the place of what the same person said of the same answer before."""
         prefix = self._layout.prefix_of(conversation)
         sealed = self._sealing.seal(str(conversation), json.dumps(asdict(feedback), ensure_ascii=False))
-        async with store_errors(), self._client.pipeline() as pipe:
+        async with store_errors(), self._client.pipeline(transaction=False) as pipe:
             pipe.hset(f"{prefix}feedback:{conversation}", _name(feedback), sealed)
             pipe.zadd(f"{prefix}rated:{feedback.rater_id}", {f"{conversation}/{feedback.ts}": feedback.at})
             await pipe.execute()
@@ -46,7 +46,7 @@ class FeedbackStore:
         async with store_errors():
             names: Any = await self._client.hkeys(prefix + key)
         mine = [name for name in names if name.startswith(f"{ts}/") and name.endswith(f"/{rater_id}")]
-        async with store_errors(), self._client.pipeline() as pipe:
+        async with store_errors(), self._client.pipeline(transaction=False) as pipe:
             pipe.zrem(f"{prefix}rated:{rater_id}", f"{conversation}/{ts}")
             for name in mine:
                 pipe.hdel(prefix + key, name)

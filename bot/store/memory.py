@@ -148,6 +148,14 @@ class Memory:
             log.error("change_unreadable", conversation=str(conversation), error=type(error).__name__)
             return ""
 
+    async def is_known(self, conversation: ConversationId) -> bool:
+        """Whether Dolly was asked in `conversation`, within the time for which it remembers."""
+        async with store_errors():
+            return (
+                await self._client.zscore(self._layout.prefix_of(conversation) + "threads", str(conversation))
+                is not None
+            )
+
     async def threads(self, active_within_seconds: float) -> list[ConversationId]:
         """The conversations in which a question was stored or answered lately."""
         found: list[str] = []

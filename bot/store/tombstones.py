@@ -3,11 +3,10 @@
     forgotten:<keyed hash of a target>    when that was to be forgotten, in seconds since 1970
     erasures                              set: ids of the erasures that this store has seen carried out
 
-They hold no names. Whoever has the store, and not its key, cannot tell whom a hash is of; where Dolly was told to do
+They stay for ever, as what Slack shows may; each is a few bytes. They hold no names. Whoever has the store, and not its key, cannot tell whom a hash is of; where Dolly was told to do
 without keys, whoever knows an id can.
 """
 
-import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -45,14 +44,10 @@ class Target:
 class Tombstones:
     """The marks that forgetting leaves. Methods raise StoreUnavailable; a store that is full takes them still."""
 
-    def __init__(
-        self, client: Client, layout: Layout, sealing: Sealing, *, memory_seconds: float = 30 * 86_400
-    ) -> None:
-        """They are kept for `memory_seconds`, as what is remembered is; 0 is for ever."""
+    def __init__(self, client: Client, layout: Layout, sealing: Sealing) -> None:
         self._client = client
         self._layout = layout
         self._sealing = sealing
-        self._memory_seconds = round(memory_seconds)
         self._note = load_script("note_erasures")
 
     def of(self, target: Target) -> str:
@@ -61,13 +56,7 @@ class Tombstones:
 
     async def put(self, tombstones: Mapping[str, float]) -> None:
         """Mark what was to be forgotten: `of` a target → when, in seconds since 1970."""
-        keys, args = [], list[str | int]()
-        for tombstone, at in tombstones.items():
-            seconds = round(at + self._memory_seconds - time.time())
-            if seconds > 0 or not self._memory_seconds:
-                keys.append(self._key(tombstone))
-                args += [repr(at), max(seconds, 0) if self._memory_seconds else 0]
-        await self._write(keys, args)
+        await self._write([self._key(each) for each in tombstones], [repr(at) for at in tombstones.values()])
 
     async def applied(self) -> frozenset[str]:
         """The ids of all erasures that this store has seen carried out."""
@@ -115,6 +104,6 @@ class Tombstones:
     def _key(self, tombstone: str) -> str:
         return f"{self._layout.prefix}forgotten:{tombstone}"
 
-    async def _write(self, keys: Sequence[str], args: Sequence[str | int]) -> None:
+    async def _write(self, keys: Sequence[str], args: Sequence[str]) -> None:
         async with store_errors():
             await run_script(self._client, self._note, [self._layout.prefix + "erasures", *keys], args)

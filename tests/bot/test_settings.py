@@ -86,6 +86,12 @@ def test_slack_has_two_ways_in(tmp_path: Path, way_in: str) -> None:
         "ENGINE_URL=http://[bad",
         "ENGINE_API_KEY=“quoted”",
         "MAX_TOKENS=4000",
+        "DOLLY_ADMINS=asha",
+        "ALLOWED_USERS=U0ASHA00001;U0BEN000001",
+        "ALLOWED_CHANNELS=#general",
+        "ALLOWED_TEAMS=U0ASHA00001",
+        "ALLOWED_BOTS=B0OTHER0001",
+        "LINK_HOSTS=https://wiki.example.com/x",
     ],
 )
 def test_what_would_break_later_is_said_at_once(tmp_path: Path, line: str) -> None:
@@ -165,3 +171,11 @@ def test_the_example_shows_every_setting_and_its_default(monkeypatch: pytest.Mon
     assert set(shown) == {name.upper() for name in Settings.model_fields}
     filled = "\n".join(f"{name}={value}" for name, value in shown.items() if not value.endswith("-"))
     assert read(monkeypatch, tmp_path, filled) == read(monkeypatch, tmp_path), "each value shown is the default"
+
+
+def test_who_may_ask_is_read_from_lists_of_ids(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("DOLLY_ADMINS=U0ASHA00001, W0BEN000001,\nALLOWED_CHANNELS=C0GENERAL01,G0SECRET001")
+    settings = Settings.read(tmp_path / ".env")
+    assert settings.dolly_admins == {"U0ASHA00001", "W0BEN000001"}
+    assert settings.allowed_channels == {"C0GENERAL01", "G0SECRET001"}
+    assert settings.allowed_users == frozenset()

@@ -13,12 +13,14 @@ from bot.attachments import Attached
 from bot.audit import AuditLog
 from bot.conversation import ConversationId, Line, Turn
 from bot.errors import SlackError, SlackUnreachable
+from bot.guidance import Guidance
 from bot.model_client import ModelClient
 from bot.responder import AnswerStyle, Journal, Responder, Stopped
 from bot.store.claims import Claim
 from bot.store.layout import Layout
 from bot.store.mailbox import Mailbox
 from bot.store.memory import Memory
+from bot.store.preferences import PreferenceStore
 from bot.store.sealing import Sealing
 from bot.store.settlings import Settling, Settlings
 from bot.turns import ATTEMPTS, Turns
@@ -176,7 +178,9 @@ async def desk(
         model = ModelClient(engine.url, **limits)
         mailbox, memory = Mailbox(redis, LAYOUT, SEALING, lease_seconds=lease_seconds), Memory(redis, LAYOUT, SEALING)
         slack, gate = Notebook(), OpenGate()
-        responder = Responder(memory, model, slack, AnswerStyle("You are Dolly.", max_tokens=100))
+        style = AnswerStyle("You are Dolly.", max_tokens=100)
+        guidance = Guidance(PreferenceStore(redis, LAYOUT, SEALING), style.system_prompt)
+        responder = Responder(memory, model, slack, guidance, style)
         workers = Workers(
             mailbox,
             Turns(mailbox, responder, gate, AuditLog(None), answer_within_seconds=answer_within_seconds),

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import pytest
 from redis.asyncio import Redis
 
-from bot.access import AdminPort, Bounds, SlackAccess, StoreAccess
+from bot.access import AccessRules, AdminPort, Bounds, SlackAccess, StoreAccess
 from bot.local.store import LocalStore
 from bot.local.workspace import Workspace
 from bot.model_client import ModelClient
@@ -28,6 +28,7 @@ Transport = Literal["socket_mode", "http"]
 
 MEMORY_KEY = bytes(range(32))
 BOUNDS = Bounds()
+RULES = AccessRules()
 SYSTEM_PROMPT = "You are Dolly, a helpful assistant."
 
 
@@ -99,6 +100,7 @@ async def running_team(
     max_tokens: int = 60,
     store: StoreAccess | None = None,
     bounds: Bounds = BOUNDS,
+    rules: AccessRules = RULES,
     admin: AdminPort | None = None,
     audit_log: Path | None = None,
     **limits: Any,
@@ -121,7 +123,7 @@ async def running_team(
         style = AnswerStyle(SYSTEM_PROMPT, max_tokens)
         erasure_log = Path(own_folder.name) / "erasures.jsonl"
         store = store or StoreAccess(store_url, memory_keys=(MEMORY_KEY,), erasure_log=erasure_log)
-        async with running_service(slack, store, model, style, bounds, admin, audit_log) as service:
+        async with running_service(slack, store, model, style, bounds, rules, admin, audit_log) as service:
             if service.http_port is not None:
                 workspace.request_url = f"http://127.0.0.1:{service.http_port}{PATH}"
             yield Team(workspace, service)

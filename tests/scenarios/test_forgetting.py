@@ -304,7 +304,6 @@ async def forget_user(team: Team, store: Kept, name: str) -> None:
         choose,
         cluster=False,
         memory_keys=keys,
-        memory_seconds=0,
         erasure_log=erasure_log,
         team=None,
         tell=lambda _: None,

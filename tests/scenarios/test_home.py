@@ -1,4 +1,4 @@
-"""The App Home shows a person's own settings and conversations, and has them forgotten; `/dolly status` shows the rest."""
+"""The App Home shows a person's own settings and conversations, and has them forgotten; `/dolly status`, the rest."""
 
 import re
 from collections.abc import AsyncIterator, Callable

@@ -109,7 +109,7 @@ class Listener:
         self, message: dict[str, Any], channel_id: str, answer: str, *earlier: Line, attached: tuple[Attached, ...] = ()
     ) -> str:
         """Have a question answered in Slack and committed. The answer's ts."""
-        turn = self.questions.question({**message, "channel": channel_id}, direct=False)
+        turn = await self.questions.question({**message, "channel": channel_id}, direct=False)
         assert turn is not None
         await self.mailbox.enqueue(turn)
         claim = await self.mailbox.claim()

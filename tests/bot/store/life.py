@@ -230,7 +230,7 @@ class Life:
         assert await tombstones.unforgotten(first, said) == said
         await tombstones.put({tombstones.of(Target(user_id="U1")): 2.0})
         assert await tombstones.unforgotten(first, said) == said, "it is too long ago to be kept"
-        forever = Tombstones(self.client, self.layout, SEALING, memory_seconds=0)
+        forever = Tombstones(self.client, self.layout, SEALING)
         await forever.put({forever.of(Target(user_id="U1")): 2.0, forever.of(Target(first)): 0.5})
         await tombstones.put({tombstones.of(Target(first)): time.time() - 1})
         assert await tombstones.unforgotten(first, said) == []

@@ -93,7 +93,7 @@ async def test_an_edit_and_a_deletion_in_slack_are_followed(client: Redis) -> No
 async def test_that_it_was_forgotten_is_noted(client: Redis) -> None:
     await filled(client)
     await check(client, LAYOUT, SEALING)
-    stones = Tombstones(client, LAYOUT, SEALING, memory_seconds=0)
+    stones = Tombstones(client, LAYOUT, SEALING)
     await stones.put({stones.of(Target(user_id=ASHA)): 150.0})
     await stones.note_applied(["one", "two"])
     assert await stones.applied() == {"one", "two"}

@@ -1,7 +1,5 @@
 """What stays forgotten of the lines that Slack shows."""
 
-import time
-
 import pytest
 from redis.asyncio import Redis
 
@@ -23,8 +21,8 @@ LINES = [
 ]
 
 
-def tombstones(redis: Redis, *keys: bytes, memory_seconds: float = 0) -> Tombstones:
-    return Tombstones(redis, LAYOUT, Sealing(keys), memory_seconds=memory_seconds)
+def tombstones(redis: Redis, *keys: bytes) -> Tombstones:
+    return Tombstones(redis, LAYOUT, Sealing(keys))
 
 
 async def left(stones: Tombstones, conversation: ConversationId) -> str:
@@ -69,12 +67,9 @@ async def test_those_of_an_older_key_hold_and_another_apps_do_not(redis: Redis) 
 
 
 @pytest.mark.parametrize("keys", [(), (OLD,)], ids=["plain", "keyed"])
-async def test_they_name_nobody_and_end_with_memory(redis: Redis, keys: tuple[bytes, ...]) -> None:
-    stones = tombstones(redis, *keys, memory_seconds=100)
-    await stones.put({stones.of(Target(user_id=ASHA)): time.time() - 10, stones.of(Target(THREAD)): time.time() - 101})
+async def test_they_name_nobody_and_stay(redis: Redis, keys: tuple[bytes, ...]) -> None:
+    stones = tombstones(redis, *keys)
+    await stones.put({stones.of(Target(user_id=ASHA)): NOW + 3.5})
     [key] = [key async for key in redis.scan_iter()]
     assert ASHA not in key
-    assert await redis.ttl(key) in (89, 90)
-    await tombstones(redis, *keys).put({stones.of(Target(user_id=ASHA)): time.time()})
     assert await redis.ttl(key) == -1
-    assert await left(stones, THREAD) == "2" + "57"
