@@ -10,20 +10,20 @@ from bot.store.rates import Rate, SharedRates, Taken
 
 log = structlog.get_logger(__name__)
 
-ALMOST = 0.95
-"""How much of a minute's calls may be made at once: some are on their way for longer than others."""
+UNDER_WAY_SECONDS = 0.5
+"""So much longer than others some calls are on their way: that much less is done at once than Slack lets through."""
 AWAY_SECONDS = 2.0
 """How long a store that did not answer is not asked again."""
 KEPT = 1_000
 """So many budgets of its own a process looks after before it drops the full ones."""
 
 
-def _tier(per_minute: int, at_once: int | None = None) -> Rate:
-    return Rate(per_minute, int(per_minute * ALMOST) if at_once is None else at_once)
+def _tier(per_minute: int, burst: int | None = None) -> Rate:
+    return Rate(per_minute, at_once=(burst or per_minute) - UNDER_WAY_SECONDS * per_minute / 60)
 
 
-POSTS = Rate(60, at_once=4.5)
-"""chat.postMessage, in each channel: one a second, and short bursts; half a second for those still on their way."""
+POSTS = _tier(60, burst=5)
+"""chat.postMessage, in each channel: one a second, and short bursts."""
 
 _METHODS = {
     _tier(20): "chat.startStream chat.stopStream conversations.list reactions.remove users.list",
@@ -34,7 +34,7 @@ _METHODS = {
         users.conversations""",
     _tier(100): """assistant.threads.setSuggestedPrompts assistant.threads.setTitle chat.postEphemeral
         conversations.members files.info users.info views.open views.publish views.push views.update""",
-    _tier(100, at_once=2): "chat.appendStream",
+    Rate(100, at_once=2): "chat.appendStream",
     POSTS: "chat.postMessage",
 }
 RATES = {method: rate for rate, methods in _METHODS.items() for method in methods.split()}

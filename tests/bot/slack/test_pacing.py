@@ -194,7 +194,7 @@ async def test_the_history_is_read_after_all_others(limited: Workspace) -> None:
             while True:
                 [message async for message in history.messages(GENERAL, 0.0)]
                 pages += 1
-    assert pages == 24, "half of those at once"
+    assert pages == 25, "half of those at once"
     async with asyncio.timeout(2):
         await client.conversations_history(channel=GENERAL)
 
