@@ -274,7 +274,7 @@ async def test_a_slack_that_is_away_for_a_moment_gets_the_answer_later(
     faults.next("chat.postMessage", fault)
     faults.next("assistant.threads.setStatus", fault)
     async with (
-        ScriptedEngine(Script(text=echo)) as engine,
+        ScriptedEngine(Script(text=echo, tokens_per_second=20)) as engine,  # slower than a stream starts
         running_team(store_url, engine.url, workspace=workspace) as team,
     ):
         root = await team.say("asha", "@dolly one")
