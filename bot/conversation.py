@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from bot.attachments import Attached, Attachment
 
@@ -97,6 +97,10 @@ class Exchange:
     """Slack's `ts` of the messages that hold the answer."""
     attached: tuple[Attached, ...] = ()
     """What is kept of the files that came with the question."""
+    model: str = ""
+    """What wrote the answer, as the engine named it."""
+    prompt_hash: str = ""
+    """Of the system prompt that it was written under."""
 
     @property
     def messages(self) -> tuple[Message, Message]:
@@ -130,6 +134,15 @@ def asked(question: str, earlier: Sequence[Line] = (), attached: Sequence[Attach
 Shape = Literal["stream", "placed", "ephemeral"]
 """How an answer is brought to its reader: a streamed message; a placeholder that is written over; one post to a
 response_url."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a message of Dolly's in Slack shows."""
+
+    markdown: str
+    below: tuple[dict[str, Any], ...] = ()
+    """Blocks under the text, in Slack's own terms."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from bot.conversation import Posting, Shape
+from bot.conversation import Posting, Shape, Shown
 from bot.errors import LeaseLost, StoreUnavailable
 from bot.store.claims import Claim
 from bot.store.mailbox import Mailbox
@@ -22,8 +22,8 @@ class JobJournal:
         self._claim = claim
         self._claimed_at = asyncio.get_running_loop().time()
         self.posting: Posting = claim.posting
-        self.shown: dict[str, str] = {}
-        """By ts, what messages of the answer say as a whole."""
+        self.shown: dict[str, Shown] = {}
+        """By ts, what messages of the answer show as a whole."""
         self.verdict = claim.verdict
         """With what the turn is to end instead of an answer."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Protocol
 
 from bot.attachments import SUMMARISE, Attached, cut
@@ -10,6 +11,8 @@ from bot.conversation import Line, Message, Turn, asked
 from bot.errors import LeaseLost
 from bot.guidance import Guidance
 from bot.store.memory import Memory
+
+HASH_DIGITS = 12
 
 
 class Counter(Protocol):
@@ -47,6 +50,11 @@ class Prompt:
     """What of them is kept for the questions to come."""
     said: tuple[str, ...] = ()
     """What is trusted in it: the system prompt, and what people wrote themselves."""
+
+    @property
+    def hash(self) -> str:
+        """Of the system prompt: tells answers that were written under different ones apart."""
+        return sha256(self.messages[0].content.encode()).hexdigest()[:HASH_DIGITS]
 
 
 FILES_SHARE = 0.75

@@ -11,7 +11,7 @@ import structlog
 from bot import metrics
 from bot.attachments import Attached
 from bot.audit import Decision
-from bot.conversation import Exchange, Message, Posting, Shape, Turn
+from bot.conversation import Exchange, Message, Posting, Shape, Shown, Turn
 from bot.errors import (
     EngineError,
     EngineOverloaded,
@@ -67,8 +67,8 @@ class Journal(Protocol):
         """The message at `ts` is part of the answer no more: Slack will tell of its deletion, which means nothing."""
 
     @property
-    def shown(self) -> dict[str, str]:
-        """By ts, what this worker has had messages of the answer say as a whole; put down by whoever has it done."""
+    def shown(self) -> dict[str, Shown]:
+        """By ts, what this worker has had messages of the answer show as a whole; put down by whoever has it done."""
 
     async def recorded(self) -> frozenset[str]:
         """The ts of all messages of Dolly's own in this conversation that some job has written down."""
@@ -291,7 +291,16 @@ class Responder:
             return None, 0
         posted = journal.posting.ts
         exchange = Exchange(
-            turn.ts, turn.user_id, prompt.question, answer, 0, prompt.earlier, posted, prompt.remembered
+            turn.ts,
+            turn.user_id,
+            prompt.question,
+            answer,
+            0,
+            prompt.earlier,
+            posted,
+            prompt.remembered,
+            self._model.served_model,
+            prompt.hash,
         )
         question_tokens, answer_tokens = [await self._cost(message) for message in exchange.messages]
         return replace(exchange, tokens=question_tokens + answer_tokens), answer_tokens

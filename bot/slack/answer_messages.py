@@ -15,11 +15,11 @@ import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.conversation import Turn
+from bot.conversation import Shown, Turn
 from bot.errors import DollyError, LeaseLost, SlackError, SlackUnreachable
 from bot.responder import Journal
 from bot.slack.client import UNREACHABLE, Identity, failure, is_undone
-from bot.slack.own_messages import OwnMessages, metadata
+from bot.slack.own_messages import OwnMessages, content, metadata
 from bot.slack.pacing import Pacer
 
 log = structlog.get_logger(__name__)
@@ -100,22 +100,23 @@ class AnswerMessages:
             self._client.chat_appendStream(channel=self._channel_id, ts=self._ts[-1], markdown_text=markdown),
         )
 
-    async def end_stream(self, markdown: str = "") -> None:
-        """End the streamed message, with this text as its last."""
+    async def end_stream(self, shown: Shown) -> None:
+        """End the streamed message, with this as its last."""
         await _done(
             "chat.stopStream",
             self._client.chat_stopStream(
                 channel=self._channel_id,
                 ts=self._ts[-1],
-                markdown_text=markdown or None,
+                markdown_text=shown.markdown or None,
+                blocks=list(shown.below) or None,
                 metadata=metadata(self._journal.job_id),
             ),
         )
 
     # --- placed -----------------------------------------------------------------------------------------------------
 
-    async def place(self, parts: Sequence[str]) -> None:
-        """Have the first messages say `parts`, one each, whatever they say now; further ones are posted.
+    async def place(self, parts: Sequence[Shown]) -> None:
+        """Have the first messages show `parts`, one each, whatever they show now; further ones are posted.
 
         The intent is written down each time: it is the fence, and a worker that was paused stops here.
         """
@@ -135,31 +136,31 @@ class AnswerMessages:
             self._ts.remove(ts)
             self._journal.taken_back(ts)
 
-    async def _post(self, markdown: str) -> None:
+    async def _post(self, shown: Shown) -> None:
         async with await self._pacer.turn("chat.postMessage", self._channel_id):
             await self._make(
                 "chat.postMessage",
                 lambda: self._client.chat_postMessage(
                     channel=self._channel_id,
                     thread_ts=self._turn.conversation.root_ts,
-                    markdown_text=markdown,
                     metadata=metadata(self._journal.job_id),
                     unfurl_links=False,
                     unfurl_media=False,
+                    **content(shown),
                 ),
             )
-        self._journal.shown[self._ts[-1]] = markdown
+        self._journal.shown[self._ts[-1]] = shown
 
-    async def _update(self, ts: str, markdown: str) -> bool:
-        """Replace what the message says; False where it is there no more."""
+    async def _update(self, ts: str, shown: Shown) -> bool:
+        """Replace what the message shows; False where it is there no more."""
         try:
             try:
-                await self._own.say(self._channel_id, ts, markdown, self._journal.job_id)
+                await self._own.show(self._channel_id, ts, shown, self._journal.job_id)
             except SlackError as error:
                 if error.reason != "streaming_state_conflict":
                     raise
                 await self._own.end_stream(self._channel_id, ts, self._journal.job_id)
-                await self._own.say(self._channel_id, ts, markdown, self._journal.job_id)
+                await self._own.show(self._channel_id, ts, shown, self._journal.job_id)
         except SlackError as error:
             if error.reason == "streaming_state_conflict":  # Slack ends it within five minutes of its start
                 raise SlackUnreachable(error.method, error.reason) from None
@@ -167,7 +168,7 @@ class AnswerMessages:
                 raise
             log.info("message_gone")  # somebody deleted it
             return False
-        self._journal.shown[ts] = markdown
+        self._journal.shown[ts] = shown
         return True
 
     # --- made, and written down -------------------------------------------------------------------------------------

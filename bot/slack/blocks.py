@@ -32,6 +32,30 @@ def actions(elements: list[Block]) -> Block:
     return {"type": "actions", "elements": elements}
 
 
+def markdown(text: str) -> Block:
+    """Text in Markdown; all such blocks of a message have at most 12,000 characters together."""
+    return {"type": "markdown", "text": text}
+
+
+def context_actions(elements: list[Block]) -> Block:
+    """A small row under a message, for feedback buttons."""
+    return {"type": "context_actions", "elements": elements}
+
+
+def feedback_buttons(action_id: str, *, up: str, down: str) -> Block:
+    """A thumb up and one down, worth "up" and "down", with what is read out of each."""
+
+    def thumb(text: str, value: str) -> Block:
+        return {"text": _plain(text), "value": value, "accessibility_label": text}
+
+    return {
+        "type": "feedback_buttons",
+        "action_id": action_id,
+        "positive_button": thumb(up, "up"),
+        "negative_button": thumb(down, "down"),
+    }
+
+
 def button(text: str, action_id: str, *, value: str = "", confirm: Block | None = None) -> Block:
     """A button; with `confirm`, Slack asks before it tells of the click."""
     element: Block = {"type": "button", "action_id": action_id, "text": _plain(text)}

@@ -7,8 +7,9 @@ import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.conversation import ConversationId
+from bot.conversation import ConversationId, Shown
 from bot.errors import SlackError
+from bot.slack import blocks
 from bot.slack.client import UNREACHABLE, Identity, at_priority, failure
 from bot.slack.pacing import Priority
 
@@ -18,11 +19,27 @@ EVENT_TYPE = "dolly_answer"
 """Of the metadata that an answer's messages carry; a stream only from its end on."""
 
 PAGE_MESSAGES = 200
+NOTIFIED_CHARACTERS = 3_000
+"""What stands in a notification beside blocks; chat.update refuses more than 4,000."""
 
 
 def metadata(job_id: str) -> dict[str, Any]:
     """What a message of Dolly's is marked with: the job that it answers."""
     return {"event_type": EVENT_TYPE, "event_payload": {"job_id": job_id}}
+
+
+def content(shown: Shown) -> dict[str, Any]:
+    """What a message is to show, as arguments of Slack's methods: blocks take the place of a text."""
+    if not shown.below:
+        return {"markdown_text": shown.markdown}
+    whole = [blocks.markdown(shown.markdown), *shown.below]
+    return {"text": shown.markdown[:NOTIFIED_CHARACTERS], "blocks": whole}
+
+
+def whole_text(message: dict[str, Any]) -> str:
+    """What a message says. One that `content` made says it in its Markdown, and beside it only how it begins."""
+    said = [block.get("text") or "" for block in message.get("blocks") or [] if block.get("type") == "markdown"]
+    return "\n\n".join(said) or message.get("text") or ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +91,11 @@ class OwnMessages:
                 raise refusal from None
             log.info("stream_not_ended", reason=refusal.reason)
 
-    async def say(self, channel_id: str, ts: str, markdown: str, job_id: str) -> None:
-        """Have the message say this and nothing else."""
+    async def show(self, channel_id: str, ts: str, shown: Shown, job_id: str) -> None:
+        """Have the message show this and nothing else."""
         marks = metadata(job_id)
         try:
-            await self._client.chat_update(channel=channel_id, ts=ts, markdown_text=markdown, metadata=marks)
+            await self._client.chat_update(channel=channel_id, ts=ts, metadata=marks, **content(shown))
         except (SlackApiError, *UNREACHABLE) as error:
             raise failure("chat.update", error) from None
 

@@ -14,9 +14,11 @@ import structlog
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import metrics
-from bot.conversation import Turn
+from bot.conversation import Shown, Turn
 from bot.errors import DollyError, SlackError, SlackUnreachable
 from bot.responder import Journal, Stopped
+from bot.slack import blocks
+from bot.slack.answer_blocks import below_answer
 from bot.slack.answer_messages import AnswerMessages, PerhapsMade
 from bot.slack.client import Identity
 from bot.slack.markdown import MARKDOWN_CHARACTERS, ended, pieces
@@ -81,7 +83,7 @@ class ReplyStream:
         if self._journal.posting.shape is not None:
             await self._messages.take_over()
         elif not self._is_streamed and await self._pacer.take("chat.update", priority=Priority.GROWTH):
-            await self._messages.place([(await self._words()).say("placeholder")])
+            await self._messages.place([Shown((await self._words()).say("placeholder"))])
             return
         await self._thinking.show()
 
@@ -103,15 +105,16 @@ class ReplyStream:
             return
         if self._journal.posting.shape is not None:
             await self._messages.take_over()
-        await self._messages.place([sentence])
+        await self._messages.place([Shown(sentence)])
 
     async def finish(self, sentence: str | None = None) -> None:
         """Bring out what is unsent, then `sentence`. Raises Stopped as `write` does."""
         await self._end_sender()
         self._raise_unknown()
         text = self._output.whole()
-        if not await self._stream_ended(text, sentence):
-            await self._place(text.strip(), sentence, is_last=True)
+        below = await self._below(text)
+        if not await self._stream_ended(text, sentence, below):
+            await self._place(text.strip(), sentence, below, is_last=True)
         await self._thinking.clear()
 
     async def stop(self, sentence: str) -> None:
@@ -121,9 +124,9 @@ class ReplyStream:
         self._raise_unknown()
         if self._is_streamed and self._messages.is_begun:
             with contextlib.suppress(Stopped):
-                await self._stream_ended(self._streamed, sentence)
+                await self._stream_ended(self._streamed, sentence, await self._below(self._streamed))
         else:
-            await self._place(self._placed, sentence, is_last=True)
+            await self._place(self._placed, sentence, await self._below(self._placed), is_last=True)
         await self._thinking.clear()
 
     async def abandon(self) -> None:
@@ -134,8 +137,12 @@ class ReplyStream:
         with contextlib.suppress(Stopped, DollyError, TimeoutError):
             async with asyncio.timeout(ABANDON_SECONDS):
                 await self._messages.written_down()
-                await self._stream_ended(self._streamed, None)
+                await self._stream_ended(self._streamed, None, ())
                 await self._thinking.clear()
+
+    async def _below(self, text: str) -> tuple[blocks.Block, ...]:
+        """What stands under an answer; nothing under a sentence of Dolly's own."""
+        return below_answer(await self._words()) if text.strip() else ()
 
     # --- sending ----------------------------------------------------------------------------------------------------
 
@@ -215,8 +222,9 @@ class ReplyStream:
             self._pacer.streams_refused()
         self._is_streamed = False
 
-    async def _stream_ended(self, text: str, sentence: str | None) -> bool:
-        """End the open stream: it says `text`, which begins as it does, and `sentence`. False where it cannot."""
+    async def _stream_ended(self, text: str, sentence: str | None, below: tuple[blocks.Block, ...]) -> bool:
+        """End the open stream: it says `text`, which begins as it does, and `sentence`, with blocks below it. False
+        where it cannot."""
         if not self._is_streamed:
             return False
         if not self._messages.is_begun:
@@ -228,7 +236,7 @@ class ReplyStream:
             return False
         try:
             async with await self._permit_to_end(text):
-                await self._messages.end_stream(ended(text, sentence)[len(self._streamed) :])
+                await self._messages.end_stream(Shown(ended(text, sentence)[len(self._streamed) :], below))
         except (SlackError, SlackUnreachable) as error:
             self._go_over(error.reason)
             return False
@@ -251,7 +259,7 @@ class ReplyStream:
     async def _placed_on(self) -> bool:
         """Place the text so far; False where Slack does not take it now."""
         try:
-            await self._place(self._output.so_far.strip(), None, is_last=False)
+            await self._place(self._output.so_far.strip(), None, (), is_last=False)
         except PerhapsMade as error:
             self._unknown = error
         except SlackUnreachable as error:
@@ -259,11 +267,11 @@ class ReplyStream:
             return False
         return True
 
-    async def _place(self, text: str, sentence: str | None, *, is_last: bool) -> None:
+    async def _place(self, text: str, sentence: str | None, below: tuple[blocks.Block, ...], *, is_last: bool) -> None:
         """Have the answer's messages say all of `text` and `sentence`, and, at the last, no other message be there."""
-        *parts, last = pieces(text) or [""]
+        *first, last = pieces(text) or [""]
         last = ended(last, sentence)
-        parts += [last] if last else []
+        parts = [*(Shown(part) for part in first), *([Shown(last, below)] if last else [])]
         await self._messages.place(parts)
         self._placed = text
         if text:

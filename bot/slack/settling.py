@@ -65,9 +65,9 @@ class Settler:
                 await self._own.take_back(settling.conversation.channel_id, message.ts, settling.job_id)
                 log.info("took_back", job=settling.job_id, ts=message.ts)
         there = {message.ts for message in own}
-        for ts, markdown in settling.shown.items():
-            if ts in there:  # said once more: a late call of a paused worker may have put older text there
-                await self._own.say(settling.conversation.channel_id, ts, markdown, settling.job_id)
+        for ts, shown in settling.shown.items():
+            if ts in there:  # shown once more: a late call of a paused worker may have put older text there
+                await self._own.show(settling.conversation.channel_id, ts, shown, settling.job_id)
         if any(message.job_id is None for message in unknown if message not in double):
             return "early"
         return "double" if double else "single"

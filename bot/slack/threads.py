@@ -15,6 +15,7 @@ from bot.slack.attachments import Attachments, attachments_of
 from bot.slack.client import UNREACHABLE, Identity, failure
 from bot.slack.mrkdwn import PLAIN_MENTION, mentioned_ids, to_plain, with_names
 from bot.slack.output_filter import OutputFilter
+from bot.slack.own_messages import whole_text
 from bot.slack.pacing import Pacer
 from bot.slack.people import People
 from bot.slack.reply_stream import ReplyStream
@@ -101,7 +102,7 @@ class Threads:
         return [line for line in lines if line is not None]
 
     async def _line(self, message: dict[str, Any]) -> Line | None:
-        text = message.get("text") or ""
+        text = whole_text(message)
         plain = to_plain(text, self._identity.bot_user_id, await self._people.names(sorted(mentioned_ids(text))))
         if files := ", ".join(file.name for file in attachments_of(message)):
             plain = f"{plain} [attached, not read: {files}]".strip()

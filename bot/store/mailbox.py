@@ -25,7 +25,6 @@ The keys of a conversation carry its partition's prefix, with one hash tag (layo
 """
 
 import asyncio
-import json
 import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -34,9 +33,9 @@ from types import MappingProxyType
 from typing import Any
 
 from bot import metrics
-from bot.conversation import ConversationId, Exchange, Shape, Turn
+from bot.conversation import ConversationId, Exchange, Shape, Shown, Turn
 from bot.errors import LeaseLost, TooManyWaiting
-from bot.store import claims, memory
+from bot.store import claims, memory, settlings
 from bot.store.claims import Claim, QueueReport
 from bot.store.connection import Client, load_script, run_script, store_errors
 from bot.store.layout import Layout
@@ -55,7 +54,7 @@ DISOWNED = ""
 """In place of the job of a message of Dolly's own that is being taken back."""
 WRITTEN = 1
 """What note.lua says of what it has written."""
-NOTHING: Mapping[str, str] = MappingProxyType({})
+NOTHING: Mapping[str, Shown] = MappingProxyType({})
 
 
 class Mailbox:
@@ -245,11 +244,11 @@ class Mailbox:
         return 1 + sum(before)
 
     async def commit(
-        self, claim: Claim, exchange: Exchange | None, *, buried: str = "", shown: Mapping[str, str] = NOTHING
+        self, claim: Claim, exchange: Exchange | None, *, buried: str = "", shown: Mapping[str, Shown] = NOTHING
     ) -> None:
         """Finish the turn and remember `exchange`; with a reason in `buried`, put it to the dead letters.
 
-        `shown` is what its messages say, by ts, for whoever reads the thread again after a takeover.
+        `shown` is what its messages show, by ts, for whoever reads the thread again after a takeover.
 
         Raises LeaseLost when another worker has the turn.
         """
@@ -268,7 +267,7 @@ class Mailbox:
             args=[
                 *(claim.fence, claim.job_id, conversation, entry, *self._memory_limits),
                 *(self._lease_ms + round(SETTLE_SECONDS * 1000), turn.ts, buried, DEAD_LETTERS_KEPT, prefix),
-                self._sealing.seal(conversation, json.dumps(dict(shown), ensure_ascii=False)),
+                self._sealing.seal(conversation, settlings.dump(shown)),
             ],
         )
         if not committed:

@@ -34,6 +34,8 @@ def dump(exchange: Exchange, conversation: str, sealing: Sealing) -> str:
         "answer": exchange.answer,
         "earlier": [[line.ts, line.user_id, line.text] for line in exchange.earlier],
         "attached": [[file.id, file.name, file.text, file.characters, file.pages] for file in exchange.attached],
+        "model": exchange.model,
+        "prompt_hash": exchange.prompt_hash,
     }
     sealed = sealing.seal(conversation, json.dumps(texts, ensure_ascii=False))
     # The asker stands first, so that `load` finds them again.
@@ -54,6 +56,8 @@ def load(stored: str, conversation: str, sealing: Sealing) -> Exchange:
         earlier=tuple(Line(*line) for line in texts["earlier"]),
         answer_ts=tuple(answer_ts.split(",")) if answer_ts else (),
         attached=tuple(Attached(*file) for file in texts.get("attached", ())),
+        model=texts.get("model", ""),
+        prompt_hash=texts.get("prompt_hash", ""),
     )
 
 

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from bot.conversation import ConversationId
+from bot.conversation import ConversationId, Shown
 from bot.errors import SealBroken
 from bot.store.connection import Client, load_script, run_script, store_errors
 from bot.store.layout import Layout
@@ -25,8 +25,18 @@ class Settling:
     turn_ts: str
     kept: tuple[str, ...]
     """The messages that are the answer."""
-    shown: Mapping[str, str]
-    """By ts, what those say that were written as a whole: a worker taken for dead may have written over them."""
+    shown: Mapping[str, Shown]
+    """By ts, what those show that were written as a whole: a worker taken for dead may have written over them."""
+
+
+def dump(shown: Mapping[str, Shown]) -> str:
+    """What messages show, by ts, as it is stored."""
+    return json.dumps({ts: asdict(each) for ts, each in shown.items()}, ensure_ascii=False)
+
+
+def load(stored: str) -> dict[str, Shown]:
+    """The inverse of `dump`. Raises ValueError, AttributeError or TypeError on what another version has stored."""
+    return {ts: Shown(each["markdown"], tuple(each["below"])) for ts, each in json.loads(stored).items()}
 
 
 class Settlings:
@@ -52,10 +62,15 @@ class Settlings:
         found: list[Any] | None = await run_script(self._client, self._script, [prefix + "settle"], [prefix, PAUSE_MS])
         return found
 
-    def _opened(self, conversation: str, sealed: str) -> dict[str, str]:
+    def _opened(self, conversation: str, sealed: str) -> dict[str, Shown]:
         try:
-            return dict(json.loads(self._sealing.open(conversation, sealed)))
-        except (SealBroken, ValueError):  # of another version, or its key is gone: what stands there stays
+            return load(self._sealing.open(conversation, sealed))
+        except (
+            SealBroken,
+            ValueError,
+            AttributeError,
+            TypeError,
+        ):  # of another version, or its key is gone: what stands there stays
             return {}
 
     async def done(self, settling: Settling) -> None:

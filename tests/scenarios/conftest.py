@@ -20,6 +20,7 @@ from bot.model_client import ModelClient
 from bot.responder import AnswerStyle
 from bot.service import Service, running_service
 from bot.slack.http_events import PATH
+from bot.slack.own_messages import whole_text
 from bot.telemetry import configure_logging
 from tests.scenarios.faults import Faults
 
@@ -66,7 +67,7 @@ class Team:
 
     def answers(self, root_ts: str, *, channel: str | None = None) -> list[str]:
         """Dolly's messages in a thread, as they stand."""
-        return [m["text"] for m in self.thread(root_ts, channel=channel) if m.get("user") == self.bot_id]
+        return [whole_text(m) for m in self.thread(root_ts, channel=channel) if m.get("user") == self.bot_id]
 
     async def answered(
         self, root_ts: str, count: int = 1, *, channel: str | None = None, seconds: float = 60

@@ -12,6 +12,7 @@ from bot.local.workspace import Workspace
 from bot.local.workspace.clock import ManualClock
 from bot.slack.client import Identity, PacedClient, authenticate, web_client
 from bot.slack.output_filter import OutputFilter
+from bot.slack.own_messages import whole_text
 from bot.slack.pacing import Pacer
 from bot.slack.reply_stream import ReplyStream
 from bot.words import Words
@@ -72,7 +73,7 @@ class Thread:
 
     @property
     def texts(self) -> list[str]:
-        return [message["text"] for message in self.messages]
+        return [whole_text(message) for message in self.messages]
 
     @property
     def states(self) -> list[str | None]:
@@ -83,6 +84,13 @@ class Thread:
         """The job that each message is marked with."""
         marks = [message.get("metadata", {}).get("event_payload", {}) for message in self.messages]
         return [mark.get("job_id") for mark in marks]
+
+    @property
+    def rateable(self) -> list[bool]:
+        """Whether each message has thumbs under it, once."""
+        kinds = [[block["type"] for block in message.get("blocks", [])] for message in self.messages]
+        assert max((types.count("context_actions") for types in kinds), default=0) <= 1
+        return ["context_actions" in types for types in kinds]
 
     async def says(self, *texts: str) -> None:
         async with asyncio.timeout(5):

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Literal
 
-from bot.conversation import Posting, Shape
+from bot.conversation import Posting, Shape, Shown
 from bot.errors import LeaseLost
 
 Point = Literal["intended", "made", "recorded", "disowned"]
@@ -41,7 +41,7 @@ class MemoryJournal:
         self._job = job
         self._fence = fence
         self.posting = Posting(job.shape, tuple(job.posts))
-        self.shown: dict[str, str] = {}
+        self.shown: dict[str, Shown] = {}
         self.stops_at: Point | None = None
         self.stopped = asyncio.Event()
         self.goes_on = asyncio.Event()

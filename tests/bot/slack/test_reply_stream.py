@@ -360,6 +360,39 @@ async def test_what_cannot_be_sent_now_goes_out_with_the_end(
     assert "streaming" not in thread.states
 
 
+# --- what stands under it -----------------------------------------------------------------------------------------
+
+
+async def test_thumbs_stand_under_a_finished_answer(either: ReplyStream, thread: Thread) -> None:
+    await either.write("Once")
+    await thread.says("Once")
+    assert thread.rateable == [False]
+    await either.write(" upon a time")
+    await either.finish("_The end._")
+    assert thread.texts == ["Once upon a time\n\n_The end._"]
+    assert thread.rateable == [True]
+
+
+async def test_thumbs_stand_under_the_last_message_of_a_long_answer(either: ReplyStream, thread: Thread) -> None:
+    text = "".join(f"{number:09} " for number in range(MARKDOWN_CHARACTERS // 8))
+    await either.write(text)
+    await either.finish()
+    assert "".join(thread.texts) == text.strip()
+    assert thread.rateable == [False, True]
+
+
+async def test_no_thumbs_stand_under_what_is_no_answer(
+    worker: Worker, job: Job, pacer: Pacer, no_streams: Pacer, thread: Thread
+) -> None:
+    for number, of in enumerate([pacer, no_streams]):
+        for words in ("Sorry.", None):
+            reply = worker(Job(f"{job.job_id}-{number}-{words}").claim(), of)
+            await reply.begin()
+            await (reply.finish(words) if words else reply.stop("_Stopped._"))
+    assert thread.texts == ["Sorry.", "_Stopped._"] * 2
+    assert thread.rateable == [False] * 4
+
+
 # --- a notice -----------------------------------------------------------------------------------------------------
 
 

@@ -164,6 +164,7 @@ async def test_older_text_that_a_paused_worker_put_there_is_replaced(
     settling = Settling(turn.conversation, turn.job_id, turn.ts, tuple(job.posts), journal.shown)
     assert await settler.settle(settling)
     assert thread.texts == ["The whole answer."]
+    assert thread.rateable == [True]
     await client.chat_delete(channel=GENERAL, ts=ts)  # by a person, who does not want it back
     assert await settler.settle(settling)
     assert thread.texts == []

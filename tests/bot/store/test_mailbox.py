@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from bot.conversation import ConversationId, Exchange, Posting, Turn
+from bot.conversation import ConversationId, Exchange, Posting, Shown, Turn
 from bot.errors import LeaseLost, StoreUnavailable, TooManyWaiting
 from bot.store.claims import Claim
 from bot.store.connection import connect, run_script
@@ -279,11 +279,11 @@ async def test_a_thread_with_two_workers_is_read_again_and_others_are_not(
     await asyncio.sleep(mailbox.lease_seconds + 0.05)
     alive = await claimed(mailbox)
     await mailbox.note_post(alive, "101.000100")
-    await mailbox.commit(alive, EXCHANGE, shown={"101.000100": "hello"})
+    await mailbox.commit(alive, EXCHANGE, shown={"101.000100": Shown("hello", ({"type": "divider"},))})
     settling = await settlings.next()
     assert settling is not None
     assert (settling.job_id, settling.turn_ts, settling.kept) == (alive.job_id, "100.000100", ("101.000100",))
-    assert settling.shown == {"101.000100": "hello"}
+    assert settling.shown == {"101.000100": Shown("hello", ({"type": "divider"},))}
     assert await settlings.next() is None, "not twice at once"
     await settlings.done(settling)
 
