@@ -14,6 +14,7 @@ from bot.store.claims import Claim
 from bot.store.connection import Client, store_errors
 from bot.store.corrections import Corrections
 from bot.store.cursors import Cursors
+from bot.store.dead_letters import DeadLetters
 from bot.store.files import rewrite_files
 from bot.store.forgetting import Forgetting
 from bot.store.layout import Layout, agree
@@ -25,6 +26,7 @@ from bot.store.rates import Rate, SharedRates
 from bot.store.sealing import Sealing
 from bot.store.settlings import Settlings
 from bot.store.tombstones import Target, Tombstones
+from bot.store.usage import Usage, Used
 
 OWNER = "T1/B1"
 NO_WORDS = {
@@ -61,6 +63,7 @@ async def live(client: Client, layout: Layout, *, wait_replicas: int = 0) -> Non
         await life.follows_slack(conversation)
     await life.bounds_one_person(spread(layout)[0])
     await life.is_looked_at()
+    await life.raises_the_dead()
     await life.settles()
     await life.catches_up()
     await life.counts()
@@ -228,10 +231,8 @@ class Life:
         tombstones = Tombstones(self.client, self.layout, SEALING)
         said = [Line("1.000000", "U1", "Asha: before"), Line("3.000000", "U1", "Asha: after")]
         assert await tombstones.unforgotten(first, said) == said
-        await tombstones.put({tombstones.of(Target(user_id="U1")): 2.0})
-        assert await tombstones.unforgotten(first, said) == said, "it is too long ago to be kept"
-        forever = Tombstones(self.client, self.layout, SEALING)
-        await forever.put({forever.of(Target(user_id="U1")): 2.0, forever.of(Target(first)): 0.5})
+        await tombstones.put({tombstones.of(Target(user_id="U1")): 2.0, tombstones.of(Target(first)): 0.5})
+        assert await tombstones.unforgotten(first, said) == said[1:]
         await tombstones.put({tombstones.of(Target(first)): time.time() - 1})
         assert await tombstones.unforgotten(first, said) == []
         assert await tombstones.unforgotten(thread(900), said) == said[1:]
