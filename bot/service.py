@@ -153,7 +153,9 @@ async def running_service(
         answering = _begin(workers.run(), stack)
 
         follow_ups = FollowUps(kept.preferences, kept.memory)
-        questions = Questions(kept.mailbox, follow_ups, identity, question_characters=bounds.question_characters)
+        questions = Questions(
+            kept.mailbox, follow_ups, identity, question_characters=bounds.question_characters, bots=rules.bots
+        )
         edits = Edits(questions, kept.corrections, kept.marks, max_age_seconds=bounds.catchup_max_age_seconds)
         forget_list = ForgetList(kept.forgetting, kept.memory, identity)
         home = Home(

@@ -9,7 +9,7 @@ import structlog
 from bot.errors import NotUnderstood
 from bot.slack.attachments import attachments_of
 from bot.slack.payloads import text, timestamp
-from bot.slack.questions import STORE_SECONDS, Outcome, Questions, from_a_person
+from bot.slack.questions import STORE_SECONDS, Outcome, Questions
 from bot.store.connection import store_errors
 from bot.store.corrections import Corrections
 from bot.store.marks import Marks
@@ -65,7 +65,7 @@ class Edits:
         An edit may make a question of it, or come before the message itself does; not where it has its answer.
         """
         edit = message.get("edited")
-        if not isinstance(edit, dict) or not from_a_person(message):
+        if not isinstance(edit, dict) or not self._questions.is_heard(message):
             return None
         conversation, ts, new = (
             self._questions.conversation(message),

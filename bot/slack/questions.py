@@ -1,6 +1,6 @@
 """Whatever asks Dolly something (mention, direct message, follow-up, slash question) becomes one turn: one path."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 import structlog
@@ -40,16 +40,24 @@ class Questions:
     """
 
     def __init__(
-        self, mailbox: Mailbox, follow_ups: FollowUps, identity: Identity, *, question_characters: int = 20_000
+        self,
+        mailbox: Mailbox,
+        follow_ups: FollowUps,
+        identity: Identity,
+        *,
+        question_characters: int = 20_000,
+        bots: Collection[str] = (),
     ) -> None:
+        """`bots` are users of other apps that may ask, too, by a mention."""
         self._mailbox = mailbox
         self._follow_ups = follow_ups
         self._identity = identity
+        self._bots = frozenset(bots)
         self._question_characters = question_characters
 
     async def mentioned(self, event: dict[str, Any]) -> None:
         """Listener of `app_mention`."""
-        if from_a_person(event):
+        if self.is_heard(event):
             await self.ask(self._turn(event))
 
     async def said(self, event: dict[str, Any]) -> None:
@@ -94,13 +102,19 @@ class Questions:
         In a direct message everything is a question; elsewhere a mention is, and a follow-up where the channel says so.
         Raises StoreUnavailable.
         """
-        if text(message, "subtype") not in ASKING_SUBTYPES or not from_a_person(message):
+        if text(message, "subtype") not in ASKING_SUBTYPES or not self.is_heard(message):
             return None
-        asked = direct or mentions(text(message, "text"), self._identity.bot_user_id)
-        if not asked:
+        is_person = not message.get("bot_id")
+        asked = (direct and is_person) or mentions(text(message, "text"), self._identity.bot_user_id)
+        if not asked and is_person:
             async with store_errors(STORE_SECONDS):
                 asked = await self._follow_ups.is_one(message, self.conversation(message))
         return self._turn(message, is_direct=direct, is_late=is_late) if asked else None
+
+    def is_heard(self, message: Mapping[str, Any]) -> bool:
+        """Whether its author may ask at all: people, and apps that are named. Two apps could talk for ever."""
+        user_id = message.get("user")
+        return bool(user_id) and (not message.get("bot_id") or user_id in self._bots)
 
     def conversation(self, message: Mapping[str, Any]) -> ConversationId:
         """Where a message with its `channel` stands."""
@@ -147,8 +161,3 @@ class Questions:
         (metrics.stored if new else metrics.duplicates).inc()
         log.info("stored" if new else "duplicate", conversation=str(turn.conversation), ts=turn.ts)
         return new
-
-
-def from_a_person(message: Mapping[str, Any]) -> bool:
-    """Bots are not answered: two of them could talk for ever."""
-    return bool(message.get("user")) and not message.get("bot_id")

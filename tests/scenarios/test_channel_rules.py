@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bot.access import AccessRules
+from bot.local.workspace import Workspace
 from bot.slack.channel_command import CHANNEL_RULES, PROMPT, RULES
 from bot.words import Words
 from tests.scenarios.conftest import SYSTEM_PROMPT, Json, Team, Transport, running_team, until
@@ -163,3 +164,30 @@ async def test_the_operators_lists_decide(store_url: str, engine: ScriptedEngine
         direct = team.direct("ben")
         await team.say("ben", "hello?", channel=direct)
         await until(lambda: told(team, "ben", direct) == [WORDS.say("refused_team")])
+
+
+async def test_another_app_is_heard_where_it_is_named_and_only_by_a_mention(
+    store_url: str, engine: ScriptedEngine, transport: Transport
+) -> None:
+    workspace = Workspace()
+    await workspace.start()
+    people = workspace.people
+    try:
+        async with running_team(store_url, engine.url, transport, workspace=workspace) as team:
+            general = team.channel("general")
+            robot = await people.invite("buildbot", general, is_bot=True)
+            unheard = await people.post(robot.id, general, "@dolly is the build green?")
+            assert unheard is not None
+            await team.answered(await team.say("ben", "@dolly and now?"))
+            assert team.answers(unheard["ts"]) == []
+        rules = AccessRules(bots=frozenset({robot.id}))
+        async with running_team(store_url, engine.url, transport, workspace=workspace, rules=rules) as team:
+            heard = await people.post(robot.id, general, "@dolly is the build green?")
+            assert heard is not None
+            await team.answered(heard["ts"])
+            await command(team, "asha", "channel follow on")
+            await people.post(robot.id, general, "no mention", thread_ts=heard["ts"])
+            await team.answered(await team.say("ben", "@dolly and now?"))
+            assert len(team.answers(heard["ts"])) == 1
+    finally:
+        await workspace.stop()
