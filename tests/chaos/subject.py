@@ -29,9 +29,9 @@ Transport = Literal["sockets", "http"]
 REPLICAS = 3
 PARTITIONS = 4
 LEASE_SECONDS = 3.0
-SLACK_RATE = 5
-"""Slack's limits would stretch 10,000 answers over hours. The workspace has none, and Dolly writes so many times as
-fast: some answers are streamed, the others placed, as in a busy workspace."""
+SLACK_RATE = 15
+"""Slack's limits would stretch 10,000 answers over hours. The workspace has none, and all replicas together write so
+many times as fast: some answers are streamed, the others placed, as in a busy workspace."""
 MEMORY_TOKENS = 1500
 """Some twenty turns: memory is trimmed too, and prompts stay short."""
 
