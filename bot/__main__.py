@@ -13,7 +13,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bot.access import AccessRules, AdminPort, Bounds, FileLimits, SlackAccess, StoreAccess
+from bot import configured
+from bot.access import SlackAccess
 from bot.allocator import return_large_blocks
 from bot.errors import AlreadyRunning, DollyError, LocalPartError, SettingsError
 from bot.forget import Choose, NotATarget, chosen
@@ -21,10 +22,8 @@ from bot.forget import forget as forget_for_good
 from bot.local.parts import Addresses, reachable_store, running_parts
 from bot.model_client import ModelClient
 from bot.preflight import Finding, check_engine, check_slack, check_store
-from bot.responder import AnswerStyle
 from bot.service import Service, running_service
 from bot.settings import Settings, forget_proxies, missing_for_slack
-from bot.store.sealing import own_key
 from bot.telemetry import configure_logging
 
 app = typer.Typer(
@@ -167,7 +166,7 @@ def _open_log(data: Path) -> TextIO:
 async def _serve(settings: Settings) -> None:
     async with (
         _parts(settings, errors.print) as addresses,
-        _service(settings, _slack_access(settings), addresses, settings.finish_seconds) as service,
+        _service(settings, configured.slack_access(settings), addresses, settings.finish_seconds) as service,
     ):
         errors.print(f"Dolly answers in {service.identity.team} as {service.identity.user}. Ctrl-C stops it.")
         await service.answering
@@ -178,7 +177,7 @@ async def _check(settings: Settings, findings: list[Finding]) -> None:
     given = {name.upper() for name in settings.model_fields_set}
     findings += [Finding("Slack", "wrong", sentence) for sentence in missing_for_slack(given)]
     if not findings:
-        slack = _slack_access(settings)
+        slack = configured.slack_access(settings)
         findings += await check_slack(slack.bot_token, slack.app_token, slack.api_url)
     try:
         async with _parts(settings) as addresses, _model(settings, addresses) as model:
@@ -195,7 +194,7 @@ async def _forget(settings: Settings, choose: Choose, team: str | None) -> None:
         url = settings.redis_url
         if url is None:
             url = await stack.enter_async_context(reachable_store(settings.dolly_data))
-        store = _store_access(settings, url)
+        store = configured.store_access(settings, url)
         await forget_for_good(
             store.url,
             choose,
@@ -220,15 +219,7 @@ def _parts(settings: Settings, tell: Callable[[str], None] = lambda _: None) -> 
 
 @asynccontextmanager
 async def _model(settings: Settings, addresses: Addresses) -> AsyncIterator[ModelClient]:
-    model = ModelClient(
-        addresses.engine_url,
-        model=settings.engine_model,
-        api_key=settings.engine_api_key.get_secret_value() if settings.engine_api_key else None,
-        first_token_seconds=settings.first_token_seconds,
-        between_tokens_seconds=settings.between_tokens_seconds,
-        temperature=settings.temperature,
-        stop=settings.stop_sequences,
-    )
+    model = configured.model_client(settings, addresses.engine_url)
     try:
         yield model
     finally:
@@ -239,80 +230,22 @@ async def _model(settings: Settings, addresses: Addresses) -> AsyncIterator[Mode
 async def _service(
     settings: Settings, slack: SlackAccess, addresses: Addresses, finish_seconds: float
 ) -> AsyncIterator[Service]:
-    style = AnswerStyle(settings.system_prompt, settings.max_tokens, file_memory_tokens=settings.memory_tokens // 2)
-    store = _store_access(settings, addresses.redis_url)
-    bounds, rules, admin = _bounds(settings, finish_seconds), _rules(settings), _admin(settings)
     async with (
         _model(settings, addresses) as model,
-        running_service(slack, store, model, style, bounds, rules, admin, settings.audit_log) as service,
+        running_service(
+            slack,
+            configured.store_access(settings, addresses.redis_url),
+            model,
+            configured.answer_style(settings),
+            configured.bounds(settings, finish_seconds),
+            configured.access_rules(settings),
+            configured.admin_port(settings),
+            settings.audit_log,
+        ) as service,
     ):
         for sentence in service.warnings:
             errors.print(sentence, style="yellow", markup=False, soft_wrap=True)
         yield service
-
-
-def _store_access(settings: Settings, redis_url: str) -> StoreAccess:
-    """How the store is reached, with a key of its own where it is Dolly's own store."""
-    keys = settings.memory_keys
-    if not keys and not settings.dolly_memory_plaintext:
-        keys = (own_key(settings.dolly_data / "memory.key"),)
-    return StoreAccess(
-        redis_url,
-        cluster=settings.redis_cluster,
-        partitions=settings.redis_partitions,
-        wait_replicas=settings.redis_wait_replicas,
-        memory_keys=keys,
-        lease_seconds=settings.lease_seconds,
-        memory_days=settings.memory_days,
-        memory_tokens=settings.memory_tokens,
-        memory_bytes=settings.memory_bytes,
-        erasure_log=settings.erasure_log or settings.dolly_data / "erasures.jsonl",
-    )
-
-
-def _bounds(settings: Settings, finish_seconds: float) -> Bounds:
-    return Bounds(
-        concurrent_answers=settings.concurrent_answers,
-        waiting_per_user=settings.waiting_per_user,
-        question_characters=settings.question_characters,
-        files=FileLimits(settings.file_max_kb, settings.files_max_kb, settings.file_seconds),
-        questions_per_minute=settings.questions_per_minute,
-        tokens_per_day=settings.tokens_per_day,
-        answer_within_seconds=settings.answer_within_minutes * 60,
-        catchup_max_age_seconds=settings.catchup_max_age_hours * 3600,
-        link_hosts=settings.link_hosts,
-        finish_seconds=finish_seconds,
-    )
-
-
-def _rules(settings: Settings) -> AccessRules:
-    return AccessRules(
-        admins=settings.dolly_admins,
-        users=settings.allowed_users,
-        channels=settings.allowed_channels,
-        teams=settings.allowed_teams,
-        bots=settings.allowed_bots,
-        guests=settings.allow_guests,
-    )
-
-
-def _admin(settings: Settings) -> AdminPort | None:
-    return None if settings.admin_port is None else AdminPort(settings.admin_host, settings.admin_port)
-
-
-def _slack_access(settings: Settings) -> SlackAccess:
-    """How the settings reach Slack; nothing is missing for Slack."""
-    assert settings.slack_bot_token is not None
-    app_token, secret = settings.slack_app_token, settings.slack_signing_secret
-    return SlackAccess(
-        bot_token=settings.slack_bot_token.get_secret_value(),
-        api_url=settings.slack_api_url,
-        app_token=app_token.get_secret_value() if app_token else None,
-        signing_secret=secret.get_secret_value() if secret else None,
-        http_host=settings.http_host,
-        http_port=settings.http_port,
-        rate=settings.slack_rate,
-    )
 
 
 def main() -> None:

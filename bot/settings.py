@@ -5,13 +5,10 @@
 
 import base64
 import difflib
-import json
 import os
-import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Self
-from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
@@ -19,6 +16,19 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.errors import SettingsError
 from bot.preferences import LANGUAGE_OF_THE_QUESTION
+from bot.setting_types import (
+    Channels,
+    HttpUrl,
+    People,
+    Port,
+    Teams,
+    address,
+    ascii_only,
+    base64_keys,
+    host_names,
+    json_list,
+    starts_with,
+)
 
 ENV_FILE = Path(".env")
 
@@ -26,110 +36,14 @@ DEFAULT_SYSTEM_PROMPT = f"You are Dolly, a helpful AI assistant in a team's chat
 """Short, and in two paragraphs: a small model takes each further sentence beside the first for a topic."""
 
 
-def _starts_with(prefix: str, where: str) -> AfterValidator:
-    def check(value: SecretStr) -> SecretStr:
-        if not value.get_secret_value().startswith(prefix):
-            raise ValueError(f"must start with {prefix!r}; copy it from {where} in your Slack app's settings")
-        return value
-
-    return AfterValidator(check)
-
-
-def _url(*schemes: str) -> AfterValidator:
-    wanted = f"must be an address that starts with {' or '.join(f'{scheme}://' for scheme in schemes)}"
-
-    def check(value: str) -> str:
-        try:
-            parts = urlsplit(value)
-            _ = parts.port  # raises for a port that is none
-        except ValueError as error:
-            raise ValueError(f"{wanted}, and this one is not well formed ({error})") from None
-        if parts.scheme not in schemes or not (parts.netloc or (parts.scheme == "unix" and parts.path)):
-            raise ValueError(wanted)
-        return value
-
-    return AfterValidator(check)
-
-
-def _ascii(value: SecretStr) -> SecretStr:
-    if not value.get_secret_value().isascii():
-        raise ValueError("must be plain ASCII, as it goes into an HTTP header; was it copied whole?")
-    return value
-
-
-def _json_list(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except ValueError:
-        raise ValueError('must be a JSON list, for example ["###"]') from None
-
-
-def _keys(value: object) -> object:
-    """Base64 keys of 32 bytes, as DOLLY_MEMORY_KEY has them. No fault quotes one."""
-    if not isinstance(value, str):
-        return value
-    for key in (part.strip() for part in value.split(",")):
-        try:
-            size_bytes = len(base64.b64decode(key, validate=True))
-        except ValueError:
-            size_bytes = 0
-        if size_bytes != 32:
-            raise ValueError(
-                "must be 32 bytes in base64, or several of these with commas between; make one with "
-                "`openssl rand -base64 32`"
-            )
-    return [SecretStr(part.strip()) for part in value.split(",")]
-
-
-def _hosts(value: object) -> object:
-    """Names of hosts with commas between, as LINK_HOSTS has them."""
-    if not isinstance(value, str):
-        return value
-    hosts = tuple(part.strip().lower() for part in value.split(",") if part.strip())
-    for host in hosts:
-        if not re.fullmatch(r"(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*", host):
-            raise ValueError(
-                f"must be names of hosts with commas between, without https:// or a path, and {host!r} is none; write "
-                "for example wiki.example.com,*.example.org"
-            )
-    return hosts
-
-
-def _ids(letters: str) -> BeforeValidator:
-    """Slack's ids with commas between; `letters` are those that such an id begins with."""
-
-    def read(value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        ids = [part.strip() for part in value.split(",") if part.strip()]
-        for each in ids:
-            if not re.fullmatch(rf"[{letters}][A-Z0-9]{{2,}}", each):
-                raise ValueError(
-                    f"must be Slack's ids with commas between, such as {letters[0]}0123ABCD, and {each!r} is none; "
-                    "Slack shows an id at the bottom of a person's profile or a channel's details"
-                )
-        return frozenset(ids)
-
-    return BeforeValidator(read)
-
-
-People = Annotated[frozenset[str], NoDecode, _ids("UW")]
-Channels = Annotated[frozenset[str], NoDecode, _ids("CG")]
-Teams = Annotated[frozenset[str], NoDecode, _ids("TE")]
-HttpUrl = Annotated[str, _url("http", "https")]
-Port = Annotated[int, Field(ge=0, le=65535)]
-
-
 class Settings(BaseSettings):
     """One field per setting, its unit in the name; names are upper case in the environment."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, frozen=True, extra="ignore", hide_input_in_errors=True)
 
-    slack_bot_token: Annotated[SecretStr, _starts_with("xoxb-", "OAuth & Permissions")] | None = None
+    slack_bot_token: Annotated[SecretStr, starts_with("xoxb-", "OAuth & Permissions")] | None = None
     """What Dolly speaks to Slack with."""
-    slack_app_token: Annotated[SecretStr, _starts_with("xapp-", "Basic Information › App-Level Tokens")] | None = None
+    slack_app_token: Annotated[SecretStr, starts_with("xapp-", "Basic Information › App-Level Tokens")] | None = None
     """For Socket Mode: Dolly connects out to Slack, no address of its own is needed."""
     slack_signing_secret: SecretStr | None = None
     """For HTTP events, used when there is no app token: proves that a request comes from Slack."""
@@ -141,7 +55,7 @@ class Settings(BaseSettings):
     """Where HTTP events are received."""
     http_port: Port = 3000
 
-    redis_url: Annotated[str, _url("redis", "rediss", "unix")] | None = None
+    redis_url: Annotated[str, address("redis", "rediss", "unix")] | None = None
     """A Redis or Valkey server of your own. Without it Dolly starts one for itself."""
 
     redis_cluster: bool = False
@@ -155,7 +69,7 @@ class Settings(BaseSettings):
 
     engine_url: HttpUrl | None = None
     """A TGI, vLLM, SGLang or llama.cpp server of your own. Without it Dolly starts llama.cpp for itself."""
-    engine_api_key: Annotated[SecretStr, AfterValidator(_ascii)] | None = None
+    engine_api_key: Annotated[SecretStr, AfterValidator(ascii_only)] | None = None
     engine_model: str | None = None
     """The model's name at the engine, where it serves several."""
     model_path: Annotated[Path, AfterValidator(Path.expanduser)] | None = None
@@ -167,13 +81,13 @@ class Settings(BaseSettings):
     max_tokens: Annotated[int, Field(ge=1, le=100_000)] = 512
     """The longest answer, in tokens."""
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.3
-    stop_sequences: Annotated[list[str], NoDecode, BeforeValidator(_json_list), Field(max_length=4)] = []
+    stop_sequences: Annotated[list[str], NoDecode, BeforeValidator(json_list), Field(max_length=4)] = []
     """Texts that end an answer, as a JSON list."""
     first_token_seconds: Annotated[float, Field(gt=0)] = 120
     """How long an answer may take to begin."""
     between_tokens_seconds: Annotated[float, Field(gt=0)] = 30
     """How long an answer may pause."""
-    link_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_hosts)] = ()
+    link_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(host_names)] = ()
     """Hosts that answers may link to; other addresses are links only where a person wrote them in the thread."""
     concurrent_answers: Annotated[int, Field(ge=1, le=1000)] = 8
     """How many answers are written at once by this process."""
@@ -189,7 +103,7 @@ class Settings(BaseSettings):
     memory_tokens: Annotated[int, Field(ge=1)] = 8_000
     """How much of a conversation is remembered, its newest turns first."""
     memory_bytes: Annotated[int, Field(ge=1024)] = 65_536
-    dolly_memory_key: Annotated[list[SecretStr], NoDecode, BeforeValidator(_keys)] = []
+    dolly_memory_key: Annotated[list[SecretStr], NoDecode, BeforeValidator(base64_keys)] = []
     """Keys that encrypt what is stored: 32 bytes each in base64, separated by commas, the newest first."""
     dolly_memory_plaintext: bool = False
     """Store texts as they are, for those who encrypt the disk below."""

@@ -1,0 +1,92 @@
+"""From the settings to the plain values that the parts are made from."""
+
+from bot.access import AccessRules, AdminPort, Bounds, FileLimits, SlackAccess, StoreAccess
+from bot.model_client import ModelClient
+from bot.responder import AnswerStyle
+from bot.settings import Settings
+from bot.store.sealing import own_key
+
+
+def slack_access(settings: Settings) -> SlackAccess:
+    """How the settings reach Slack; nothing is missing for Slack."""
+    assert settings.slack_bot_token is not None
+    app_token, secret = settings.slack_app_token, settings.slack_signing_secret
+    return SlackAccess(
+        bot_token=settings.slack_bot_token.get_secret_value(),
+        api_url=settings.slack_api_url,
+        app_token=app_token.get_secret_value() if app_token else None,
+        signing_secret=secret.get_secret_value() if secret else None,
+        http_host=settings.http_host,
+        http_port=settings.http_port,
+        rate=settings.slack_rate,
+    )
+
+
+def store_access(settings: Settings, redis_url: str) -> StoreAccess:
+    """How the store is reached, with a key of its own where it is Dolly's own store."""
+    keys = settings.memory_keys
+    if not keys and not settings.dolly_memory_plaintext:
+        keys = (own_key(settings.dolly_data / "memory.key"),)
+    return StoreAccess(
+        redis_url,
+        cluster=settings.redis_cluster,
+        partitions=settings.redis_partitions,
+        wait_replicas=settings.redis_wait_replicas,
+        memory_keys=keys,
+        lease_seconds=settings.lease_seconds,
+        memory_days=settings.memory_days,
+        memory_tokens=settings.memory_tokens,
+        memory_bytes=settings.memory_bytes,
+        erasure_log=settings.erasure_log or settings.dolly_data / "erasures.jsonl",
+    )
+
+
+def model_client(settings: Settings, engine_url: str) -> ModelClient:
+    """The engine's client; whoever asks for it closes it."""
+    return ModelClient(
+        engine_url,
+        model=settings.engine_model,
+        api_key=settings.engine_api_key.get_secret_value() if settings.engine_api_key else None,
+        first_token_seconds=settings.first_token_seconds,
+        between_tokens_seconds=settings.between_tokens_seconds,
+        temperature=settings.temperature,
+        stop=settings.stop_sequences,
+    )
+
+
+def answer_style(settings: Settings) -> AnswerStyle:
+    """How answers are written."""
+    return AnswerStyle(settings.system_prompt, settings.max_tokens, file_memory_tokens=settings.memory_tokens // 2)
+
+
+def bounds(settings: Settings, finish_seconds: float) -> Bounds:
+    """How much of everything; running answers may finish for `finish_seconds`."""
+    return Bounds(
+        concurrent_answers=settings.concurrent_answers,
+        waiting_per_user=settings.waiting_per_user,
+        question_characters=settings.question_characters,
+        files=FileLimits(settings.file_max_kb, settings.files_max_kb, settings.file_seconds),
+        questions_per_minute=settings.questions_per_minute,
+        tokens_per_day=settings.tokens_per_day,
+        answer_within_seconds=settings.answer_within_minutes * 60,
+        catchup_max_age_seconds=settings.catchup_max_age_hours * 3600,
+        link_hosts=settings.link_hosts,
+        finish_seconds=finish_seconds,
+    )
+
+
+def access_rules(settings: Settings) -> AccessRules:
+    """Who may ask, and who administers."""
+    return AccessRules(
+        admins=settings.dolly_admins,
+        users=settings.allowed_users,
+        channels=settings.allowed_channels,
+        teams=settings.allowed_teams,
+        bots=settings.allowed_bots,
+        guests=settings.allow_guests,
+    )
+
+
+def admin_port(settings: Settings) -> AdminPort | None:
+    """Where metrics are served; None where nobody asked for them."""
+    return None if settings.admin_port is None else AdminPort(settings.admin_host, settings.admin_port)

@@ -1,0 +1,111 @@
+"""How a setting's text is read: each kind with the sentence that says what is wrong with it. No fault quotes a key."""
+
+import base64
+import json
+import re
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_settings import NoDecode
+
+
+def starts_with(prefix: str, where: str) -> AfterValidator:
+    """A secret that begins with `prefix`; `where` it is to be copied from."""
+
+    def check(value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(prefix):
+            raise ValueError(f"must start with {prefix!r}; copy it from {where} in your Slack app's settings")
+        return value
+
+    return AfterValidator(check)
+
+
+def address(*schemes: str) -> AfterValidator:
+    """An address with one of these schemes."""
+    wanted = f"must be an address that starts with {' or '.join(f'{scheme}://' for scheme in schemes)}"
+
+    def check(value: str) -> str:
+        try:
+            parts = urlsplit(value)
+            _ = parts.port  # raises for a port that is none
+        except ValueError as error:
+            raise ValueError(f"{wanted}, and this one is not well formed ({error})") from None
+        if parts.scheme not in schemes or not (parts.netloc or (parts.scheme == "unix" and parts.path)):
+            raise ValueError(wanted)
+        return value
+
+    return AfterValidator(check)
+
+
+def ascii_only(value: SecretStr) -> SecretStr:
+    """A secret that fits an HTTP header."""
+    if not value.get_secret_value().isascii():
+        raise ValueError("must be plain ASCII, as it goes into an HTTP header; was it copied whole?")
+    return value
+
+
+def json_list(value: object) -> object:
+    """A list, as JSON writes it."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError('must be a JSON list, for example ["###"]') from None
+
+
+def base64_keys(value: object) -> object:
+    """Base64 keys of 32 bytes, as DOLLY_MEMORY_KEY has them. No fault quotes one."""
+    if not isinstance(value, str):
+        return value
+    for key in (part.strip() for part in value.split(",")):
+        try:
+            size_bytes = len(base64.b64decode(key, validate=True))
+        except ValueError:
+            size_bytes = 0
+        if size_bytes != 32:
+            raise ValueError(
+                "must be 32 bytes in base64, or several of these with commas between; make one with "
+                "`openssl rand -base64 32`"
+            )
+    return [SecretStr(part.strip()) for part in value.split(",")]
+
+
+def host_names(value: object) -> object:
+    """Names of hosts with commas between, as LINK_HOSTS has them."""
+    if not isinstance(value, str):
+        return value
+    hosts = tuple(part.strip().lower() for part in value.split(",") if part.strip())
+    for host in hosts:
+        if not re.fullmatch(r"(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*", host):
+            raise ValueError(
+                f"must be names of hosts with commas between, without https:// or a path, and {host!r} is none; write "
+                "for example wiki.example.com,*.example.org"
+            )
+    return hosts
+
+
+def slack_ids(letters: str) -> BeforeValidator:
+    """Slack's ids with commas between; `letters` are those that such an id begins with."""
+
+    def read(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        ids = [part.strip() for part in value.split(",") if part.strip()]
+        for each in ids:
+            if not re.fullmatch(rf"[{letters}][A-Z0-9]{{2,}}", each):
+                raise ValueError(
+                    f"must be Slack's ids with commas between, such as {letters[0]}0123ABCD, and {each!r} is none; "
+                    "Slack shows an id at the bottom of a person's profile or a channel's details"
+                )
+        return frozenset(ids)
+
+    return BeforeValidator(read)
+
+
+People = Annotated[frozenset[str], NoDecode, slack_ids("UW")]
+Channels = Annotated[frozenset[str], NoDecode, slack_ids("CG")]
+Teams = Annotated[frozenset[str], NoDecode, slack_ids("TE")]
+HttpUrl = Annotated[str, address("http", "https")]
+Port = Annotated[int, Field(ge=0, le=65535)]
