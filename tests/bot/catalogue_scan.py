@@ -22,7 +22,7 @@ TO_OPERATORS_OR_MODELS = (
         "errors.py",
         "forget.py",
     ),
-    *("metrics.py", "preflight.py", "service.py", "settings.py", "telemetry.py"),
+    *("metrics.py", "preflight.py", "service.py", "setting_types.py", "settings.py", "telemetry.py"),
     *("attachments.py", "conversation.py", "file_text", "preferences.py", "prompts.py"),
     "slack/http_events.py",
 )
