@@ -19,7 +19,7 @@ from typing import Literal
 
 import structlog
 
-from bot.conversation import Turn
+from bot.conversation import ConversationId, Turn
 from bot.errors import LocalPartError
 
 log = structlog.get_logger(__name__)
@@ -46,7 +46,7 @@ class AuditLog:
         """Note how `turn` ended. `reason` is the quota, or the key of the apology; `tokens` were read and written."""
         self._add(
             turn.user_id,
-            conversation=hashlib.sha256(str(turn.conversation).encode()).hexdigest()[:16],
+            conversation=hashed(turn.conversation),
             model=model,
             tokens=tokens,
             decision=decision,
@@ -65,6 +65,11 @@ class AuditLog:
             _append(self._path, json.dumps(line).encode() + b"\n")
         except OSError as error:  # what is noted has happened all the same
             log.error("audit_line_lost", reason=error.strerror)
+
+
+def hashed(conversation: ConversationId | str) -> str:
+    """A conversation as the log names it."""
+    return hashlib.sha256(str(conversation).encode()).hexdigest()[:16]
 
 
 def _append(path: Path, line: bytes) -> None:

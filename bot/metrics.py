@@ -27,6 +27,9 @@ lease_lost = Counter("dolly_lease_lost", "Turns that another worker took over")
 stale_commits = Counter("dolly_stale_commits", "Commits refused because another worker has the turn")
 requeued = Counter("dolly_requeued", "Turns handed back to be tried again", ["reason"])
 dead_letters = Counter("dolly_dead_letters", "Turns given up", ["reason"])
+letters_handled = Counter(
+    "dolly_dead_letters_handled", "Dead letters that an admin had asked again or dropped", ["outcome"]
+)
 apologies = Counter("dolly_apologies", "Apologies in place of an answer", ["reason"])
 answered = Counter("dolly_answers", "Turns answered and committed")
 ephemeral_unknown = Counter("dolly_ephemeral_unknown", "Slash answers of which nobody knows whether they arrived")
@@ -72,6 +75,12 @@ store_safe = Gauge("dolly_store_safe", "1 when the store says that it keeps what
 store_seconds = Histogram("dolly_store_seconds", "Time of one call of the store", buckets=SHORT_SECONDS)
 access_refusals = Counter("dolly_access_refusals", "Questions refused by who asked, or where", ["reason"])
 quota_refusals = Counter("dolly_quota_refusals", "Questions refused by a quota", ["quota"])
+
+
+def total(counter: Counter) -> int:
+    """How often it was counted in this process, whatever its labels."""
+    samples = [sample for metric in counter.collect() for sample in metric.samples]
+    return round(sum(sample.value for sample in samples if sample.name.endswith("_total")))
 
 
 def median(histogram: Histogram) -> float | None:

@@ -1,5 +1,7 @@
 """Quotas: questions of a person per minute, tokens of the workspace per day; counted in the store, for all replicas.
 
+An admin may give a person a quota of their own (bot/store/own_quotas.py), and have what was used count no more.
+
 Counted by the library `limits`, under the owner's prefix and nothing but ids and numbers:
 
     quota:questions/<user>/…    list: when that person asked in the last minute (moving window)
@@ -11,6 +13,7 @@ counts it.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,6 +23,7 @@ from limits.aio.strategies import FixedWindowRateLimiter, MovingWindowRateLimite
 
 from bot.store.connection import Client, store_errors
 from bot.store.layout import Layout
+from bot.store.own_quotas import OwnQuotas
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +35,31 @@ class Refusal:
     """Seconds since 1970."""
 
 
+@dataclass(frozen=True, slots=True)
+class QuotaReport:
+    """What may be used, and what is used. 0 is no limit."""
+
+    questions_per_minute: int
+    own: Mapping[str, int]
+    """By the ids of those who have one of their own, their questions per minute."""
+    tokens_per_day: int
+    tokens_used: int
+    """Of the day that is under way; not counted where there is no limit."""
+    day_ends_at: int
+    """Seconds since 1970; 0 where no day is under way."""
+
+
 class Quotas:
     """What a person, and the workspace, may still ask. A quota of 0 is none.
 
-    Both methods raise StoreUnavailable when the store does not answer: whoever cannot count does not admit.
+    All methods raise StoreUnavailable when the store does not answer: whoever cannot count does not admit.
     """
 
     def __init__(self, client: Client, layout: Layout, *, questions_per_minute: int, tokens_per_day: int) -> None:
-        storage = _OpenedStorage(client, layout)
-        self._moving = MovingWindowRateLimiter(storage)
-        self._fixed = FixedWindowRateLimiter(storage)
+        self._own = OwnQuotas(client, layout)
+        self._storage = _OpenedStorage(client, layout)
+        self._moving = MovingWindowRateLimiter(self._storage)
+        self._fixed = FixedWindowRateLimiter(self._storage)
         self._questions = RateLimitItemPerMinute(questions_per_minute, namespace="questions")
         self._tokens = RateLimitItemPerDay(tokens_per_day, namespace="tokens")
 
@@ -49,8 +68,9 @@ class Quotas:
         async with store_errors():
             if self._tokens.amount and not await self._fixed.test(self._tokens):
                 return Refusal("tokens", _next_second((await self._fixed.get_window_stats(self._tokens)).reset_time))
-            if self._questions.amount and not await self._moving.hit(self._questions, user_id):
-                window = await self._moving.get_window_stats(self._questions, user_id)
+            questions = await self._questions_of(user_id)
+            if questions.amount and not await self._moving.hit(questions, user_id):
+                window = await self._moving.get_window_stats(questions, user_id)
                 return Refusal("questions", _next_second(window.reset_time))
         return None
 
@@ -59,6 +79,34 @@ class Quotas:
         if tokens > 0 and self._tokens.amount:
             async with store_errors():
                 await self._fixed.hit(self._tokens, cost=tokens)
+
+    # --- what admins do ---------------------------------------------------------------------------------------------
+
+    async def report(self) -> QuotaReport:
+        """What holds now."""
+        async with store_errors():
+            own, key = await self._own.all(), self._tokens.key_for()
+            used = await self._storage.get(key) if self._tokens.amount else 0
+            ends_at = _next_second(await self._storage.get_expiry(key)) if used else 0
+        return QuotaReport(self._questions.amount, own, self._tokens.amount, used, ends_at)
+
+    async def set_own(self, user_id: str, per_minute: int | None) -> None:
+        """Give a person a quota of their own; None takes it away."""
+        await self._own.set(user_id, per_minute)
+
+    async def reset_person(self, user_id: str) -> None:
+        """What the person asked in the last minute counts no more."""
+        async with store_errors():
+            await self._moving.clear(await self._questions_of(user_id), user_id)
+
+    async def reset_tokens(self) -> None:
+        """The day begins anew, with the next token."""
+        async with store_errors():
+            await self._fixed.clear(self._tokens)
+
+    async def _questions_of(self, user_id: str) -> RateLimitItemPerMinute:
+        own = await self._own.of(user_id)
+        return self._questions if own is None else RateLimitItemPerMinute(own, namespace="questions")
 
 
 class _OpenedStorage(RedisStorage):

@@ -16,9 +16,15 @@ from bot.admin import Health, admin_server
 from bot.audit import AuditLog
 from bot.erasures import ErasureLog, Erasures
 from bot.guidance import Guidance
+from bot.learning import NoTrainer
 from bot.model_client import ModelClient
 from bot.quotas import Quotas
 from bot.responder import AnswerStyle, Responder
+from bot.slack.admin_commands import AdminCommands
+from bot.slack.admin_learning import AdminLearning
+from bot.slack.admin_letters import AdminLetters
+from bot.slack.admin_status import AdminStatus
+from bot.slack.admin_usage import AdminQuota, AdminUsers
 from bot.slack.admission import Admission
 from bot.slack.app import Listeners, build_app
 from bot.slack.attachments import Attachments
@@ -46,6 +52,7 @@ from bot.slack.transport import listening
 from bot.store.connection import Client, StoreReport, connect, inspect
 from bot.store.corrections import Corrections
 from bot.store.cursors import Cursors
+from bot.store.dead_letters import DeadLetters
 from bot.store.forgetting import Forgetting
 from bot.store.layout import Layout, agree
 from bot.store.mailbox import Mailbox
@@ -56,6 +63,7 @@ from bot.store.rates import SharedRates
 from bot.store.sealing import Sealing
 from bot.store.settlings import Settlings
 from bot.store.tombstones import Tombstones
+from bot.store.usage import Usage
 from bot.turns import Turns
 from bot.words import Languages
 from bot.workers import Workers
@@ -139,7 +147,7 @@ async def running_service(
             Turns(
                 kept.mailbox,
                 Responder(kept.memory, model, threads, Guidance(kept.preferences, style.system_prompt), style),
-                Gate(Admission(people, kept.preferences, rules), quotas, threads, authority),
+                Gate(Admission(people, kept.preferences, rules), quotas, kept.usage, threads, authority),
                 audit,
                 answer_within_seconds=bounds.answer_within_seconds,
             ),
@@ -172,14 +180,24 @@ async def running_service(
         settings = SettingsModal(client, kept.preferences, people.words, home.draw_soon)
         status = StatusCommand(model, kept.mailbox.report, people.words)
         channel = ChannelCommand(client, kept.preferences, authority, audit, people.words)
+        letters = AdminLetters(kept.dead_letters, authority, audit, identity, people.words)
+        stack.push_async_callback(letters.end)
+        admin_verbs = {
+            "status": AdminStatus(model, report, kept.mailbox.report, audit).command,
+            "users": AdminUsers(kept.usage, audit).command,
+            "quota": AdminQuota(quotas, audit).command,
+            "dead-letters": letters.command,
+            **AdminLearning(NoTrainer(), audit).verbs,
+        }
         verbs = {
+            "admin": AdminCommands(authority, admin_verbs, people.words).command,
             "channel": channel.command,
             "forget": forget.command,
             "settings": settings.command,
             "status": status.command,
         }
         commands = Commands(questions, verbs, identity, people.words)
-        listeners = Listeners(questions, edits, commands, forget, home, settings, channel)
+        listeners = Listeners(questions, edits, commands, forget, home, settings, channel, letters)
         app = build_app(client, identity, listeners, people.words)
         hears, http_port = await stack.enter_async_context(listening(app, slack))
 
@@ -219,6 +237,8 @@ class _Kept:
             wait_replicas=store.wait_replicas,
         )
         self.corrections = Corrections(redis, self.layout, self.sealing, memory_seconds=memory_seconds)
+        self.dead_letters = DeadLetters(redis, self.layout, self.sealing, memory_seconds=memory_seconds)
+        self.usage = Usage(redis, self.layout)
         self.memory = Memory(redis, self.layout, self.sealing)
         self.marks = Marks(redis, self.layout)
         self.preferences = PreferenceStore(redis, self.layout, self.sealing)

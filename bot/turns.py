@@ -62,8 +62,8 @@ class Gate(Protocol):
     async def tell(self, turn: Turn, verdict: str) -> None:
         """Say to the turn's user why it is refused. Raises SlackUnreachable where it may be told later, SlackError."""
 
-    async def spend(self, tokens: int) -> None:
-        """So many tokens were read and written."""
+    async def spend(self, user_id: str, tokens: int) -> None:
+        """A question of `user_id` has ended, for which so many tokens were read and written."""
 
 
 class Turns:
@@ -148,7 +148,6 @@ class Turns:
         words_key = verdict.partition(" ")[0]
         if words_key not in REFUSALS:
             await self._responder.say(claim.turn, journal, words_key)
-            metrics.apologies.labels(words_key).inc()
             return Ending("apologised", words_key)
         try:
             await self._gate.tell(claim.turn, verdict)
@@ -216,13 +215,14 @@ class Turns:
             claim.turn, ending.decision, reason=ending.reason, model=ending.model, tokens=ending.tokens
         )
         if buried:
+            metrics.apologies.labels(buried).inc()
             metrics.dead_letters.labels(buried).inc()
         elif ending.decision == "answered":
             metrics.answered.inc()
             log.info("answered", job=claim.job_id, claim=claim.claims)
-        if ending.tokens:
+        if ending.decision != "refused":
             with contextlib.suppress(StoreUnavailable):
-                await self._gate.spend(ending.tokens)
+                await self._gate.spend(claim.turn.user_id, ending.tokens)
 
     async def _persist(self, write: Callable[[], Awaitable[None]]) -> None:
         """Do what ends a turn, even where the store is away for a while: the lease says how long."""

@@ -208,6 +208,10 @@ class ModelClient:
         report = (await self._engine()).report
         return min(report.window_tokens - max_tokens, report.max_prompt_tokens)
 
+    async def report(self) -> EngineReport:
+        """What the engine says it is, asked just now; nothing is generated."""
+        return await recognise(self._connection)
+
     async def describe(self) -> EngineReport:
         """What the engine is, asked anew, for `dolly check`.
 

@@ -22,6 +22,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import metrics
 from bot.errors import DollyError, NotUnderstood
+from bot.slack.admin_letters import ASK_AGAIN, DROP, AdminLetters
 from bot.slack.channel_command import CHANNEL_RULES, ChannelCommand
 from bot.slack.client import UNREACHABLE, Identity
 from bot.slack.commands import Commands
@@ -49,6 +50,7 @@ class Listeners:
     home: Home
     settings: SettingsModal
     channel: ChannelCommand
+    letters: AdminLetters
 
 
 def build_app(client: AsyncWebClient, identity: Identity, listeners: Listeners, words_of: WordsOf) -> AsyncApp:
@@ -108,6 +110,8 @@ def build_app(client: AsyncWebClient, identity: Identity, listeners: Listeners, 
     app.action(FORGET_CONVERSATION)(listeners.forget.clicked_conversation)
     app.action(FORGET_ME)(listeners.forget.clicked_me)
     app.action(SETTINGS)(listeners.settings.clicked)
+    app.action(ASK_AGAIN)(listeners.letters.ask_again)
+    app.action(DROP)(listeners.letters.drop)
     app.view(SETTINGS)(listeners.settings.submitted)
     app.view(CHANNEL_RULES)(listeners.channel.submitted)
 

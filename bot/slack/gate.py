@@ -7,6 +7,7 @@ from bot.slack.admission import Admission
 from bot.slack.authority import Authority
 from bot.slack.mrkdwn import time_token
 from bot.slack.threads import Threads
+from bot.store.usage import Usage
 
 
 class Gate:
@@ -16,9 +17,12 @@ class Gate:
     down before it is told, so that it says the same whoever tells it, and whenever.
     """
 
-    def __init__(self, admission: Admission, quotas: Quotas, threads: Threads, authority: Authority) -> None:
+    def __init__(
+        self, admission: Admission, quotas: Quotas, usage: Usage, threads: Threads, authority: Authority
+    ) -> None:
         self._admission = admission
         self._quotas = quotas
+        self._usage = usage
         self._threads = threads
         self._authority = authority
 
@@ -42,6 +46,7 @@ class Gate:
         values = {"time": time_token(int(opens_at))} if opens_at else {}
         await self._threads.tell_privately(turn, (await self._threads.words(turn)).say(words_key, **values))
 
-    async def spend(self, tokens: int) -> None:
-        """So many tokens were read and written."""
+    async def spend(self, user_id: str, tokens: int) -> None:
+        """A question of `user_id` has ended, for which so many tokens were read and written."""
         await self._quotas.spend(tokens)
+        await self._usage.count(user_id, tokens)

@@ -60,6 +60,12 @@ def time_token(epoch: int) -> str:
     return f"<!date^{epoch}^{{time_secs}}|{datetime.fromtimestamp(epoch, UTC):%H:%M:%S} UTC>"
 
 
+def date_token(epoch: float) -> str:
+    """A day and a time, that Slack shows in each reader's own zone; the day in UTC where it cannot."""
+    day = datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%d")
+    return f"<!date^{int(epoch)}^{{date_short_pretty}}, {{time}}|{day}>"
+
+
 def unescape(text: str) -> str:
     """Text as it was before Slack escaped it."""
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")

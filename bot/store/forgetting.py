@@ -17,7 +17,9 @@ from bot.store import memory
 from bot.store.connection import Client, load_script, run_script, store_errors
 from bot.store.layout import Layout
 from bot.store.mailbox import DEDUPE_SECONDS
+from bot.store.own_quotas import OwnQuotas
 from bot.store.sealing import Sealing
+from bot.store.usage import Usage
 
 SCAN_COUNT = 1_000
 SCAN_SECONDS = 120.0
@@ -69,6 +71,7 @@ class Forgetting:
         self._client = client
         self._layout = layout
         self._sealing = sealing
+        self._usage, self._own_quotas = Usage(client, layout), OwnQuotas(client, layout)
         self._forget, self._forget_person, self._rewrite = (
             load_script(name) for name in ("forget", "forget_person", "rewrite")
         )
@@ -84,17 +87,19 @@ class Forgetting:
         )
 
     async def team(self) -> Forgotten:
-        """All conversations of all channels, and what people and channels have set."""
+        """All conversations of all channels, what people and channels have set, what people used and may use."""
         forgotten = await self._conversations(await self.conversations())
         settings = await self._delete_set("settings", "people", await self.people_with_settings())
         settings += await self._delete_set("channel", "channels", await self._everyone("channels"))
+        await self._usage.forget_all()
+        await self._own_quotas.forget_all()
         return forgotten + Forgotten(settings=settings)
 
     async def user(self, user_id: str, within: ConversationId | None = None) -> Forgotten:
         """One person's questions with Dolly's answers to them, and what others' exchanges quote of that person.
 
-        `within` one conversation, or everywhere; their settings go then, too. A conversation where nobody else asked
-        goes whole.
+        `within` one conversation, or everywhere; their settings and how much they used go then, too. A conversation
+        where nobody else asked goes whole.
         """
         forgotten = Forgotten()
         conversations = [str(within)] if within else await self.conversations()
@@ -103,6 +108,7 @@ class Forgetting:
         if within is None:
             await self._delete_told([conversation for conversation in conversations if _is_direct(conversation)])
             forgotten += Forgotten(settings=await self._delete_set("settings", "people", [user_id]))
+            await self._usage.forget(user_id)
         return forgotten
 
     async def conversations(self) -> list[str]:

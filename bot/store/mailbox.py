@@ -125,7 +125,7 @@ class Mailbox:
                 *("queue:" + turn.user_id, "person:" + turn.user_id, "threads"),
             ],
             args=[
-                *(job_id, self._sealed(turn), DEDUPE_SECONDS, conversation, _microseconds(turn.ts)),
+                *(job_id, self._sealed(turn), DEDUPE_SECONDS, conversation, microseconds(turn.ts)),
                 *(turn.user_id, may_wait, self._memory_limits[0], verdict),
             ],
             wait_replicas=self._wait_replicas,
@@ -337,7 +337,7 @@ class Mailbox:
         return claims.dump(turn, self._sealing)
 
 
-def _microseconds(ts: str) -> int:
+def microseconds(ts: str) -> int:
     """Slack's ts as a whole number, exact in a sorted set's score (< 2^53)."""
     seconds, _, fraction = ts.partition(".")
     return int(seconds) * 1_000_000 + int(fraction.ljust(6, "0")[:6] or 0)

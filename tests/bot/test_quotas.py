@@ -10,7 +10,7 @@ from limits.aio.storage.redis import redispy
 from redis.asyncio import Redis
 
 from bot.errors import StoreUnavailable
-from bot.quotas import Quotas, Refusal
+from bot.quotas import QuotaReport, Quotas, Refusal
 from bot.store.connection import Client, connect
 from bot.store.layout import Layout
 from tests.bot.store.servers import cluster, debians_redis, running, valkey
@@ -127,6 +127,56 @@ async def test_keys_are_the_owners_and_go_by_themselves(redis: Redis) -> None:
     assert {key.split("/", 2)[1].partition(":")[2] for key in ttls} == {"quota:questions", "quota:tokens"}
     assert all(key.startswith(LAYOUT.prefix) for key in ttls)
     assert sorted(-(-ttl // 60) for ttl in ttls.values()) == [1, 1440], "a minute, and a day"
+
+
+async def test_a_person_may_have_a_quota_of_their_own(redis: Redis) -> None:
+    two = quotas(redis, questions_per_minute=2)
+    await two.set_own("U1", 1)
+    await two.set_own("U2", 0)
+    assert await two.admit("U1") is None
+    assert (await refused(two, "U1")).quota == "questions"
+    assert [await two.admit("U2") for _ in range(5)] == [None] * 5
+    assert [await two.admit("U3") for _ in range(2)] == [None] * 2
+    await refused(two, "U3")
+    await quotas(redis, questions_per_minute=2).set_own("U1", None)
+    assert [await two.admit("U1") for _ in range(2)] == [None] * 2
+    await refused(two, "U1")
+
+
+async def test_somebody_may_be_limited_where_nobody_else_is(redis: Redis) -> None:
+    free = quotas(redis)
+    await free.set_own("U1", 1)
+    assert await free.admit("U1") is None
+    await refused(free, "U1")
+    assert await free.admit("U2") is None
+
+
+async def test_what_was_used_may_count_no_more(redis: Redis) -> None:
+    both = quotas(redis, questions_per_minute=1, tokens_per_day=10)
+    for user in ("U1", "U2"):
+        assert await both.admit(user) is None
+    await both.reset_person("U1")
+    assert await both.admit("U1") is None
+    await refused(both, "U2")
+    await both.set_own("U1", 3)
+    assert await both.admit("U1") is None
+    await both.reset_person("U1")
+    assert [await both.admit("U1") for _ in range(3)] == [None] * 3
+    await both.spend(70)
+    assert (await refused(both, "U3")).quota == "tokens"
+    await both.reset_tokens()
+    assert await both.admit("U3") is None
+
+
+async def test_what_holds_and_what_is_used_is_reported(redis: Redis) -> None:
+    both = quotas(redis, questions_per_minute=20, tokens_per_day=1000)
+    assert await both.report() == QuotaReport(20, {}, 1000, tokens_used=0, day_ends_at=0)
+    await both.spend(1200)
+    await both.set_own("U2", 0)
+    report = await both.report()
+    assert (report.own, report.tokens_used) == ({"U2": 0}, 1200)
+    assert time.time() + 86_390 < report.day_ends_at <= time.time() + 86_402
+    assert await quotas(redis).report() == QuotaReport(0, {"U2": 0}, 0, tokens_used=0, day_ends_at=0)
 
 
 async def test_a_store_that_is_away_admits_nobody() -> None:

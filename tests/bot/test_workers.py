@@ -130,7 +130,7 @@ class OpenGate:
             raise self.refusals.pop(0)
         self.told.append((turn.ts, verdict))
 
-    async def spend(self, tokens: int) -> None:
+    async def spend(self, user_id: str, tokens: int) -> None:
         self.spent += tokens
 
 

@@ -168,6 +168,16 @@ class Life:
         assert await self.memory.first_time("T1/D1")
         assert not await self.memory.first_time("T1/D1")
 
+    async def raises_the_dead(self) -> None:
+        letters = DeadLetters(self.client, self.layout, SEALING, memory_seconds=86_400)
+        job_id = f"{spread(self.layout)[0]}/4.000400"
+        assert await letters.ask_again(job_id)
+        claim = await self.claimed()
+        assert (claim.job_id, claim.attempt) == (job_id, 1)
+        await self.mailbox.commit(claim, None, buried="is_archived")
+        for letter in await letters.newest(10):
+            assert letter.job_id == job_id or await letters.drop(letter.job_id)
+
     async def settles(self) -> None:
         settlings = Settlings(self.client, self.layout, SEALING)
         assert await settlings.next() is None, "it is not time yet"
@@ -207,6 +217,14 @@ class Life:
         assert await quotas.admit("U2") is None
         await quotas.spend(11)
         assert await quotas.admit("U3") is not None
+        await quotas.set_own("U1", 5)
+        await quotas.reset_person("U1")
+        await quotas.reset_tokens()
+        assert (await quotas.report()).own == {"U1": 5}
+        await quotas.set_own("U1", None)
+        usage = Usage(self.client, self.layout)
+        await usage.count("U1", 11)
+        assert await usage.of_days(2) == {"U1": Used(1, 11)}
         rates = SharedRates(self.client, self.layout)
         assert (await rates.take("chat.update", Rate(1, at_once=3), 2)).calls == 2
         await rates.give_back("chat.update", Rate(1, at_once=3))
