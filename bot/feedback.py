@@ -33,3 +33,15 @@ class Feedback:
     correction: str = ""
     """The answer as it should have been."""
     comment: str = ""
+    answer_ts: tuple[str, ...] = ()
+    """Slack's `ts` of the messages that hold the answer."""
+
+    @property
+    def draft(self) -> str:
+        """The answer as it is laid before somebody who wants to correct it: as much of it as a form takes."""
+        return self.answer[:CORRECTION_CHARACTERS].strip()
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether there is more of the answer than `draft`."""
+        return len(self.answer) > CORRECTION_CHARACTERS

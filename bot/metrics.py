@@ -65,6 +65,7 @@ slack_wait_seconds = Histogram(
     "dolly_slack_wait_seconds", "How long calls of Slack's Web API waited for their turn", ["method"], buckets=SECONDS
 )
 files = Counter("dolly_files", "Files that came with questions", ["outcome"])
+feedback = Counter("dolly_feedback", "What people said of answers", ["rating"])
 filter_hits = Counter("dolly_filter_hits", "Links, mentions and broadcasts that a model wrote and Slack does not make")
 
 # --- the store and the policies --------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ SCOPES = {
     "channels:history": "to read the thread that it is mentioned in",
     "channels:read": "to know in which channels it may have missed something",
     "assistant:write": 'to show "is thinking…"',
+    "reactions:read": "to hear what people think of an answer",
     "users:read": "to know who said what in a thread, and in which language to talk to them",
 }
 """The scopes that Dolly uses, and what for; deploy/slack-manifest.json asks for them."""

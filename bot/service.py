@@ -19,6 +19,7 @@ from bot.guidance import Guidance
 from bot.learning import NoTrainer
 from bot.model_client import ModelClient
 from bot.quotas import Quotas
+from bot.ratings import Ratings
 from bot.responder import AnswerStyle, Responder
 from bot.slack.admin_commands import AdminCommands
 from bot.slack.admin_learning import AdminLearning
@@ -26,6 +27,7 @@ from bot.slack.admin_letters import AdminLetters
 from bot.slack.admin_status import AdminStatus
 from bot.slack.admin_usage import AdminQuota, AdminUsers
 from bot.slack.admission import Admission
+from bot.slack.afterwards import Afterwards
 from bot.slack.app import Listeners, build_app
 from bot.slack.attachments import Attachments
 from bot.slack.authority import Authority
@@ -35,6 +37,8 @@ from bot.slack.client import TIMEOUT_SECONDS, Identity, authenticate, web_client
 from bot.slack.commands import Commands
 from bot.slack.downloads import Downloads
 from bot.slack.edits import Edits
+from bot.slack.feedback_actions import FeedbackActions
+from bot.slack.feedback_list import FeedbackList
 from bot.slack.follow_ups import FollowUps
 from bot.slack.forget_command import ForgetCommand
 from bot.slack.forget_list import ForgetList
@@ -44,6 +48,7 @@ from bot.slack.home import Home
 from bot.slack.pacing import Pacer
 from bot.slack.people import People
 from bot.slack.questions import Questions
+from bot.slack.reactions import Reactions
 from bot.slack.settings_modal import SettingsModal
 from bot.slack.settling import Settler
 from bot.slack.status_command import StatusCommand
@@ -53,6 +58,7 @@ from bot.store.connection import Client, StoreReport, connect, inspect
 from bot.store.corrections import Corrections
 from bot.store.cursors import Cursors
 from bot.store.dead_letters import DeadLetters
+from bot.store.feedback import FeedbackStore
 from bot.store.forgetting import Forgetting
 from bot.store.layout import Layout, agree
 from bot.store.mailbox import Mailbox
@@ -164,7 +170,9 @@ async def running_service(
         questions = Questions(
             kept.mailbox, follow_ups, identity, question_characters=bounds.question_characters, bots=rules.bots
         )
-        edits = Edits(questions, kept.corrections, kept.marks, max_age_seconds=bounds.catchup_max_age_seconds)
+        edits = Edits(
+            questions, kept.corrections, kept.marks, kept.feedback, max_age_seconds=bounds.catchup_max_age_seconds
+        )
         forget_list = ForgetList(kept.forgetting, kept.memory, identity)
         home = Home(
             client,
@@ -189,15 +197,34 @@ async def running_service(
             "dead-letters": letters.command,
             **AdminLearning(NoTrainer(), audit).verbs,
         }
+        afterwards = Afterwards()
+        stack.push_async_callback(afterwards.end)
+        ratings = Ratings(kept.memory, kept.feedback, kept.preferences)
+        feedback = FeedbackActions(client, ratings, identity, people.words, afterwards)
+        feedback_list = FeedbackList(ratings, identity, people.words, afterwards)
+        reactions = Reactions(client, ratings, identity, people.words, afterwards)
         verbs = {
             "admin": AdminCommands(authority, admin_verbs, people.words).command,
             "channel": channel.command,
+            "feedback": feedback_list.command,
             "forget": forget.command,
             "settings": settings.command,
             "status": status.command,
         }
         commands = Commands(questions, verbs, identity, people.words)
-        listeners = Listeners(questions, edits, commands, forget, home, settings, channel, letters)
+        listeners = Listeners(
+            questions,
+            edits,
+            commands,
+            forget,
+            home,
+            settings,
+            channel,
+            letters,
+            feedback,
+            feedback_list,
+            reactions,
+        )
         app = build_app(client, identity, listeners, people.words)
         hears, http_port = await stack.enter_async_context(listening(app, slack))
 
@@ -241,6 +268,7 @@ class _Kept:
         self.usage = Usage(redis, self.layout)
         self.memory = Memory(redis, self.layout, self.sealing)
         self.marks = Marks(redis, self.layout)
+        self.feedback = FeedbackStore(redis, self.layout, self.sealing)
         self.preferences = PreferenceStore(redis, self.layout, self.sealing)
         self.forgetting = Forgetting(redis, self.layout, self.sealing)
         tombstones = Tombstones(redis, self.layout, self.sealing)

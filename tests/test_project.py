@@ -3,6 +3,7 @@
 import json
 import re
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 from unittest.mock import AsyncMock, Mock
@@ -13,14 +14,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.preflight import SCOPES
 from bot.slack.app import Listeners, build_app
-from bot.slack.channel_command import ChannelCommand
 from bot.slack.client import Identity
-from bot.slack.commands import Commands
-from bot.slack.edits import Edits
-from bot.slack.forget_command import ForgetCommand
-from bot.slack.home import Home
-from bot.slack.questions import Questions
-from bot.slack.settings_modal import SettingsModal
 from tests.test_tree import files
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,15 +51,8 @@ def app(monkeypatch: pytest.MonkeyPatch) -> type[Registering]:
     Registering.events, Registering.commands = [], []
     monkeypatch.setattr("bot.slack.app.AsyncApp", Registering)
     identity = Identity("T1", "Team", None, "U1", "B1", "dolly", "https://team.example/", frozenset())
-    questions = Mock(spec=Questions)
-    commands = Mock(spec=Commands)
-    edits, forget, home = Mock(spec=Edits), Mock(spec=ForgetCommand), Mock(spec=Home)
-    build_app(
-        AsyncWebClient("xoxb-0"),
-        identity,
-        Listeners(questions, edits, commands, forget, home, Mock(spec=SettingsModal), Mock(spec=ChannelCommand)),
-        AsyncMock(),
-    )
+    listeners = Listeners(**{field.name: Mock(spec=field.type) for field in fields(Listeners)})
+    build_app(AsyncWebClient("xoxb-0"), identity, listeners, AsyncMock())
     for names in (Registering.events, Registering.commands):
         assert len(names) > sum(isinstance(name, str) for name in names) > 0
         names[:] = [name for name in names if not isinstance(name, re.Pattern)]

@@ -23,15 +23,20 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot import metrics
 from bot.errors import DollyError, NotUnderstood
 from bot.slack.admin_letters import ASK_AGAIN, DROP, AdminLetters
+from bot.slack.answer_blocks import FEEDBACK
 from bot.slack.channel_command import CHANNEL_RULES, ChannelCommand
 from bot.slack.client import UNREACHABLE, Identity
 from bot.slack.commands import Commands
 from bot.slack.edits import Edits
+from bot.slack.feedback_actions import FeedbackActions
+from bot.slack.feedback_form import FIX, WITHDRAW
+from bot.slack.feedback_list import WITHDRAW_LISTED, FeedbackList
 from bot.slack.forget_command import ForgetCommand
 from bot.slack.forget_list import FORGET_CONVERSATION, FORGET_ME
 from bot.slack.home import Home
 from bot.slack.people import WordsOf
 from bot.slack.questions import Questions
+from bot.slack.reactions import Reactions
 from bot.slack.settings_modal import SETTINGS, SettingsModal
 
 log = structlog.get_logger(__name__)
@@ -51,6 +56,9 @@ class Listeners:
     settings: SettingsModal
     channel: ChannelCommand
     letters: AdminLetters
+    feedback: FeedbackActions
+    feedback_list: FeedbackList
+    reactions: Reactions
 
 
 def build_app(client: AsyncWebClient, identity: Identity, listeners: Listeners, words_of: WordsOf) -> AsyncApp:
@@ -106,12 +114,19 @@ def build_app(client: AsyncWebClient, identity: Identity, listeners: Listeners, 
     app.event("app_home_opened")(listeners.home.opened)
     app.event("app_uninstalled")(listeners.forget.uninstalled)
     app.event("tokens_revoked")(listeners.forget.revoked)
+    app.event("reaction_added")(listeners.reactions.added)
+    app.event("reaction_removed")(listeners.reactions.removed)
     app.command("/dolly")(listeners.commands.dolly)
     app.action(FORGET_CONVERSATION)(listeners.forget.clicked_conversation)
     app.action(FORGET_ME)(listeners.forget.clicked_me)
     app.action(SETTINGS)(listeners.settings.clicked)
     app.action(ASK_AGAIN)(listeners.letters.ask_again)
     app.action(DROP)(listeners.letters.drop)
+    app.action(FEEDBACK)(listeners.feedback.rated)
+    app.action(FIX)(listeners.feedback.fix)
+    app.action(WITHDRAW)(listeners.feedback.withdraw)
+    app.action(WITHDRAW_LISTED)(listeners.feedback_list.withdraw)
+    app.view(FIX)(listeners.feedback.submitted)
     app.view(SETTINGS)(listeners.settings.submitted)
     app.view(CHANNEL_RULES)(listeners.channel.submitted)
 

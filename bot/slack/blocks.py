@@ -4,6 +4,8 @@ from collections.abc import Collection
 from typing import Any
 
 Block = dict[str, Any]
+Message = dict[str, Any]
+"""Text and blocks, as Slack's methods take them."""
 
 
 def section(mrkdwn: str, accessory: Block | None = None) -> Block:
@@ -37,9 +39,9 @@ def markdown(text: str) -> Block:
     return {"type": "markdown", "text": text}
 
 
-def context_actions(elements: list[Block]) -> Block:
+def context_actions(elements: list[Block], block_id: str) -> Block:
     """A small row under a message, for feedback buttons."""
-    return {"type": "context_actions", "elements": elements}
+    return {"type": "context_actions", "block_id": block_id, "elements": elements}
 
 
 def feedback_buttons(action_id: str, *, up: str, down: str) -> Block:

@@ -12,6 +12,7 @@ from bot.slack.payloads import text, timestamp
 from bot.slack.questions import STORE_SECONDS, Outcome, Questions
 from bot.store.connection import store_errors
 from bot.store.corrections import Corrections
+from bot.store.feedback import FeedbackStore
 from bot.store.marks import Marks
 
 log = structlog.get_logger(__name__)
@@ -32,6 +33,7 @@ class Edits:
         questions: Questions,
         corrections: Corrections,
         marks: Marks,
+        feedback: FeedbackStore,
         *,
         max_age_seconds: float,
         clock: Callable[[], float] = time.time,
@@ -39,6 +41,7 @@ class Edits:
         self._questions = questions
         self._corrections = corrections
         self._marks = marks
+        self._feedback = feedback
         self._max_age_seconds = min(max_age_seconds, DEDUPED_SECONDS)
         self._clock = clock
 
@@ -109,6 +112,7 @@ class Edits:
             if turn is not None:
                 await self._corrections.forestall(turn)  # its own event may be the later one to come
             await self._corrections.withdraw(conversation, ts)
+            await self._feedback.drop(conversation, ts)  # what was said of it goes after it, and cannot come back
 
 
 def _part(event: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -60,6 +60,7 @@ class ReplyStream:
         words: ReaderWords,
         output: OutputFilter,
     ) -> None:
+        self._turn = turn
         self._journal = journal
         self._pacer = pacer
         self._words = words
@@ -142,7 +143,7 @@ class ReplyStream:
 
     async def _below(self, text: str) -> tuple[blocks.Block, ...]:
         """What stands under an answer; nothing under a sentence of Dolly's own."""
-        return below_answer(await self._words()) if text.strip() else ()
+        return below_answer(await self._words(), self._turn) if text.strip() else ()
 
     # --- sending ----------------------------------------------------------------------------------------------------
 

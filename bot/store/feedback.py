@@ -53,6 +53,12 @@ class FeedbackStore:
             await pipe.execute()
         return bool(mine)
 
+    async def drop(self, conversation: ConversationId, ts: str) -> None:
+        """Drop what everybody said of an answer: the message `ts`, its question or a part of it, was deleted."""
+        for feedback in await self.of_conversation(conversation):
+            if ts in (feedback.ts, *feedback.answer_ts):
+                await self.withdraw(conversation, feedback.ts, feedback.rater_id)
+
     async def of_conversation(self, conversation: ConversationId) -> list[Feedback]:
         """All that was said of the answers in a conversation, by the questions' order; what does not open is left
         out."""
@@ -62,9 +68,10 @@ class FeedbackStore:
         return [feedback for feedback in found if feedback is not None]
 
     async def of(self, conversation: ConversationId, ts: str, rater_id: str) -> Feedback | None:
-        """What the person said of the answer to `ts`."""
+        """What the person said of the answer: `ts` is that of its question, or of a message that it stands in."""
         everybody = await self.of_conversation(conversation)
-        return next((each for each in everybody if (each.ts, each.rater_id) == (ts, rater_id)), None)
+        own = (each for each in everybody if each.rater_id == rater_id)
+        return next((each for each in own if ts in (each.ts, *each.answer_ts)), None)
 
     async def newest(self, rater_id: str, most: int) -> list[tuple[ConversationId, Feedback]]:
         """The answers that a person has rated, the newest first."""
@@ -87,7 +94,8 @@ class FeedbackStore:
     def _opened(self, conversation: ConversationId, sealed: str) -> Feedback | None:
         try:
             found = json.loads(self._sealing.open(str(conversation), sealed))
-            return Feedback(**{field.name: found[field.name] for field in fields(Feedback) if field.name in found})
+            known = {field.name: found[field.name] for field in fields(Feedback) if field.name in found}
+            return Feedback(**known | {"answer_ts": tuple(known.get("answer_ts", ()))})
         except (SealBroken, ValueError, TypeError) as error:
             log.error("feedback_unreadable", conversation=str(conversation), error=type(error).__name__)
             return None

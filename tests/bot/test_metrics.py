@@ -101,7 +101,7 @@ def test_every_figure_is_explained_to_whoever_watches() -> None:
 
 def test_no_label_is_made_for_a_person_a_place_or_a_text() -> None:
     labels = {label for metric in declared().values() for label in metric._labelnames}
-    assert labels == {"reason", "outcome", "direction", "kind", "method", "quota"}
+    assert labels == {"reason", "outcome", "direction", "kind", "method", "quota", "rating"}
 
 
 def test_the_median_is_evened_out_inside_its_bucket() -> None:

@@ -20,6 +20,7 @@ from bot.slack.questions import Questions
 from bot.store.connection import Client
 from bot.store.corrections import Corrections
 from bot.store.cursors import Cursors
+from bot.store.feedback import FeedbackStore
 from bot.store.layout import Layout
 from bot.store.mailbox import Mailbox
 from bot.store.marks import Marks
@@ -56,7 +57,12 @@ class Listener:
         follow_ups = FollowUps(self.preferences, self.memory)
         self.questions = Questions(self.mailbox, follow_ups, self.identity, question_characters=200)
         self.edits = Edits(
-            self.questions, Corrections(self.redis, layout, sealing), marks, max_age_seconds=MAX_AGE_SECONDS, clock=now
+            self.questions,
+            Corrections(self.redis, layout, sealing),
+            marks,
+            FeedbackStore(self.redis, layout, sealing),
+            max_age_seconds=MAX_AGE_SECONDS,
+            clock=now,
         )
         self.history = History(self.client)
         self.catch_up = self.new_catch_up()
