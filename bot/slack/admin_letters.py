@@ -112,13 +112,8 @@ class AdminLetters:
         return {"text": said[0], "blocks": [*(blocks.section(each) for each in said), *drawn]}
 
     def _entry(self, letter: DeadLetter, words: Words) -> list[blocks.Block]:
-        line = words.say(
-            "admin_letter",
-            reason=letter.reason,
-            when=date_token(letter.buried_at),
-            who=f"<@{letter.user_id}>",
-            where=self._where(letter, words),
-        )
+        parts = (f"`{letter.reason}`", date_token(letter.buried_at), f"<@{letter.user_id}>", self._where(letter, words))
+        line = " · ".join(parts)
         again = blocks.button(words.say("admin_letter_ask_again"), ASK_AGAIN, value=letter.job_id)
         drop = blocks.button(words.say("admin_letter_drop"), DROP, value=letter.job_id)
         return [blocks.section(line), blocks.actions([again, drop] if letter.can_be_asked else [drop])]
