@@ -1,12 +1,15 @@
 """The values that a conversation is made of. Frozen, no I/O."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from bot.attachments import Attached, Attachment
 
 Role = Literal["system", "user", "assistant"]
+
+AGAIN = "~"
+"""At the end of the id of a job that answers a question once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +65,35 @@ class Turn:
     files: tuple[Attachment, ...] = ()
     """What hangs on the message; fetched and read when it is answered."""
 
+    about: str = ""
+    """The trigger id under which the message is kept that the question is about (bot/store/quotations.py)."""
+
+    in_place: bool = False
+    """Whether the answer at the response_url takes the place of the one under which it was asked for."""
+
+    again: str = ""
+    """What has it answered once more, if something does: a click's trigger id, or the ts of an edit."""
+
+    @property
+    def asked_about(self) -> ConversationId:
+        """Where the message is kept that the question is about."""
+        return replace(self.conversation, root_ts=self.about)
+
+    @property
+    def question_id(self) -> str:
+        """Of the message, whichever answer to it is meant."""
+        return f"{self.conversation}/{self.ts}"
+
     @property
     def job_id(self) -> str:
-        """What it is stored under: one message is one job, however often and in whichever event it comes."""
-        return f"{self.conversation}/{self.ts}"
+        """What it is stored under: one message is one job, however often and in whichever event it comes. It has one
+        more while it is answered once more."""
+        return self.question_id + (AGAIN if self.again else "")
+
+    @property
+    def mark_id(self) -> str:
+        """By what it is known when it comes a second time."""
+        return self.job_id + self.again
 
 
 @dataclass(frozen=True, slots=True)

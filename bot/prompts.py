@@ -93,11 +93,14 @@ class Prompts:
         """
         budget = await self._model.prompt_budget(self._max_tokens)
         exchanges = await self._memory.read(turn.conversation)
-        if any(exchange.ts == turn.ts for exchange in exchanges):
+        before = next((exchange for exchange in exchanges if exchange.ts == turn.ts), None)
+        if before and not turn.again:
             raise LeaseLost(f"{turn.job_id} was answered by another worker")
+        if turn.again:  # what was said since is no part of it
+            exchanges = [exchange for exchange in exchanges if exchange.ts < turn.ts]
         system = Message("system", await self._guidance.of(turn))
         text = await self._slack.readable(turn.text)
-        files = await self._slack.attached(turn) if turn.files else ()
+        files = await self._slack.attached(turn) if turn.files else before.attached if before else ()
         if files and turn.text == SUMMARISE and not any(file.text for file in files):
             return Prompt((), 0, text, (), tuple(files))
         earlier: list[Line] = []
@@ -106,7 +109,10 @@ class Prompts:
         remembered = await self._cut(attached, min(self._file_memory_tokens, round(budget * REMEMBERED_SHARE)))
         if attached:
             required = await self._model.count_tokens([system, asked(text, (), attached)])
-        if not exchanges and required <= budget and turn.ts != turn.conversation.root_ts and not turn.response_url:
+        if before and before.earlier and required <= budget:
+            earlier = await self._fitting(list(before.earlier), system, text, attached, budget)
+            required = await self._model.count_tokens([system, asked(text, earlier, attached)])
+        elif not exchanges and required <= budget and turn.ts != turn.conversation.root_ts and not turn.response_url:
             said = await self._slack.earlier_messages(turn)
             unforgotten = await self._memory.unforgotten(turn.conversation, said)
             earlier = await self._fitting(unforgotten, system, text, attached, budget)

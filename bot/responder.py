@@ -186,7 +186,12 @@ class Responder:
     async def say(self, turn: Turn, journal: Journal, words_key: str) -> None:
         """End the turn with one of Dolly's own sentences instead of an answer."""
         words = await self._slack.words(turn)
-        await self._finish(turn, self._slack.reply(turn, journal), "", words.say(words_key))
+        reply = self._slack.reply(turn, journal)
+        await self._finish(turn, reply, await self._answer_before(turn, reply), words.say(words_key))
+
+    async def stop(self, turn: Turn, journal: Journal) -> None:
+        """End the turn as one that was stopped before anything was written."""
+        await self.say(turn, journal, "stopped")
 
     async def deliver(self, turn: Turn, journal: Journal, exchange: Exchange) -> Exchange:
         """Bring out an answer that was finished before; the exchange to remember."""
@@ -199,7 +204,12 @@ class Responder:
     async def tell_place(
         self, turn: Turn, journal: Journal, error: EngineOverloaded | EngineUnreachable, place: int
     ) -> None:
-        """Say, where the answer will stand, that it has to wait, and for how many others."""
+        """Say, where the answer will stand, that it has to wait, and for how many others.
+
+        Not where the answer before stands: it stays until there is a new one.
+        """
+        if turn.again:
+            return
         reply = self._slack.reply(turn, journal)
         try:
             await reply.notice((await self._slack.words(turn)).say(error.waiting_key, place=place))
@@ -260,11 +270,18 @@ class Responder:
                     raise
                 log.warning("no_answer", error=type(error).__name__, reason=str(error))
                 closing, apology = (await self._slack.words(turn)).say(error.words_key), error.words_key
+            if not written and (before := await self._answer_before(turn, reply)):
+                await reply.write(before)
             undelivered = await self._brought_out(reply, closing)
         except Stopped:
             undelivered = None
+            stopped = (await self._slack.words(turn)).say("stopped")
             with contextlib.suppress(SlackUnreachable):  # what was wanted is that nothing more comes
-                await reply.stop((await self._slack.words(turn)).say("stopped"))
+                if not written and (before := await self._answer_before(turn, reply)):
+                    await reply.write(before)
+                    await reply.finish(stopped)
+                else:
+                    await reply.stop(stopped)
         exchange, answer_tokens = await self._exchange(turn, prompt, _joined(written), journal)
         if undelivered is not None:
             if exchange is None or apology is not None:
@@ -277,6 +294,12 @@ class Responder:
             prompt.tokens + answer_tokens,
             self._model.served_model,
         )
+
+    async def _answer_before(self, turn: Turn, reply: Reply) -> str:
+        """What stands for a new answer that does not come, where a question is answered once more: the one before."""
+        exchanges = await self._memory.read(turn.conversation) if turn.again else []
+        reply.hear([exchange.said for exchange in exchanges])
+        return next((exchange.answer for exchange in exchanges if exchange.ts == turn.ts), "")
 
     async def _brought_out(self, reply: Reply, closing: str | None) -> SlackUnreachable | None:
         try:

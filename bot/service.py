@@ -49,9 +49,11 @@ from bot.slack.pacing import Pacer
 from bot.slack.people import People
 from bot.slack.questions import Questions
 from bot.slack.reactions import Reactions
+from bot.slack.regenerating import Regenerating
 from bot.slack.settings_modal import SettingsModal
 from bot.slack.settling import Settler
 from bot.slack.status_command import StatusCommand
+from bot.slack.stopping import Stopping
 from bot.slack.threads import Threads
 from bot.slack.transport import listening
 from bot.store.connection import Client, StoreReport, connect, inspect
@@ -66,6 +68,7 @@ from bot.store.marks import Marks
 from bot.store.memory import Memory
 from bot.store.preferences import PreferenceStore
 from bot.store.rates import SharedRates
+from bot.store.repeats import Repeats
 from bot.store.sealing import Sealing
 from bot.store.settlings import Settlings
 from bot.store.tombstones import Tombstones
@@ -171,7 +174,12 @@ async def running_service(
             kept.mailbox, follow_ups, identity, question_characters=bounds.question_characters, bots=rules.bots
         )
         edits = Edits(
-            questions, kept.corrections, kept.marks, kept.feedback, max_age_seconds=bounds.catchup_max_age_seconds
+            questions,
+            kept.corrections,
+            kept.marks,
+            kept.feedback,
+            kept.repeats,
+            max_age_seconds=bounds.catchup_max_age_seconds,
         )
         forget_list = ForgetList(kept.forgetting, kept.memory, identity)
         home = Home(
@@ -202,7 +210,9 @@ async def running_service(
         ratings = Ratings(kept.memory, kept.feedback, kept.preferences)
         feedback = FeedbackActions(client, ratings, identity, people.words, afterwards)
         feedback_list = FeedbackList(ratings, identity, people.words, afterwards)
-        reactions = Reactions(client, ratings, identity, people.words, afterwards)
+        stopping = Stopping(client, kept.mailbox, identity, afterwards)
+        regenerating = Regenerating(kept.repeats, authority, identity, people.words, afterwards)
+        reactions = Reactions(client, ratings, stopping, identity, people.words, afterwards)
         verbs = {
             "admin": AdminCommands(authority, admin_verbs, people.words).command,
             "channel": channel.command,
@@ -224,6 +234,8 @@ async def running_service(
             feedback,
             feedback_list,
             reactions,
+            stopping,
+            regenerating,
         )
         app = build_app(client, identity, listeners, people.words)
         hears, http_port = await stack.enter_async_context(listening(app, slack))
@@ -262,6 +274,14 @@ class _Kept:
             memory_bytes=store.memory_bytes,
             waiting_per_user=bounds.waiting_per_user,
             wait_replicas=store.wait_replicas,
+        )
+        self.repeats = Repeats(
+            redis,
+            self.layout,
+            self.sealing,
+            self.mailbox,
+            memory_seconds=memory_seconds,
+            waiting_per_user=bounds.waiting_per_user,
         )
         self.corrections = Corrections(redis, self.layout, self.sealing, memory_seconds=memory_seconds)
         self.dead_letters = DeadLetters(redis, self.layout, self.sealing, memory_seconds=memory_seconds)

@@ -126,6 +126,9 @@ class Turns:
         if claim.kept is not None:
             exchange: Exchange | None = await self._responder.deliver(turn, journal, claim.kept)
             return Ending(exchange=None if turn.response_url else exchange, tokens=claim.kept.tokens)
+        if claim.is_stopped:
+            await self._responder.stop(turn, journal)
+            return Ending()
         if claim.attempt > ATTEMPTS:  # its workers died one after the other: perhaps of it
             await self._judge(claim, journal, "apology")
             return await self._told(claim, journal, "apology")

@@ -128,7 +128,7 @@ class Workers:
         """
         body = asyncio.current_task()
         assert body is not None
-        stop = asyncio.Event()
+        stop = self._mailbox.stop_of(claim)
         lost: LeaseLost | None = None
 
         async def keep() -> None:

@@ -23,7 +23,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot import metrics
 from bot.errors import DollyError, NotUnderstood
 from bot.slack.admin_letters import ASK_AGAIN, DROP, AdminLetters
-from bot.slack.answer_blocks import FEEDBACK
+from bot.slack.answer_blocks import FEEDBACK, REGENERATE, STOP
 from bot.slack.channel_command import CHANNEL_RULES, ChannelCommand
 from bot.slack.client import UNREACHABLE, Identity
 from bot.slack.commands import Commands
@@ -37,7 +37,9 @@ from bot.slack.home import Home
 from bot.slack.people import WordsOf
 from bot.slack.questions import Questions
 from bot.slack.reactions import Reactions
+from bot.slack.regenerating import Regenerating
 from bot.slack.settings_modal import SETTINGS, SettingsModal
+from bot.slack.stopping import Stopping
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +61,8 @@ class Listeners:
     feedback: FeedbackActions
     feedback_list: FeedbackList
     reactions: Reactions
+    stopping: Stopping
+    regenerating: Regenerating
 
 
 def build_app(client: AsyncWebClient, identity: Identity, listeners: Listeners, words_of: WordsOf) -> AsyncApp:
@@ -110,7 +114,7 @@ def build_app(client: AsyncWebClient, identity: Identity, listeners: Listeners, 
     app.event({"type": "message", "subtype": "message_changed"})(listeners.edits.changed)
     app.event({"type": "message", "subtype": "message_deleted"})(listeners.edits.deleted)
     app.event("message")(listeners.questions.said)
-    app.event("agent_session_stopped")(listeners.questions.stop)
+    app.event("agent_session_stopped")(listeners.stopping.natively)
     app.event("app_home_opened")(listeners.home.opened)
     app.event("app_uninstalled")(listeners.forget.uninstalled)
     app.event("tokens_revoked")(listeners.forget.revoked)
@@ -123,6 +127,8 @@ def build_app(client: AsyncWebClient, identity: Identity, listeners: Listeners, 
     app.action(ASK_AGAIN)(listeners.letters.ask_again)
     app.action(DROP)(listeners.letters.drop)
     app.action(FEEDBACK)(listeners.feedback.rated)
+    app.action(STOP)(listeners.stopping.clicked)
+    app.action(REGENERATE)(listeners.regenerating.clicked)
     app.action(FIX)(listeners.feedback.fix)
     app.action(WITHDRAW)(listeners.feedback.withdraw)
     app.action(WITHDRAW_LISTED)(listeners.feedback_list.withdraw)

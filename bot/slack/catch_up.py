@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 
 from bot import metrics
+from bot.conversation import AGAIN
 from bot.errors import DollyError, NotUnderstood, SlackError, SlackUnreachable, StoreUnavailable
 from bot.slack.client import Identity
 from bot.slack.edits import Edits
@@ -235,7 +236,8 @@ class CatchUp:
             is_new = float(message["ts"]) >= since
             is_late = self._clock() - float(message["ts"]) > self._max_age_seconds
             turn = await self._questions.question(message, direct=channel.is_direct, is_late=is_late)
-            is_answered = turn is not None and any(ts > turn.ts and job in ("", turn.job_id) for ts, job in answers)
+            own = () if turn is None else ("", turn.job_id, turn.job_id + AGAIN)
+            is_answered = turn is not None and any(ts > turn.ts and job in own for ts, job in answers)
             if float((message.get("edited") or {}).get("ts") or 0) >= since:
                 # Of an older message only its thread, read from `since` on, could tell whether it has its answer.
                 settled = is_answered or (not is_new and "reply_count" in message)

@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import structlog
 
-from bot.errors import NotUnderstood
+from bot.conversation import Turn
+from bot.errors import NotUnderstood, TooManyWaiting
 from bot.slack.attachments import attachments_of
 from bot.slack.payloads import text, timestamp
 from bot.slack.questions import STORE_SECONDS, Outcome, Questions
@@ -14,6 +16,7 @@ from bot.store.connection import store_errors
 from bot.store.corrections import Corrections
 from bot.store.feedback import FeedbackStore
 from bot.store.marks import Marks
+from bot.store.repeats import Repeats
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +37,7 @@ class Edits:
         corrections: Corrections,
         marks: Marks,
         feedback: FeedbackStore,
+        repeats: Repeats,
         *,
         max_age_seconds: float,
         clock: Callable[[], float] = time.time,
@@ -42,6 +46,7 @@ class Edits:
         self._corrections = corrections
         self._marks = marks
         self._feedback = feedback
+        self._repeats = repeats
         self._max_age_seconds = min(max_age_seconds, DEDUPED_SECONDS)
         self._clock = clock
 
@@ -65,7 +70,8 @@ class Edits:
     async def edited(self, message: Mapping[str, Any], *, direct: bool, is_answered: bool = False) -> Outcome | None:
         """`message`, with its `channel`, says something else than before. What became of it as a question.
 
-        An edit may make a question of it, or come before the message itself does; not where it has its answer.
+        An edit may make a question of it, or come before the message itself does; not where it has its answer. A
+        remembered question that is young is answered once more, in the place of its answer.
         """
         edit = message.get("edited")
         if not isinstance(edit, dict) or not self._questions.is_heard(message):
@@ -84,13 +90,32 @@ class Edits:
             if turn is not None:  # told once, as of a new question; what it was before stays
                 await self._questions.ask(turn)
             return None
+        if self._clock() - float(ts) > self._max_age_seconds:
+            turn = None
+        again = replace(turn, again=timestamp(edit, "ts")) if turn is not None and new else None
         async with store_errors(STORE_SECONDS):
+            # First of all: what the question was tells whether it is another one now.
+            is_known = again is not None and await self._answered_again(again)
             revised = await self._corrections.revise(conversation, ts, new)
+            if again is not None and not is_known:
+                came_meanwhile = revised == "remembered" and await self._answered_again(again, is_revised=True)
+                if not came_meanwhile:
+                    await self._corrections.forestall(again)  # this edit is part of what is answered now
         if revised != "unknown":
             log.info("edited", conversation=str(conversation), ts=ts, found=revised)
-        elif turn is not None and not is_answered and self._clock() - float(ts) <= self._max_age_seconds:
+        elif turn is not None and not is_answered:
             return await self._questions.ask(turn)
         return None
+
+    async def _answered_again(self, turn: Turn, *, is_revised: bool = False) -> bool:
+        """Have a question that is remembered otherwise, or was, answered as it is now. False where it is not at all."""
+        remembered = await self._repeats.remembered(turn.conversation, turn.ts)
+        if remembered is not None and (is_revised or remembered.question != turn.text):
+            try:
+                await self._repeats.ask(turn)
+            except TooManyWaiting as error:
+                log.info("not_answered_again", conversation=str(turn.conversation), ts=turn.ts, reason=str(error))
+        return remembered is not None
 
     async def _take_files(self, message: Mapping[str, Any], previous: object) -> None:
         """Forget what is remembered of the files that were taken off a message."""

@@ -40,6 +40,14 @@ def text(payload: Mapping[str, Any], name: str) -> str:
     return LONE_SURROGATES.sub("\ufffd", value or "")
 
 
+def clicked(body: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """Who clicked, and on what. Raises NotUnderstood."""
+    actions, user = body.get("actions"), body.get("user")
+    if not isinstance(actions, list) or not actions or not isinstance(actions[0], dict) or not isinstance(user, dict):
+        raise NotUnderstood("actions")
+    return identifier(user, "id"), actions[0]
+
+
 def selected(view: Mapping[str, Any], name: str) -> str:
     """What was chosen in the control `name`, in the block of the same name, of a submitted form."""
     option = _control(view, name).get("selected_option")

@@ -13,7 +13,7 @@ from bot.slack.attachments import attachments_of
 from bot.slack.client import Identity
 from bot.slack.follow_ups import FollowUps
 from bot.slack.mrkdwn import mentions, to_plain
-from bot.slack.payloads import TIMESTAMP, address, identifier, text, timestamp
+from bot.slack.payloads import address, identifier, text, timestamp
 from bot.store.connection import store_errors
 from bot.store.mailbox import Mailbox
 
@@ -85,16 +85,6 @@ class Questions:
                 response_url=address(command, "response_url"),
             )
         )
-
-    async def stop(self, event: dict[str, Any]) -> None:
-        """Listener of `agent_session_stopped`: the answer that was under way in that thread then stops."""
-        if event.get("thread_ts"):
-            channel_id, root_ts = identifier(event, "channel"), timestamp(event, "thread_ts")
-            streams = event.get("streaming_message_ts")
-            known = [ts for ts in streams if TIMESTAMP.fullmatch(str(ts))] if isinstance(streams, list) else []
-            conversation = ConversationId(self._identity.home_id, channel_id, root_ts)
-            async with store_errors(STORE_SECONDS):
-                await self._mailbox.request_stop(conversation, timestamp(event, "event_ts"), known)
 
     async def question(self, message: Mapping[str, Any], *, direct: bool, is_late: bool = False) -> Turn | None:
         """The turn that a message with its `channel` makes; None where it asks Dolly nothing.

@@ -1,4 +1,4 @@
-"""Reactions to Dolly's answers: a thumb among the emojis counts like the one under the answer.
+"""Reactions: a thumb counts like the one under an answer, a stop sign like the button that stops it.
 
 Slack tells of a reaction by its message alone, so the thread is asked for, after the acknowledgement.
 """
@@ -23,6 +23,7 @@ from bot.slack.feedback_form import note
 from bot.slack.pacing import Priority
 from bot.slack.payloads import identifier, text, timestamp
 from bot.slack.people import WordsOf
+from bot.slack.stopping import Stopping
 
 log = structlog.get_logger(__name__)
 
@@ -36,8 +37,15 @@ class Reactions:
     """Listeners of `reaction_added` and `reaction_removed`."""
 
     def __init__(
-        self, client: AsyncWebClient, ratings: Ratings, identity: Identity, words_of: WordsOf, afterwards: Afterwards
+        self,
+        client: AsyncWebClient,
+        ratings: Ratings,
+        stopping: Stopping,
+        identity: Identity,
+        words_of: WordsOf,
+        afterwards: Afterwards,
     ) -> None:
+        self._stopping = stopping
         self._client = at_priority(client, Priority.SEARCH)
         self._ratings = ratings
         self._identity = identity
@@ -46,7 +54,8 @@ class Reactions:
         self._in_turn: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def added(self, event: dict[str, Any]) -> None:
-        """Somebody put a thumb to an answer: their rating of it, in place of what they said before."""
+        """A thumb under an answer is their rating of it, in place of what they said before; 🛑 stops an answer."""
+        self._stopping.reacted(event)
         await self._heard(event, is_added=True)
 
     async def removed(self, event: dict[str, Any]) -> None:

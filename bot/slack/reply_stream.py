@@ -18,7 +18,7 @@ from bot.conversation import Shown, Turn
 from bot.errors import DollyError, SlackError, SlackUnreachable
 from bot.responder import Journal, Stopped
 from bot.slack import blocks
-from bot.slack.answer_blocks import below_answer
+from bot.slack.answer_blocks import below_answer, while_written
 from bot.slack.answer_messages import AnswerMessages, PerhapsMade
 from bot.slack.client import Identity
 from bot.slack.markdown import MARKDOWN_CHARACTERS, ended, pieces
@@ -84,7 +84,8 @@ class ReplyStream:
         if self._journal.posting.shape is not None:
             await self._messages.take_over()
         elif not self._is_streamed and await self._pacer.take("chat.update", priority=Priority.GROWTH):
-            await self._messages.place([Shown((await self._words()).say("placeholder"))])
+            words = await self._words()
+            await self._messages.place([Shown(words.say("placeholder"), while_written(words, self._turn))])
             return
         await self._thinking.show()
 
@@ -106,7 +107,7 @@ class ReplyStream:
             return
         if self._journal.posting.shape is not None:
             await self._messages.take_over()
-        await self._messages.place([Shown(sentence)])
+        await self._messages.place([Shown(sentence, while_written(await self._words(), self._turn))])
 
     async def finish(self, sentence: str | None = None) -> None:
         """Bring out what is unsent, then `sentence`. Raises Stopped as `write` does."""
@@ -260,7 +261,8 @@ class ReplyStream:
     async def _placed_on(self) -> bool:
         """Place the text so far; False where Slack does not take it now."""
         try:
-            await self._place(self._output.so_far.strip(), None, (), is_last=False)
+            below = while_written(await self._words(), self._turn)
+            await self._place(self._output.so_far.strip(), None, below, is_last=False)
         except PerhapsMade as error:
             self._unknown = error
         except SlackUnreachable as error:

@@ -14,8 +14,9 @@ local function handed_out(conversation, id)
   local claim = ARGV[2] .. 'claim:' .. conversation
   local job = ARGV[2] .. 'job:' .. id
   local stored = tonumber(redis.call('HGET', job, 'stored') or now)
-  local fields = redis.call('HMGET', job, 'turn', 'user', 'attempts', 'claims', 'shape', 'posts', 'kept', 'verdict', 'admitted')
-  return {conversation, id, tonumber(redis.call('HGET', claim, 'fence')), now - stored, unpack(fields, 1, 9)}
+  local fields = redis.call('HMGET', job, 'turn', 'user', 'attempts', 'claims', 'shape', 'posts', 'kept', 'verdict', 'admitted',
+    'stop')
+  return {conversation, id, tonumber(redis.call('HGET', claim, 'fence')), now - stored, unpack(fields, 1, 10)}
 end
 
 local before = redis.call('HMGET', KEYS[3], 'request', 'conversation')

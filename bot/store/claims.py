@@ -8,7 +8,7 @@ from typing import Any, Literal
 import structlog
 
 from bot.attachments import Attachment
-from bot.conversation import ConversationId, Exchange, Posting, Shape, Turn
+from bot.conversation import AGAIN, ConversationId, Exchange, Posting, Shape, Turn
 from bot.errors import SealBroken
 from bot.store import memory
 from bot.store.sealing import Sealing
@@ -37,6 +37,8 @@ class Claim:
     """The key of the sentence with which the turn is to end, without an answer; of a quota's, when it opens as well."""
     is_admitted: bool = False
     """Whether it has been counted by the quotas, and let pass."""
+    is_stopped: bool = False
+    """Whether somebody wants no answer any more."""
 
     @property
     def job_id(self) -> str:
@@ -71,15 +73,17 @@ def load(stored: str, conversation: str, sealing: Sealing) -> Turn:
 def handed_out(reply: Sequence[Any], sealing: Sealing) -> Claim:
     """What claim.lua says, as a value. A turn that does not open is to end with an apology."""
     conversation, job_id, fence, age_ms, *fields = reply
-    sealed, user_id, attempts, claimed, shape, posts, kept, verdict, admitted = fields
+    sealed, user_id, attempts, claimed, shape, posts, kept, verdict, admitted, stop = fields
     try:
         turn = load(sealed or "", conversation, sealing)
         answer = memory.load(kept, conversation, sealing) if kept else None
     except (SealBroken, TypeError, ValueError, KeyError) as error:
         # Of another version, or damaged: nobody will ever read it, and its user is told.
         log.error("job_unreadable", job=job_id, error=type(error).__name__)
-        where, _, ts = job_id.rpartition("/")
-        turn, answer, verdict = Turn(ConversationId.parse(where), ts, user_id or "", ""), None, "apology"
+        where, _, which = job_id.rpartition("/")
+        ts, again, _ = which.partition(AGAIN)
+        unread = Turn(ConversationId.parse(where), ts, user_id or "", "", again=again)
+        turn, answer, verdict = unread, None, "apology"
     return Claim(
         turn=turn,
         fence=int(fence),
@@ -90,6 +94,7 @@ def handed_out(reply: Sequence[Any], sealing: Sealing) -> Claim:
         kept=answer,
         verdict=verdict,
         is_admitted=bool(admitted),
+        is_stopped=bool(stop),
     )
 
 

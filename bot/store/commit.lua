@@ -21,10 +21,31 @@ local function tokens_of(entry)
   return tonumber(string.match(entry, '^(%d+)|') or 0)
 end
 
+-- Of a question that was answered once more, the new answer takes the old one's place; one whose old answer is not
+-- remembered any more is older than all that is.
+local is_repeated = string.sub(ARGV[2], -1) == '~'
+local function replace()
+  for i, entry in ipairs(redis.call('LRANGE', KEYS[6], 0, -1)) do
+    if string.match(entry, '^%d+|([^|]*)|') == ARGV[9] then
+      redis.call('LSET', KEYS[6], i - 1, ARGV[4])
+    end
+  end
+  local all, tokens, bytes = redis.call('LRANGE', KEYS[6], 0, -1), 0, 0
+  for i = #all, 1, -1 do
+    tokens, bytes = tokens + tokens_of(all[i]), bytes + #all[i]
+    if tokens > tonumber(ARGV[6]) or bytes > tonumber(ARGV[7]) then
+      redis.call('LTRIM', KEYS[6], i, -1)
+      break
+    end
+  end
+end
+
 if ARGV[4] ~= '' then
   local tokens, bytes = tokens_of(ARGV[4]), #ARGV[4]
-  -- One that is too long by itself is not remembered; what came before it still is.
-  if tokens <= tonumber(ARGV[6]) and bytes <= tonumber(ARGV[7]) then
+  if is_repeated then
+    replace()
+  elseif tokens <= tonumber(ARGV[6]) and bytes <= tonumber(ARGV[7]) then
+    -- One that is too long by itself is not remembered; what came before it still is.
     local before, kept = redis.call('LRANGE', KEYS[6], 0, -1), 0
     for i = #before, 1, -1 do
       tokens, bytes = tokens + tokens_of(before[i]), bytes + #before[i]

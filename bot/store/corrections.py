@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from bot.conversation import ConversationId, Turn
+from bot.conversation import AGAIN, ConversationId, Turn
 from bot.errors import SealBroken
 from bot.store import claims
 from bot.store.claims import Revised
@@ -33,16 +33,21 @@ class Corrections:
         self._scripts = {name: load_script(name) for name in ("revise", "withdraw")}
 
     async def revise(self, conversation: ConversationId, ts: str, text: str) -> Revised:
-        """The message `ts` was edited to `text`, wherever it is now: in a waiting turn, or in what is remembered."""
+        """The message `ts` was edited to `text`, wherever it is now: in a waiting turn, or in what is remembered.
+
+        It is in both while it is answered once more.
+        """
         while (found := await self._waiting_turn(conversation, ts)) is not None:
             stored, turn = found
+            if turn.again:
+                await self._change(conversation, ts, text)
             if turn.text == text:
                 return "waiting"
             revised = claims.dump(replace(turn, text=text), self._sealing)
             if await self._run(
                 "revise",
                 conversation,
-                keys=[f"job:{turn.job_id}", f"claim:{conversation}", "lease", "ready", f"seen:{turn.job_id}"],
+                keys=[f"job:{turn.job_id}", f"claim:{conversation}", "lease", "ready", f"seen:{turn.mark_id}"],
                 args=[turn.job_id, str(conversation), stored, revised, DEDUPE_SECONDS],
             ):
                 return "waiting"
@@ -50,36 +55,37 @@ class Corrections:
 
     async def withdraw(self, conversation: ConversationId, ts: str) -> None:
         """The message `ts` was deleted: what waits or is remembered of it goes."""
-        job_id = f"{conversation}/{ts}"
-        async with store_errors():
-            user_id: Any = await self._client.hget(self._key(conversation, f"job:{job_id}"), "user")
-        if user_id:
-            await self._run(
-                "withdraw",
-                conversation,
-                keys=[
-                    *(f"job:{job_id}", f"claim:{conversation}", "lease", "ready", f"mailbox:{conversation}"),
-                    *("waiting", f"queue:{user_id}"),
-                ],
-                args=[job_id, str(conversation)],
-            )
+        for job_id in _jobs(conversation, ts):
+            async with store_errors():
+                user_id: Any = await self._client.hget(self._key(conversation, f"job:{job_id}"), "user")
+            if user_id:
+                await self._run(
+                    "withdraw",
+                    conversation,
+                    keys=[
+                        *(f"job:{job_id}", f"claim:{conversation}", "lease", "ready", f"mailbox:{conversation}"),
+                        *("waiting", f"queue:{user_id}"),
+                    ],
+                    args=[job_id, str(conversation)],
+                )
         await self._change(conversation, ts, "")
 
     async def forestall(self, turn: Turn) -> None:
-        """`turn` is not to be stored any more, should its message still come: it was deleted."""
+        """`turn` is not to be stored any more, should what asks for it still come: it was deleted, or is answered."""
         async with store_errors():
-            await self._client.set(self._key(turn.conversation, f"seen:{turn.job_id}"), "1", ex=DEDUPE_SECONDS)
+            await self._client.set(self._key(turn.conversation, f"seen:{turn.mark_id}"), "1", ex=DEDUPE_SECONDS)
 
     async def _waiting_turn(self, conversation: ConversationId, ts: str) -> tuple[str, Turn] | None:
         """The turn of message `ts` that has no answer yet, as it is stored and as it is; not one that does not open."""
-        job_id = f"{conversation}/{ts}"
-        async with store_errors():
-            stored: Any = await self._client.hget(self._key(conversation, f"job:{job_id}"), "turn")
-        try:
-            return (stored, claims.load(stored, str(conversation), self._sealing)) if stored else None
-        except (SealBroken, TypeError, ValueError, KeyError) as error:
-            log.error("job_unreadable", job=job_id, error=type(error).__name__)
-            return None
+        for job_id in _jobs(conversation, ts):
+            async with store_errors():
+                stored: Any = await self._client.hget(self._key(conversation, f"job:{job_id}"), "turn")
+            try:
+                if stored:
+                    return stored, claims.load(stored, str(conversation), self._sealing)
+            except (SealBroken, TypeError, ValueError, KeyError) as error:
+                log.error("job_unreadable", job=job_id, error=type(error).__name__)
+        return None
 
     async def _change(self, conversation: ConversationId, ts: str, text: str) -> bool:
         """Change what is remembered; and what will be, where an answer that may quote it is under way."""
@@ -97,3 +103,8 @@ class Corrections:
         async with store_errors():
             own = [self._key(conversation, key) for key in keys]
             return await run_script(self._client, self._scripts[name], own, args)
+
+
+def _jobs(conversation: ConversationId, ts: str) -> tuple[str, str]:
+    """The ids of the jobs that the message `ts` may have: to be answered, and to be answered once more."""
+    return f"{conversation}/{ts}", f"{conversation}/{ts}{AGAIN}"

@@ -8,7 +8,8 @@ The keys of a conversation carry its partition's prefix, with one hash tag (layo
                       was too long: edited, it may still be stored
     job:<job>         hash: the turn (sealed), its user, when it was stored, attempts that count, claims; how far its
                       answer is: shape, posts (ts of its messages in Slack), kept (an answer that Slack did not take,
-                      sealed), verdict (the apology or refusal that is due), admitted (the quotas have let it pass)
+                      sealed), verdict (the apology or refusal that is due), admitted (the quotas have let it pass),
+                      stop (no answer is wanted any more). <job>~ is that of a question answered once more
     mailbox:<conv>    sorted set: job ids by Slack ts in microseconds
     waiting           sorted set: job ids by the time at which they were stored; queue:<user> those of one person
     ready             sorted set: conversation → time in ms from which it may be claimed
@@ -31,6 +32,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
+from weakref import WeakValueDictionary
 
 from bot import metrics
 from bot.conversation import ConversationId, Exchange, Shape, Shown, Turn
@@ -89,6 +91,7 @@ class Mailbox:
         self._worker = secrets.token_hex(8)
         self._requests: Counter[str] = Counter()
         self._arrived = asyncio.Event()
+        self._stops: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
 
     # --- what comes from Slack ------------------------------------------------------------------------------------
 
@@ -116,7 +119,7 @@ class Mailbox:
 
     async def _enqueue(self, turn: Turn, mark: str, verdict: str = "") -> int:
         conversation, job_id = str(turn.conversation), turn.job_id
-        may_wait = self._waiting_per_user - await self._waiting_elsewhere(turn)
+        may_wait = self._waiting_per_user - await self.waiting_elsewhere(turn)
         stored: int = await self._run(
             "enqueue",
             turn.conversation,
@@ -133,7 +136,7 @@ class Mailbox:
         self._arrived.set()
         return stored
 
-    async def _waiting_elsewhere(self, turn: Turn) -> int:
+    async def waiting_elsewhere(self, turn: Turn) -> int:
         """The unanswered turns of its user in the other partitions that answer; two at once may count the same."""
         own = self._layout.prefix_of(turn.conversation)
         if self._layout.prefixes == (own,):
@@ -145,18 +148,36 @@ class Mailbox:
         counts, _ = await self._partitions.each(count, seconds=COUNT_SECONDS)
         return sum(counts)
 
+    def notice_arrival(self) -> None:
+        """A turn was stored by this process: whoever waits for one need not wait any longer."""
+        self._arrived.set()
+
     async def known(self, turn: Turn) -> bool:
         """Whether `turn` was stored within the last day."""
         async with store_errors():
             return bool(await self._client.exists(self._key(turn.conversation, "seen:" + turn.job_id)))
 
-    async def request_stop(self, conversation: ConversationId, ts: str, streams: Sequence[str] = ()) -> bool:
-        """Ask whoever is answering in `conversation` to stop, if that answer was under way at `ts`.
+    async def request_stop(
+        self, conversation: ConversationId, ts: str, written: Sequence[str] = (), *, question_ts: str = ""
+    ) -> bool:
+        """Have an answer in `conversation` stop that was under way at `ts`; also one that waits for its next attempt.
 
-        `streams` are the messages that were being written then, as far as Slack tells. Whether there is such an answer.
+        Which one: that to the message `question_ts`, or that which the messages `written` belong to, as far as these
+        are known. Whether there is such an answer.
         """
-        keys = [f"claim:{conversation}", f"posted:{conversation}"]
-        return bool(await self._run("stop", conversation, keys, [ts, *streams]))
+        prefix = self._layout.prefix_of(conversation)
+        keys = [f"claim:{conversation}", f"posted:{conversation}", f"mailbox:{conversation}"]
+        stopped = await self._run("stop", conversation, keys, [str(conversation), prefix, ts, question_ts, *written])
+        if stop := self._stops.get(str(stopped)):
+            stop.set()
+        return stopped is not None
+
+    def stop_of(self, claim: Claim) -> asyncio.Event:
+        """What is set as soon as this process hears that the answer is to stop; of other processes, `renew` tells."""
+        stop = self._stops[claim.job_id] = asyncio.Event()
+        if claim.is_stopped:
+            stop.set()
+        return stop
 
     # --- what workers do ------------------------------------------------------------------------------------------
 

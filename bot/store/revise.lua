@@ -6,7 +6,7 @@ if redis.call('HGET', KEYS[1], 'turn') ~= ARGV[3] then
 end
 redis.call('HSET', KEYS[1], 'turn', ARGV[4], 'attempts', 0)
 redis.call('SET', KEYS[5], '1', 'EX', ARGV[5]) -- it may have been a refusal, which is marked otherwise
-redis.call('HDEL', KEYS[1], 'kept', 'verdict')
+redis.call('HDEL', KEYS[1], 'kept', 'verdict', 'stop')
 if redis.call('HGET', KEYS[2], 'job') == ARGV[1] then
   local time = redis.call('TIME')
   redis.call('HINCRBY', KEYS[2], 'fence', 1)

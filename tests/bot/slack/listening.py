@@ -26,6 +26,7 @@ from bot.store.mailbox import Mailbox
 from bot.store.marks import Marks
 from bot.store.memory import Memory
 from bot.store.preferences import PreferenceStore
+from bot.store.repeats import Repeats
 from bot.store.sealing import Sealing
 from tests.bot.local.workspace.bare_app import eventually
 
@@ -61,6 +62,7 @@ class Listener:
             Corrections(self.redis, layout, sealing),
             marks,
             FeedbackStore(self.redis, layout, sealing),
+            Repeats(self.redis, layout, sealing, self.mailbox),
             max_age_seconds=MAX_AGE_SECONDS,
             clock=now,
         )

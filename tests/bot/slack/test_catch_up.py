@@ -164,7 +164,9 @@ async def test_an_edited_question_is_asked_as_it_stands_now(ears: Listener) -> N
     for message, text in ((asked, "@dolly the"), (answered, "@dolly Bern?"), (told, "@dolly told?")):
         await ears.workspace.people.edit(ASHA, GENERAL, message["ts"], text)
     async with ears.catching_up():
-        assert await ears.texts() == ["the", "told?"]
+        assert await ears.texts() == ["Bern?", "the", "told?"]
+    async with ears.catching_up():
+        assert await ears.texts() == [], "what was read once is asked once"
     assert await ears.remembered(answered, GENERAL) == [("Bern?", "yes")]
 
 

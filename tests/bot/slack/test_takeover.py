@@ -360,3 +360,20 @@ async def test_a_cancelled_worker_still_writes_down_what_it_is_making(
     assert "streaming" not in thread.states
     await answer(worker, job.claim(), pacer, WHOLE)
     stands_once(thread, job, WHOLE)
+
+
+@pytest.mark.parametrize("point", [*POINTS, "disowned"])
+async def test_killed_while_it_was_answered_again(
+    worker: Worker, job: Job, thread: Thread, first_pacer: Pacer, pacer: Pacer, killed: Kill, point: Point
+) -> None:
+    """The new answer has the old one's messages; whoever dies over them, it stands there once, at the same place."""
+    await answer(worker, job.claim(), first_pacer, LONG)
+    there = [message["ts"] for message in thread.messages]
+    again = Job(f"{job.job_id}~")
+    again.shape, again.posts, again.recorded = "placed", [*job.posts], {*job.recorded}
+    journal = again.claim()
+    journal.stops_at = point
+    await killed(answer(worker, journal, pacer, "Another", " answer", " begins"), journal.stopped)
+    await answer(worker, again.claim(), pacer, WHOLE)
+    stands_once(thread, again, WHOLE)
+    assert [message["ts"] for message in thread.messages] == there[:1]
