@@ -74,7 +74,8 @@ _asked: ContextVar[EngineTransport] = ContextVar("_asked")
 
 
 def _open_chat_http() -> httpx.AsyncClient:
-    return _open_http(Lent(_asked.get()))
+    # llama.cpp closes a connection after a stream, though it says that it keeps it: what came next on it would fail.
+    return _open_http(Lent(_asked.get()), headers={"Connection": "close"})
 
 
 def _open_http(transport: httpx.AsyncBaseTransport, **options: Any) -> httpx.AsyncClient:
