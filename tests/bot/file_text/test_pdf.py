@@ -5,6 +5,7 @@ import io
 import os
 import time
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,11 @@ from tests.processes import children_of
 SECONDS = 20.0
 
 
-def children() -> set[int]:
-    """The processes that this one has started and that run."""
-    return children_of(os.getpid())
+@pytest.fixture
+def children() -> Callable[[], set[int]]:
+    """The processes that this one has started during the test and that run."""
+    before = children_of(os.getpid())  # servers that other tests have started
+    return lambda: children_of(os.getpid()) - before
 
 
 async def read(content: bytes, *, name: str = "report.pdf", seconds: float = SECONDS) -> Attached:
@@ -81,7 +84,7 @@ async def test_a_bomb_bursts_in_the_child_alone() -> None:
     assert await fault(pdf_of([stream])) in ("broken", "scanned")
 
 
-async def test_a_page_that_takes_for_ever_is_left_out() -> None:
+async def test_a_page_that_takes_for_ever_is_left_out(children: Callable[[], set[int]]) -> None:
     content = zlib.compress(b"BT /F1 9 Tf (x) Tj ET " * 2_000_000, 9)
     endless = b"<< /Length %d /Filter /FlateDecode >>\nstream\n%s\nendstream" % (len(content), content)
     good = b"<< /Length 44 >>\nstream\nBT /F1 12 Tf 72 720 Td (Good page) Tj ET\nendstream"
@@ -105,7 +108,7 @@ async def test_a_page_that_takes_for_ever_is_left_out() -> None:
     ids=["loops on a page", "loops at once", "writes without end", "dies"],
 )
 async def test_a_child_that_loops_is_ended(
-    says: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    says: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, children: Callable[[], set[int]]
 ) -> None:
     child = tmp_path / "child.py"
     child.write_text(f"import sys\nsys.stdin.buffer.read()\n{says}\n", encoding="utf-8")
@@ -143,7 +146,7 @@ async def test_the_child_sees_no_secret_and_opens_no_connection(
     assert found.endswith("refused refused refused")
 
 
-async def test_whoever_gives_up_leaves_no_child_behind() -> None:
+async def test_whoever_gives_up_leaves_no_child_behind(children: Callable[[], set[int]]) -> None:
     reading = asyncio.create_task(read(pdf(*["page"] * 900)))
     async with asyncio.timeout(10):
         while not children():

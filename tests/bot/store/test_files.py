@@ -190,7 +190,7 @@ async def test_every_node_of_a_cluster_writes_its_files_anew(tmp_path: Path) -> 
         mailbox = Mailbox(client, layout, Sealing(()))
         for number in range(30):
             conversation = ConversationId("T1", "C1", f"{number}.000100")
-            await mailbox.enqueue(Turn(conversation, f"{number}.000100", "U1", f"What is a {PLANTED}?"))
+            await mailbox.enqueue(Turn(conversation, f"{number}.000100", f"U{number}", f"What is a {PLANTED}?"))
         nodes = [tmp_path / "nodes" / str(number) for number in range(3)]
         assert all(times_on_disk(folder, PLANTED) for folder in (*nodes, tmp_path / "replica"))
         assert await Forgetting(client, layout, Sealing(())).team() == Forgotten(30, 0, 30)
