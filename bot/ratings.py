@@ -62,7 +62,13 @@ class Ratings:
     async def correct(
         self, conversation: ConversationId, ts: str, rater_id: str, correction: str, comment: str
     ) -> Feedback | None:
-        """Keep how the answer should have been, and what else there is to say; the answer itself is no correction."""
+        """Keep how the answer should have been, and what else there is to say; the answer itself is no correction.
+
+        None comes back as well where another answer stands there since the person rated it.
+        """
+        exchange, before = await self._exchange(conversation, ts), await self._store.of(conversation, ts, rater_id)
+        if exchange is None or (before is not None and before.answer != exchange.answer):
+            return None
         rated = await self.rate(conversation, ts, rater_id, "down")
         if rated is None:
             return None
@@ -89,9 +95,7 @@ class Ratings:
 
     async def _put(self, conversation: ConversationId, feedback: Feedback, *, kind: str) -> Feedback | None:
         await self._store.put(conversation, feedback)
-        if (
-            await self._exchange(conversation, feedback.ts) is None
-        ):  # it was forgotten just now, and this too late for it
+        if await self._exchange(conversation, feedback.ts) is None:  # forgotten just now, and this came too late for it
             await self._store.withdraw(conversation, feedback.ts, feedback.rater_id)
             return None
         metrics.feedback.labels(kind).inc()

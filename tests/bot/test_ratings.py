@@ -139,6 +139,21 @@ async def test_consent_is_the_channels_when_it_is_given_and_may_only_be_taken_ba
     assert (corrected.correction, corrected.consent) == ("Best.", False), "the form that was signed said no"
 
 
+async def test_a_correction_of_an_answer_that_was_replaced_is_none_of_the_new_one(kept: Kept) -> None:
+    await kept.answer()
+    rated = await kept.ratings.rate(THREAD, THREAD.root_ts, BEN, "down")
+    assert rated is not None
+    other = Exchange(THREAD.root_ts, ASHA, "What is a loom?", "A machine.", 9, (), ANSWER_TS)
+    key = f"{LAYOUT.prefix_of(THREAD)}memory:{THREAD}"
+    writing: Any = kept.redis.lset(key, 0, dump(other, str(THREAD), SEALING))
+    await writing
+    assert await kept.ratings.correct(THREAD, THREAD.root_ts, BEN, rated.draft, "") is None
+    assert await kept.store.of_conversation(THREAD) == [rated]
+    again = await kept.ratings.rate(THREAD, THREAD.root_ts, BEN, "down")
+    assert again is not None
+    assert again.answer == "A machine.", "rated once more, the new one is meant"
+
+
 async def test_a_deleted_part_of_an_answer_takes_what_everybody_said_along(kept: Kept) -> None:
     await kept.answer()
     for rater_id in (ASHA, BEN):
