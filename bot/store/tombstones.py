@@ -3,8 +3,8 @@
     forgotten:<keyed hash of a target>    when that was to be forgotten, in seconds since 1970
     erasures                              set: ids of the erasures that this store has seen carried out
 
-They stay for ever, as what Slack shows may; each is a few bytes. They hold no names. Whoever has the store, and not its key, cannot tell whom a hash is of; where Dolly was told to do
-without keys, whoever knows an id can.
+They stay for ever, as what Slack shows may; each is a few bytes. They hold no names. Whoever has the store, and not its
+key, cannot tell whom a hash is of; where Dolly was told to do without keys, whoever knows an id can.
 """
 
 from collections import defaultdict
