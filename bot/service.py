@@ -139,6 +139,7 @@ async def running_service(
         await agree(redis, kept.layout, kept.sealing)
         unsafe = await kept.erasures.replay()  # before any turn is claimed or stored
         warnings = tuple(sentence for sentence in (*report.unsafe, *report.unknown, unsafe) if sentence)
+        stack.push_async_callback(pacer.end)
         for sentence in warnings:
             log.warning("store_promise", reason=sentence)
 
