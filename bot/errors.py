@@ -102,6 +102,12 @@ class QuestionTooLong(DollyError):
     words_key = "question_too_long"
 
 
+class MessageGone(DollyError):
+    """The message that a question is about was forgotten before it was answered."""
+
+    words_key = "about_gone"
+
+
 class EngineError(DollyError):
     """The engine gave no complete answer."""
 

@@ -1,14 +1,14 @@
 """What an engine is asked: system prompt, what the conversation remembers, the question; within the engine's window."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Protocol
+from typing import Any, Protocol
 
 from bot.attachments import SUMMARISE, Attached, cut
 from bot.context_window import fit
 from bot.conversation import Line, Message, Turn, asked
-from bot.errors import LeaseLost
+from bot.errors import LeaseLost, MessageGone
 from bot.guidance import Guidance
 from bot.store.memory import Memory
 
@@ -30,6 +30,9 @@ class Reader(Protocol):
 
     async def earlier_messages(self, turn: Turn) -> list[Line]:
         """What was said in the turn's thread before it, oldest first."""
+
+    async def line(self, message: Mapping[str, Any]) -> Line | None:
+        """What one of Slack's messages says; None where that is nothing."""
 
     async def attached(self, turn: Turn) -> Sequence[Attached]:
         """What the turn's files say. Raises SlackUnreachable where that can be told a little later."""
@@ -88,8 +91,8 @@ class Prompts:
     async def of(self, turn: Turn) -> Prompt:
         """The prompt of `turn`, in its conversation. It has no messages where only unreadable files were sent.
 
-        Raises QuestionTooLong, EngineError, StoreUnavailable or SlackUnreachable; LeaseLost where another worker has
-        answered it.
+        Raises QuestionTooLong, MessageGone, EngineError, StoreUnavailable or SlackUnreachable; LeaseLost where another
+        worker has answered it.
         """
         budget = await self._model.prompt_budget(self._max_tokens)
         exchanges = await self._memory.read(turn.conversation)
@@ -103,25 +106,37 @@ class Prompts:
         files = await self._slack.attached(turn) if turn.files else before.attached if before else ()
         if files and turn.text == SUMMARISE and not any(file.text for file in files):
             return Prompt((), 0, text, (), tuple(files))
-        earlier: list[Line] = []
-        required = await self._model.count_tokens([system, asked(text)])
+        earlier = about = await self._about(turn)
+        required = await self._model.count_tokens([system, asked(text, about)])
         attached = await self._cut(files, round((budget - required) * FILES_SHARE))
         remembered = await self._cut(attached, min(self._file_memory_tokens, round(budget * REMEMBERED_SHARE)))
         if attached:
-            required = await self._model.count_tokens([system, asked(text, (), attached)])
+            required = await self._model.count_tokens([system, asked(text, about, attached)])
         if before and before.earlier and required <= budget:
-            earlier = await self._fitting(list(before.earlier), system, text, attached, budget)
+            earlier = await self._fitting(list(before.earlier), about, system, text, attached, budget)
             required = await self._model.count_tokens([system, asked(text, earlier, attached)])
         elif not exchanges and required <= budget and turn.ts != turn.conversation.root_ts and not turn.response_url:
             said = await self._slack.earlier_messages(turn)
             unforgotten = await self._memory.unforgotten(turn.conversation, said)
-            earlier = await self._fitting(unforgotten, system, text, attached, budget)
+            others = [line for line in unforgotten if line.ts not in {each.ts for each in about}]
+            earlier = await self._fitting(others, about, system, text, attached, budget)
             required = await self._model.count_tokens([system, asked(text, earlier, attached)])
         question = asked(text, earlier, attached)
         messages = fit(system, exchanges, question, required_tokens=required, token_budget=budget)
         tokens = min(required + sum(exchange.tokens for exchange in exchanges), budget)
         by_people = (system.content, *(exchange.said for exchange in exchanges), asked(text, earlier).content)
         return Prompt(messages, tokens, text, tuple(earlier), attached, remembered, by_people)
+
+    async def _about(self, turn: Turn) -> list[Line]:
+        """The message that the question is about, if there is one. Raises MessageGone where it was forgotten."""
+        if not turn.about:
+            return []
+        message = await self._memory.asked_about(turn)
+        line = await self._slack.line(message) if message else None
+        lines = await self._memory.unforgotten(turn.conversation, [line] if line else [])
+        if not lines:
+            raise MessageGone("The message that is asked about was forgotten.")
+        return [replace(line, text=f"The message that is asked about, by {line.text}") for line in lines]
 
     async def _cut(self, files: Sequence[Attached], tokens: int) -> tuple[Attached, ...]:
         """So much of the beginnings of `files` as takes `tokens` at most; their names at least."""
@@ -135,13 +150,19 @@ class Prompts:
         return ()
 
     async def _fitting(
-        self, earlier: list[Line], system: Message, text: str, attached: Sequence[Attached], budget: int
+        self,
+        earlier: list[Line],
+        about: list[Line],
+        system: Message,
+        text: str,
+        attached: Sequence[Attached],
+        budget: int,
     ) -> list[Line]:
-        """As many of the newest `earlier` lines as fit `budget` before the question; found by halving."""
+        """As many of the newest `earlier` lines as fit `budget` before `about` and the question; found by halving."""
         fits, too_many = 0, len(earlier) + 1
         while too_many - fits > 1:
             lines = (fits + too_many) // 2
-            prompt = [system, asked(text, earlier[-lines:], attached)]
+            prompt = [system, asked(text, [*earlier[-lines:], *about], attached)]
             tokens = await self._model.count_tokens(prompt, room=budget)
             fits, too_many = (lines, too_many) if tokens <= budget else (fits, lines)
-        return earlier[len(earlier) - fits :]
+        return [*earlier[len(earlier) - fits :], *about]

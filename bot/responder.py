@@ -16,6 +16,7 @@ from bot.errors import (
     EngineError,
     EngineOverloaded,
     EngineUnreachable,
+    MessageGone,
     QuestionTooLong,
     SlackUnreachable,
     StoreUnavailable,
@@ -28,6 +29,7 @@ from bot.words import Words
 log = structlog.get_logger(__name__)
 
 TEMPLATE_BYTES = 64
+QUOTED_CHARACTERS = 500
 
 
 class Stopped(Exception):
@@ -198,7 +200,8 @@ class Responder:
         reply = self._slack.reply(turn, journal)
         exchanges = [*await self._memory.read(turn.conversation), exchange]
         reply.hear([await self._guidance.of(turn), *(each.said for each in exchanges)])
-        await self._finish(turn, reply, exchange.answer, None)
+        heading = await self._heading(turn, exchange.question)
+        await self._finish(turn, reply, heading + exchange.answer, None)
         return replace(exchange, answer_ts=journal.posting.ts)
 
     async def tell_place(
@@ -252,16 +255,17 @@ class Responder:
                     prompt = await self._prompts.of(turn)
                     reply.hear(prompt.said)
                     unread = await self._unread(turn, prompt.attached)
-                    if unread and prompt.messages:
+                    above = await self._heading(turn, prompt.question) + (f"{unread}\n\n" if unread else "")
+                    if above and prompt.messages:
                         await beginning
-                        await reply.write(f"{unread}\n\n")
+                        await reply.write(above)
                     metrics.engine_tokens.labels("prompt").inc(prompt.tokens)
                     if prompt.messages:
                         await self._generate(prompt.messages, reply, beginning, written, stop)
                 finally:
                     await beginning
                 closing = await self._closing(turn, _joined(written)) if prompt.messages else unread
-            except QuestionTooLong as error:
+            except (QuestionTooLong, MessageGone) as error:
                 log.warning("no_answer", error=type(error).__name__, reason=str(error))
                 closing = (await self._slack.words(turn)).say(error.words_key)
             except EngineError as error:
@@ -290,7 +294,7 @@ class Responder:
         return Ending(
             "apologised" if apology else "answered",
             apology or "",
-            None if turn.response_url else exchange,
+            exchange,
             prompt.tokens + answer_tokens,
             self._model.served_model,
         )
@@ -300,6 +304,16 @@ class Responder:
         exchanges = await self._memory.read(turn.conversation) if turn.again else []
         reply.hear([exchange.said for exchange in exchanges])
         return next((exchange.answer for exchange in exchanges if exchange.ts == turn.ts), "")
+
+    async def _heading(self, turn: Turn, question: str) -> str:
+        """Who asks what, above an answer in a thread where the question does not stand."""
+        if not turn.about or turn.response_url:
+            return ""
+        name = await self._slack.readable(f"@{turn.user_id}")
+        quoted = " ".join(question.split())
+        if len(quoted) > QUOTED_CHARACTERS:
+            quoted = quoted[:QUOTED_CHARACTERS] + "…"
+        return (await self._slack.words(turn)).say("about_heading", name=name, question=quoted) + "\n\n"
 
     async def _brought_out(self, reply: Reply, closing: str | None) -> SlackUnreachable | None:
         try:

@@ -28,6 +28,7 @@ from bot.slack.admin_status import AdminStatus
 from bot.slack.admin_usage import AdminQuota, AdminUsers
 from bot.slack.admission import Admission
 from bot.slack.afterwards import Afterwards
+from bot.slack.agent_view import AgentView
 from bot.slack.app import Listeners, build_app
 from bot.slack.attachments import Attachments
 from bot.slack.authority import Authority
@@ -45,8 +46,10 @@ from bot.slack.forget_list import ForgetList
 from bot.slack.gate import Gate
 from bot.slack.history import History
 from bot.slack.home import Home
+from bot.slack.message_shortcut import MessageShortcut
 from bot.slack.pacing import Pacer
 from bot.slack.people import People
+from bot.slack.private_answers import PrivateAnswers
 from bot.slack.questions import Questions
 from bot.slack.reactions import Reactions
 from bot.slack.regenerating import Regenerating
@@ -67,6 +70,7 @@ from bot.store.mailbox import Mailbox
 from bot.store.marks import Marks
 from bot.store.memory import Memory
 from bot.store.preferences import PreferenceStore
+from bot.store.quotations import Quotations
 from bot.store.rates import SharedRates
 from bot.store.repeats import Repeats
 from bot.store.sealing import Sealing
@@ -139,7 +143,6 @@ async def running_service(
         await agree(redis, kept.layout, kept.sealing)
         unsafe = await kept.erasures.replay()  # before any turn is claimed or stored
         warnings = tuple(sentence for sentence in (*report.unsafe, *report.unknown, unsafe) if sentence)
-        stack.push_async_callback(pacer.end)
         for sentence in warnings:
             log.warning("store_promise", reason=sentence)
 
@@ -222,6 +225,19 @@ async def running_service(
             "settings": settings.command,
             "status": status.command,
         }
+        private = PrivateAnswers(
+            client,
+            questions,
+            kept.memory,
+            kept.quotations,
+            kept.marks,
+            identity,
+            people.words,
+            afterwards,
+            bounds.link_hosts,
+        )
+        shortcut = MessageShortcut(client, questions, kept.quotations, identity, people.words, afterwards)
+        agent_view = AgentView(client, kept.marks, identity, people.words, afterwards)
         commands = Commands(questions, verbs, identity, people.words)
         listeners = Listeners(
             questions,
@@ -231,6 +247,9 @@ async def running_service(
             home,
             settings,
             channel,
+            private,
+            shortcut,
+            agent_view,
             letters,
             feedback,
             feedback_list,
@@ -289,6 +308,7 @@ class _Kept:
         self.usage = Usage(redis, self.layout)
         self.memory = Memory(redis, self.layout, self.sealing)
         self.marks = Marks(redis, self.layout)
+        self.quotations = Quotations(redis, self.layout, self.sealing, memory_seconds=memory_seconds)
         self.feedback = FeedbackStore(redis, self.layout, self.sealing)
         self.preferences = PreferenceStore(redis, self.layout, self.sealing)
         self.forgetting = Forgetting(redis, self.layout, self.sealing)

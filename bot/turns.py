@@ -125,7 +125,7 @@ class Turns:
             return await self._told(claim, journal, claim.verdict)
         if claim.kept is not None:
             exchange: Exchange | None = await self._responder.deliver(turn, journal, claim.kept)
-            return Ending(exchange=None if turn.response_url else exchange, tokens=claim.kept.tokens)
+            return Ending(exchange=exchange, tokens=claim.kept.tokens)
         if claim.is_stopped:
             await self._responder.stop(turn, journal)
             return Ending()

@@ -23,6 +23,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot import metrics
 from bot.errors import DollyError, NotUnderstood
 from bot.slack.admin_letters import ASK_AGAIN, DROP, AdminLetters
+from bot.slack.agent_view import AgentView
 from bot.slack.answer_blocks import FEEDBACK, REGENERATE, STOP
 from bot.slack.channel_command import CHANNEL_RULES, ChannelCommand
 from bot.slack.client import UNREACHABLE, Identity
@@ -34,11 +35,14 @@ from bot.slack.feedback_list import WITHDRAW_LISTED, FeedbackList
 from bot.slack.forget_command import ForgetCommand
 from bot.slack.forget_list import FORGET_CONVERSATION, FORGET_ME
 from bot.slack.home import Home
+from bot.slack.message_shortcut import ASK_ABOUT, MessageShortcut
 from bot.slack.people import WordsOf
+from bot.slack.private_answers import PrivateAnswers
 from bot.slack.questions import Questions
 from bot.slack.reactions import Reactions
 from bot.slack.regenerating import Regenerating
 from bot.slack.settings_modal import SETTINGS, SettingsModal
+from bot.slack.slash_reply import AGAIN, SHARE
 from bot.slack.stopping import Stopping
 
 log = structlog.get_logger(__name__)
@@ -57,6 +61,9 @@ class Listeners:
     home: Home
     settings: SettingsModal
     channel: ChannelCommand
+    private: PrivateAnswers
+    shortcut: MessageShortcut
+    agent_view: AgentView
     letters: AdminLetters
     feedback: FeedbackActions
     feedback_list: FeedbackList
@@ -101,6 +108,9 @@ def build_app(client: AsyncWebClient, identity: Identity, listeners: Listeners, 
     async def nothing(ack: AsyncAck) -> None:
         await ack()
 
+    async def tab_opened(event: dict[str, Any]) -> None:
+        await (listeners.agent_view if event.get("tab") == "messages" else listeners.home).opened(event)
+
     telling: set[asyncio.Task[None]] = set()
 
     async def not_in_use(ack: AsyncAck, respond: AsyncRespond, context: AsyncBoltContext) -> None:
@@ -115,7 +125,10 @@ def build_app(client: AsyncWebClient, identity: Identity, listeners: Listeners, 
     app.event({"type": "message", "subtype": "message_deleted"})(listeners.edits.deleted)
     app.event("message")(listeners.questions.said)
     app.event("agent_session_stopped")(listeners.stopping.natively)
-    app.event("app_home_opened")(listeners.home.opened)
+    app.event("app_home_opened")(tab_opened)
+    app.event("app_context_changed")(listeners.agent_view.looked_elsewhere)
+    app.event("assistant_thread_started")(listeners.agent_view.pane_opened)
+    app.event("assistant_thread_context_changed")(listeners.agent_view.looked_elsewhere)
     app.event("app_uninstalled")(listeners.forget.uninstalled)
     app.event("tokens_revoked")(listeners.forget.revoked)
     app.event("reaction_added")(listeners.reactions.added)
@@ -133,6 +146,10 @@ def build_app(client: AsyncWebClient, identity: Identity, listeners: Listeners, 
     app.action(WITHDRAW)(listeners.feedback.withdraw)
     app.action(WITHDRAW_LISTED)(listeners.feedback_list.withdraw)
     app.view(FIX)(listeners.feedback.submitted)
+    app.action(SHARE)(listeners.private.share)
+    app.action(AGAIN)(listeners.private.again)
+    app.shortcut({"type": "message_action", "callback_id": ASK_ABOUT})(listeners.shortcut.chosen)
+    app.view(ASK_ABOUT)(listeners.shortcut.submitted)
     app.view(SETTINGS)(listeners.settings.submitted)
     app.view(CHANNEL_RULES)(listeners.channel.submitted)
 

@@ -66,10 +66,9 @@ class ForgetList:
         return [head, *(self._entry(entry, words) for entry in listed), blocks.actions([everything])]
 
     async def _newest(self, user_id: str) -> list[Listed]:
-        """A person's threads that hold something of theirs; answers to `/dolly` have no thread and no memory."""
+        """A person's conversations that hold something of theirs."""
         listed: list[Listed] = []
-        threads = [c for c in await self._forgetting.conversations_of(user_id) if TIMESTAMP.fullmatch(c.root_ts)]
-        for conversation in threads[:LOOKED_AT]:
+        for conversation in (await self._forgetting.conversations_of(user_id))[:LOOKED_AT]:
             exchanges = await self._memory.read(conversation)
             own = next((exchange.question for exchange in exchanges if exchange.user_id == user_id), "")
             if own or user_id in await self._forgetting.people(conversation):
@@ -80,15 +79,15 @@ class ForgetList:
 
     def _entry(self, listed: Listed, words: Words) -> blocks.Block:
         channel_id, root_ts = listed.conversation.channel_id, listed.conversation.root_ts
-        began = int(float(root_ts))
-        day = datetime.fromtimestamp(began, UTC).strftime("%Y-%m-%d")
         where = words.say("forget_direct") if channel_id.startswith("D") else f"<#{channel_id}>"
-        line = words.say(
-            "forget_entry",
-            where=where,
-            when=f"<!date^{began}^{{date_short_pretty}}, {{time}}|{day}>",
-            link=permalink(self._identity.url, channel_id, root_ts),
-        )
+        if TIMESTAMP.fullmatch(root_ts):
+            began = int(float(root_ts))
+            day = datetime.fromtimestamp(began, UTC).strftime("%Y-%m-%d")
+            when = f"<!date^{began}^{{date_short_pretty}}, {{time}}|{day}>"
+            link = permalink(self._identity.url, channel_id, root_ts)
+            line = words.say("forget_entry", where=where, when=when, link=link)
+        else:  # a trigger id: there is no thread, and no date
+            line = words.say("forget_entry_private", where=where)
         quoted = " ".join(listed.question.split())
         if len(quoted) > QUOTED_CHARACTERS:
             quoted = quoted[:QUOTED_CHARACTERS] + "…"

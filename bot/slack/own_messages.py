@@ -1,5 +1,6 @@
 """Dolly's own messages in a thread: found again, ended and taken back by whoever did not write them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +37,7 @@ def content(shown: Shown) -> dict[str, Any]:
     return {"text": shown.markdown[:NOTIFIED_CHARACTERS], "blocks": whole}
 
 
-def whole_text(message: dict[str, Any]) -> str:
+def whole_text(message: Mapping[str, Any]) -> str:
     """What a message says. One that `content` made says it in its Markdown, and beside it only how it begins."""
     said = [block.get("text") or "" for block in message.get("blocks") or [] if block.get("type") == "markdown"]
     return "\n\n".join(said) or message.get("text") or ""

@@ -139,6 +139,13 @@ class Questions:
             log.info("refused", conversation=str(turn.conversation), ts=turn.ts, reason=error.words_key, new=new)
         return "refused" if new else "duplicate"
 
+    async def take(self, turn: Turn) -> bool:
+        """Store `turn`; False when it was stored before.
+
+        Raises QuestionTooLong and TooManyWaiting as well, for who can tell its author at once.
+        """
+        return await self._store(turn)
+
     def too_long(self, turn_text: str) -> bool:
         """Whether a text is longer than what Dolly stores."""
         return len(turn_text) > self._question_characters

@@ -64,7 +64,7 @@ class ReplyStream:
         self._journal = journal
         self._pacer = pacer
         self._words = words
-        self._thinking = Thinking(client, turn.conversation, words)
+        self._thinking = Thinking(client, turn, words)
         self._messages = AnswerMessages(client, identity, turn, journal, pacer)
         self._output = output
         self._streamed = ""

@@ -1,6 +1,7 @@
 """An answer to a slash command: whole, in one post, and only its asker sees it."""
 
 import asyncio
+import contextlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,13 +14,19 @@ from bot import metrics
 from bot.conversation import Turn
 from bot.errors import SlackError, SlackUnreachable
 from bot.responder import Journal
+from bot.slack import blocks
 from bot.slack.answer_messages import PerhapsMade
 from bot.slack.client import TIMEOUT_SECONDS, UNREACHABLE
 from bot.slack.markdown import ended, pieces
+from bot.slack.mrkdwn import escape
 from bot.slack.output_filter import OutputFilter
 from bot.slack.people import ReaderWords
 
 log = structlog.get_logger(__name__)
+
+SHARE, AGAIN = "private_share", "private_again"
+"""Ids of the actions under an answer (private_answers.py); the value of both is the conversation."""
+QUOTED_CHARACTERS = 500
 
 LIFETIME_SECONDS = 30 * 60
 """How long Slack takes answers at a response_url."""
@@ -47,7 +54,11 @@ class SlashReply:
         self._output = output
 
     async def begin(self) -> None:
-        """Slack shows nothing here: the command was acknowledged with Dolly's own sentence."""
+        """Say that an answer is being prepared, unless the command's acknowledgement has said so."""
+        if self._journal.posting.shape is None and (self._turn.in_place or self._turn.about):
+            quoted = escape(self._turn.text[:QUOTED_CHARACTERS]).replace("\n", "\n> ")
+            with contextlib.suppress(SlackError, SlackUnreachable):  # the answer comes without it
+                await respond_privately(self._turn, (await self._words()).say("command_taken", question=quoted))
 
     async def notice(self, sentence: str) -> None:
         """Nothing is said: the one post is the answer's."""
@@ -83,7 +94,7 @@ class SlashReply:
         markdown = ended(parts[0].rstrip() if parts else "", below)
         await self._journal.intend("ephemeral")
         try:
-            await respond_privately(self._turn, markdown, blocks=[{"type": "markdown", "text": markdown}])
+            await respond_privately(self._turn, markdown, await self._shown(markdown, has_answer=bool(parts)))
         except PerhapsMade as error:
             _outcome_unknown(error.reason)
         except (SlackError, SlackUnreachable):
@@ -92,13 +103,23 @@ class SlashReply:
         else:
             metrics.first_text_seconds.observe(self._journal.age_seconds)
 
+    async def _shown(self, markdown: str, *, has_answer: bool) -> list[blocks.Block]:
+        """The text, and under an answer what may be done with it."""
+        text: blocks.Block = {"type": "markdown", "text": markdown}
+        if not has_answer:
+            return [text]
+        words, value = await self._words(), str(self._turn.conversation)
+        share = blocks.button(words.say("share_button"), SHARE, value=value)
+        again = blocks.button(words.say("again_button"), AGAIN, value=value)
+        return [text, blocks.actions([share, again])]
+
 
 def _outcome_unknown(reason: str) -> None:
     log.warning("ephemeral_unknown", reason=reason)
     metrics.ephemeral_unknown.inc()
 
 
-async def respond_privately(turn: Turn, text: str, blocks: list[dict[str, Any]] | None = None) -> None:
+async def respond_privately(turn: Turn, text: str, shown: list[blocks.Block] | None = None) -> None:
     """Post at the turn's response_url, waiting out rate limits and a Slack that cannot be connected.
 
     Raises SlackError where it is refused, SlackUnreachable where it could not be connected, PerhapsMade where nobody
@@ -107,7 +128,9 @@ async def respond_privately(turn: Turn, text: str, blocks: list[dict[str, Any]] 
     assert turn.response_url is not None
     limits = AsyncRateLimitErrorRetryHandler(max_retry_count=3)
     webhook = AsyncWebhookClient(turn.response_url, timeout=TIMEOUT_SECONDS, retry_handlers=[limits])
-    post = {"text": text, "blocks": blocks, "response_type": "ephemeral", "replace_original": True}
+    # A message that is asked about is its author's, and stays.
+    in_place = turn.in_place or not turn.about
+    post = {"text": text, "blocks": shown, "response_type": "ephemeral", "replace_original": in_place}
     for wait_seconds in (*CONNECT_RETRY_SECONDS, None):
         outcome, reason = await _outcome(webhook, post)
         metrics.slack_calls.labels("response_url", outcome).inc()

@@ -1,6 +1,6 @@
 """Slack's threads as the responder sees them: what was said there, and a reply to what was asked."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -98,10 +98,11 @@ class Threads:
         except (SlackApiError, *UNREACHABLE) as error:
             log.warning("thread_unreadable", reason=str(failure("conversations.replies", error)))
             return []
-        lines = [await self._line(message) for message in messages]
+        lines = [await self.line(message) for message in messages]
         return [line for line in lines if line is not None]
 
-    async def _line(self, message: dict[str, Any]) -> Line | None:
+    async def line(self, message: Mapping[str, Any]) -> Line | None:
+        """What one message says, after its author's name; None where that is nothing."""
         text = whole_text(message)
         plain = to_plain(text, self._identity.bot_user_id, await self._people.names(sorted(mentioned_ids(text))))
         if files := ", ".join(file.name for file in attachments_of(message)):

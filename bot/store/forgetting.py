@@ -18,6 +18,7 @@ from bot.store.connection import Client, load_script, run_script, store_errors
 from bot.store.layout import Layout
 from bot.store.mailbox import DEDUPE_SECONDS
 from bot.store.own_quotas import OwnQuotas
+from bot.store.quotations import Quotations
 from bot.store.sealing import Sealing
 from bot.store.usage import Usage
 
@@ -26,7 +27,7 @@ SCAN_SECONDS = 120.0
 BATCH = 500
 TRIES = 10
 
-OF_CONVERSATIONS = frozenset({"memory", "mailbox", "claim", "changes", "posted", "feedback"})
+OF_CONVERSATIONS = frozenset({"memory", "mailbox", "claim", "changes", "posted", "feedback", "asking"})
 """Kinds of keys that are named after a conversation."""
 OF_JOBS = frozenset({"job", "letter", "settling"})
 """Kinds of keys that are named after a job: a conversation and a ts."""
@@ -72,6 +73,7 @@ class Forgetting:
         self._layout = layout
         self._sealing = sealing
         self._usage, self._own_quotas = Usage(client, layout), OwnQuotas(client, layout)
+        self._quotations = Quotations(client, layout, sealing)
         self._forget, self._forget_person, self._rewrite = (
             load_script(name) for name in ("forget", "forget_person", "rewrite")
         )
@@ -168,6 +170,7 @@ class Forgetting:
                     self._client, self._forget, keys, [conversation, prefix, DEDUPE_SECONDS]
                 )
             forgotten += _forgotten(exchanges, turns + letters, feedback)
+            await self._quotations.forget(conversation)
         await self._unlink(conversations)
         await self._delete_told([conversation for conversation in conversations if _is_direct(conversation)])
         return forgotten
@@ -191,6 +194,7 @@ class Forgetting:
     async def _person(self, conversation: str, user_id: str) -> Forgotten:
         """Others' exchanges lose what they quote first, so that whoever claims a turn after the script reads none."""
         exchanges = waiting = feedback = 0
+        await self._quotations.forget(conversation, user_id)
         for _ in range(TRIES):
             unquoted = await self._unquote(conversation, user_id)
             gone, turns, letters, opinions, quoting = await self._take_out(conversation, user_id)

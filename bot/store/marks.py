@@ -1,14 +1,20 @@
 """What is kept in mind of single messages, so that what comes again, or late, has no second effect.
 
     edited:<conv>     sorted set: message's ts → ts of its newest edit, in microseconds
+    shared:<conv>     string: the answer that only its asker saw was posted for all
+    greeted:<conv>    string: Dolly has said hello in the thread
 
 They are dropped after 26 hours, as the mailbox's dedupe marks are, and hold no text.
 """
+
+from typing import Literal
 
 from bot.conversation import ConversationId
 from bot.store.connection import Client, store_errors
 from bot.store.layout import Layout
 from bot.store.mailbox import DEDUPE_SECONDS
+
+Mark = Literal["shared", "greeted"]
 
 
 class Marks:
@@ -28,3 +34,16 @@ class Marks:
             pipe.expire(key, DEDUPE_SECONDS)
             _, newest, _ = await pipe.execute()
         return bool(newest <= edited)
+
+    async def is_first(self, mark: Mark, conversation: ConversationId) -> bool:
+        """True once for each conversation, or until `undo`: it may be done now."""
+        async with store_errors():
+            return bool(await self._client.set(self._key(mark, conversation), "1", nx=True, ex=DEDUPE_SECONDS))
+
+    async def undo(self, mark: Mark, conversation: ConversationId) -> None:
+        """It was certainly not done: it may be tried again."""
+        async with store_errors():
+            await self._client.delete(self._key(mark, conversation))
+
+    def _key(self, mark: Mark, conversation: ConversationId) -> str:
+        return f"{self._layout.prefix_of(conversation)}{mark}:{conversation}"

@@ -14,10 +14,11 @@ from typing import Any
 import structlog
 
 from bot.attachments import Attached
-from bot.conversation import ConversationId, Exchange, Line
+from bot.conversation import ConversationId, Exchange, Line, Turn
 from bot.errors import SealBroken
 from bot.store.connection import Client, load_script, run_script, store_errors
 from bot.store.layout import Layout
+from bot.store.quotations import Quotations
 from bot.store.sealing import Sealing
 from bot.store.tombstones import Tombstones
 
@@ -69,6 +70,7 @@ class Memory:
         self._layout = layout
         self._sealing = sealing
         self._tombstones = Tombstones(client, layout, sealing)
+        self._quotations = Quotations(client, layout, sealing)
         self._rewrite = load_script("rewrite")
 
     async def read(self, conversation: ConversationId) -> list[Exchange]:
@@ -90,6 +92,11 @@ class Memory:
     async def unforgotten(self, conversation: ConversationId, lines: Sequence[Line]) -> list[Line]:
         """Those of `lines`, read in Slack's thread, that are not to stay forgotten."""
         return await self._tombstones.unforgotten(conversation, lines) if lines else []
+
+    async def asked_about(self, turn: Turn) -> dict[str, str] | None:
+        """The message that the turn's question is about, as Slack showed it; None where it is gone."""
+        quotation = await self._quotations.of(turn.asked_about)
+        return quotation.message if quotation else None
 
     def _opened(self, stored: list[str], conversation: ConversationId) -> list[tuple[str, Exchange]]:
         opened = []

@@ -1,7 +1,7 @@
 """Workers and responder between a real mailbox and a scripted engine; Slack's side is a notebook."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -102,6 +102,9 @@ class Notebook:
 
     async def earlier_messages(self, turn: Turn) -> list[Line]:
         return self.earlier
+
+    async def line(self, message: Mapping[str, Any]) -> Line | None:
+        return Line(message["ts"], message["user"], f"{message['user']}: {message['text']}")
 
     async def attached(self, turn: Turn) -> list[Attached]:
         return []
@@ -388,14 +391,14 @@ async def test_the_first_answer_in_a_direct_message_says_how_it_works_once(redis
         assert sentences == [WORDS.say("thread_hint"), None]
 
 
-async def test_a_slash_question_is_answered_and_not_remembered(redis: Redis) -> None:
+async def test_a_slash_question_is_answered_without_a_thread_and_remembered_for_its_buttons(redis: Redis) -> None:
     async with desk(redis) as at:
         at.slack.earlier = [Line("1.1", "U3", "Ben: not for a command")]
         note = await at.ask("hi", "100.000300", response_url="http://127.0.0.1:9/r")
         assert note.text
         assert at.engine.requests[-1].messages[-1]["content"] == "hi"
         await at.until_committed()
-        assert await at.memory.read(THREAD) == []
+        assert [exchange.question for exchange in await at.memory.read(THREAD)] == ["hi"]
 
 
 async def test_an_answer_that_slack_refuses_ends_the_turn(redis: Redis) -> None:
