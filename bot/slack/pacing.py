@@ -135,6 +135,11 @@ class Pacer:
         else:
             await asyncio.sleep(seconds)
 
+    async def end(self) -> None:
+        """Let nobody wait any more; what is not used goes back."""
+        for line in self._lines.values():
+            await line.end()
+
     def _line(self, method: str, channel_id: str) -> "_Line":
         name = f"{method}:{channel_id}" if method == "chat.postMessage" else method
         if name not in self._lines:
@@ -195,6 +200,12 @@ class _Line:
 
     async def hold(self, seconds: float) -> None:
         await self._budgets.hold(self._name, self._rate, seconds)
+
+    async def end(self) -> None:
+        if self._serving is not None:
+            self._serving.cancel()
+            await asyncio.gather(self._serving, return_exceptions=True)
+        await asyncio.gather(*self._giving_back, return_exceptions=True)
 
     async def _serve(self) -> None:
         """Let those who wait go, as the budget allows, until nobody does."""
