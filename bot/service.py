@@ -139,6 +139,7 @@ async def running_service(
 
         kept = _Kept(redis, store, bounds, identity)
         pacer = Pacer(SharedRates(redis, kept.layout), scale=slack.rate)
+        stack.push_async_callback(pacer.end)
         client = web_client(slack.bot_token, slack.api_url, session, pacer)
         await agree(redis, kept.layout, kept.sealing)
         unsafe = await kept.erasures.replay()  # before any turn is claimed or stored
