@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from bot.conversation import AGAIN
 from bot.local.workspace import Workspace
 from bot.local.workspace.delivery import delivery as workspace_delivery
 from bot.local.workspace.delivery.delivery import Delivery
@@ -211,7 +212,7 @@ def _asked_in(envelope: Envelope) -> list[int]:
 def _job_ts(message: Json) -> str | None:
     payload = (message.get("metadata") or {}).get("event_payload") or {}
     job_id = payload.get("job_id")
-    return job_id.rpartition("/")[2] if isinstance(job_id, str) else None
+    return job_id.rpartition("/")[2].rstrip(AGAIN) if isinstance(job_id, str) else None
 
 
 def _port(request: web.Request) -> int:
