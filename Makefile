@@ -9,7 +9,7 @@ NAMES := awk '/^Collecting/ {sub(/[^A-Za-z0-9_.-].*/, "", $$2); printf " %s", $$
 SHELL := bash
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test check format bench-delivery bench-pacing bench-start chaos clean
+.PHONY: help run setup test check format bench-delivery bench-pacing bench-start bench-stop chaos clean
 
 help:  ## Explain each target in a line
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ bench-pacing: .venv/.test  ## Measure 200 questions at once against Slack's own 
 
 bench-start: .venv/.test  ## Measure make run from an empty folder: first word, second start, orphans, speed under load
 	$(BIN)/python -m tests.benchmarks.start
+
+bench-stop: .venv/.test  ## Measure how soon a stopped answer ends, in Slack and at the engine
+	$(BIN)/python -m tests.benchmarks.stop
 
 chaos: .venv/.test  ## Kill replicas, store and engine while people ask, and judge what they saw (EVENTS=600: 4 minutes, with one planted bug)
 	$(BIN)/python -m tests.chaos
