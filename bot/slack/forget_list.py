@@ -1,13 +1,12 @@
 """The list that `/dolly forget` shows: a person's newest conversations, each with a button to forget it."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from bot.conversation import ConversationId
 from bot.slack import blocks
 from bot.slack.client import Identity
-from bot.slack.mrkdwn import escape
+from bot.slack.mrkdwn import date_token, escape
 from bot.slack.payloads import TIMESTAMP
 from bot.slack.permalinks import permalink
 from bot.store.connection import store_errors
@@ -81,10 +80,7 @@ class ForgetList:
         channel_id, root_ts = listed.conversation.channel_id, listed.conversation.root_ts
         where = words.say("forget_direct") if channel_id.startswith("D") else f"<#{channel_id}>"
         if TIMESTAMP.fullmatch(root_ts):
-            began = int(float(root_ts))
-            day = datetime.fromtimestamp(began, UTC).strftime("%Y-%m-%d")
-            when = f"<!date^{began}^{{date_short_pretty}}, {{time}}|{day}>"
-            link = permalink(self._identity.url, channel_id, root_ts)
+            when, link = date_token(float(root_ts)), permalink(self._identity.url, channel_id, root_ts)
             line = words.say("forget_entry", where=where, when=when, link=link)
         else:  # a trigger id: there is no thread, and no date
             line = words.say("forget_entry_private", where=where)
