@@ -9,7 +9,7 @@ NAMES := awk '/^Collecting/ {sub(/[^A-Za-z0-9_.-].*/, "", $$2); printf " %s", $$
 SHELL := bash
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test check format bench-delivery bench-pacing bench-start bench-stop chaos clean
+.PHONY: help run setup test check format bench-delivery bench-pacing bench-start bench-stop chaos fuzz clean
 
 help:  ## Explain each target in a line
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ bench-stop: .venv/.test  ## Measure how soon a stopped answer ends, in Slack and
 chaos: .venv/.test  ## Kill replicas, store and engine while people ask, and judge what they saw (EVENTS=600: 4 minutes, with one planted bug)
 	$(BIN)/python -m tests.chaos
 	$(BIN)/python -m pytest -m chaos tests/chaos
+
+fuzz: .venv/.test  ## Give Dolly 100,000 things that nobody would think of, and search what people see (N=1000: a minute)
+	$(BIN)/python -m tests.fuzz
 
 clean:  ## Remove .venv and every cache; .dolly, with your store and workspace, stays
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -29,10 +29,10 @@ def pytest_configure() -> None:
             "_proxy"
         ):
             del os.environ[name]
-    sys.addaudithook(_refuse_network)
+    sys.addaudithook(refuse_network)
 
 
-def _refuse_network(event: str, arguments: tuple[Any, ...]) -> None:
+def refuse_network(event: str, arguments: tuple[Any, ...]) -> None:
     if event in ("socket.connect", "socket.sendto"):
         address = arguments[1]
     elif event == "socket.getaddrinfo":
@@ -49,17 +49,17 @@ class Background:
     """An event loop in a thread, for servers that serve a whole test session."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=60)
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout=60)
 
     def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(timeout=10)
-        self._loop.close()
+        self.loop.close()
 
 
 @pytest.fixture(scope="session")

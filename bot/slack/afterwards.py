@@ -40,6 +40,9 @@ class Afterwards:
 
 async def said(respond: AsyncRespond, sentence: str, *, in_place: bool = False) -> None:
     """Say something at a response_url; `in_place` of the message that was clicked on. Lost where Slack takes it not."""
+    if not respond.response_url:  # the click came without an address
+        log.warning("response_url_missing")
+        return
     try:
         await respond(sentence, response_type="ephemeral", replace_original=in_place)
     except UNREACHABLE as error:

@@ -15,7 +15,6 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_bolt.context.async_context import AsyncBoltContext
 from slack_bolt.context.respond.async_respond import AsyncRespond
 from slack_bolt.error import BoltUnhandledRequestError
-from slack_bolt.middleware.async_middleware import AsyncMiddleware
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
@@ -42,6 +41,7 @@ from bot.slack.questions import Questions
 from bot.slack.reactions import Reactions
 from bot.slack.regenerating import Regenerating
 from bot.slack.settings_modal import SETTINGS, SettingsModal
+from bot.slack.unreadable import IgnoreUnreadable
 from bot.slack.slash_reply import AGAIN, SHARE
 from bot.slack.stopping import Stopping
 
@@ -95,7 +95,7 @@ def build_app(client: AsyncWebClient, identity: Identity, listeners: Listeners, 
         logger=logging.getLogger("slack_bolt"),
         client=client,
         authorize=authorize,
-        before_authorize=_IgnoreUnreadable(),
+        before_authorize=IgnoreUnreadable(),
         process_before_response=True,
         raise_error_for_unhandled_request=True,
         # Signatures are checked in front, on the bytes as they came (bot/slack/http_events.py).
@@ -173,20 +173,6 @@ async def dispatch(app: AsyncApp, request: AsyncBoltRequest) -> BoltResponse:
     if response.status == 200:
         metrics.ack_seconds.observe(time.perf_counter() - start)
     return response
-
-
-class _IgnoreUnreadable(AsyncMiddleware):
-    """Acknowledges an event that Bolt itself would stumble over: it would be the same at every delivery."""
-
-    async def async_process(
-        self, *, req: AsyncBoltRequest, resp: BoltResponse, next: Callable[[], Awaitable[BoltResponse]]
-    ) -> BoltResponse | None:
-        event = req.body.get("event")
-        is_readable = isinstance(event, dict) and isinstance(event.get("type"), str)
-        if is_readable or ("event" not in req.body and req.body.get("type") != "event_callback"):
-            return await next()
-        log.warning("not_understood", reason="An event has no type.")
-        return BoltResponse(status=200)
 
 
 async def _refuse(error: Exception, body: dict[str, Any]) -> BoltResponse:

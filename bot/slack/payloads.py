@@ -34,7 +34,7 @@ def text(payload: Mapping[str, Any], name: str) -> str:
 
     JSON can carry halves of surrogate pairs, which no UTF-8 can: they become U+FFFD.
     """
-    value = payload.get(name)
+    value = payload.get(name) if isinstance(payload, Mapping) else NotUnderstood
     if not isinstance(value, str | None):
         raise NotUnderstood(name)
     return LONE_SURROGATES.sub("\ufffd", value or "")
@@ -77,7 +77,7 @@ def _control(view: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _matching(pattern: re.Pattern[str], payload: Mapping[str, Any], name: str) -> str:
-    value = payload.get(name)
+    value = payload.get(name) if isinstance(payload, Mapping) else None
     if not isinstance(value, str) or not pattern.fullmatch(value):
         raise NotUnderstood(name)
     return value

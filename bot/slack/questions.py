@@ -103,7 +103,7 @@ class Questions:
 
     def is_heard(self, message: Mapping[str, Any]) -> bool:
         """Whether its author may ask at all: people, and apps that are named. Two apps could talk for ever."""
-        user_id = message.get("user")
+        user_id = text(message, "user")
         return bool(user_id) and (not message.get("bot_id") or user_id in self._bots)
 
     def conversation(self, message: Mapping[str, Any]) -> ConversationId:

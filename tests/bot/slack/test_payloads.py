@@ -55,3 +55,10 @@ def test_no_text_is_empty_text() -> None:
 
 def test_half_a_surrogate_pair_is_shown_as_unknown() -> None:
     assert text({"text": "a\ud83d b\udc00 🎉"}, "text") == "a\ufffd b\ufffd 🎉"
+
+
+@pytest.mark.parametrize("read", [identifier, timestamp, address, text])
+@pytest.mark.parametrize("part", ["field", ["field"], 5, None])
+def test_a_part_that_is_no_object_is_not_understood(read: Callable[[Any, str], str], part: Any) -> None:
+    with pytest.raises(NotUnderstood, match="field"):
+        read(part, "field")

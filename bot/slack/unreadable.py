@@ -1,0 +1,64 @@
+"""What Slack sends and Bolt itself would stumble over: acknowledged, for it would be the same at every delivery."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import structlog
+from slack_bolt.middleware.async_middleware import AsyncMiddleware
+from slack_bolt.request.async_request import AsyncBoltRequest
+from slack_bolt.response import BoltResponse
+
+from bot.slack.payloads import ADDRESS
+
+log = structlog.get_logger(__name__)
+
+INTERACTIONS = frozenset(
+    {"block_actions", "block_suggestion", "message_action", "shortcut", "view_closed", "view_submission"}
+)
+PARTS = ("channel", "container", "message", "state", "view")
+"""Of an interaction: each may be missing, and else is an object."""
+
+
+class IgnoreUnreadable(AsyncMiddleware):
+    """Stands before all listeners. What it lets through has what a listener is chosen and answered by."""
+
+    async def async_process(
+        self, *, req: AsyncBoltRequest, resp: BoltResponse, next: Callable[[], Awaitable[BoltResponse]]
+    ) -> BoltResponse | None:
+        fault = fault_of(req.body)
+        if fault is None:
+            return await next()
+        log.warning("not_understood", reason=fault)
+        return BoltResponse(status=200)
+
+
+def fault_of(body: Mapping[str, Any]) -> str | None:
+    """A sentence about a request whose kind, or whose address for answers, cannot be read. Pure."""
+    kind, event, url = body.get("type"), body.get("event"), body.get("response_url")
+    if not isinstance(kind, str | None):
+        return "It is of no kind."
+    if ("event" in body or kind == "event_callback") and not _has(event, "type"):
+        return "An event has no type."
+    if "command" in body and not _has(body, "command"):
+        return "A command has no name."
+    if kind == "block_actions":
+        actions = body.get("actions")
+        if not isinstance(actions, list) or not actions or not _has(actions[0], "action_id"):
+            return "A click has no action."
+    if kind in ("view_submission", "view_closed") and not _has(body.get("view"), "callback_id"):
+        return "A form has no name."
+    if kind in ("shortcut", "message_action") and not _has(body, "callback_id"):
+        return "A shortcut has no name."
+    if kind == "block_suggestion" and not _has(body, "action_id"):
+        return "A menu has no name."
+    if kind in INTERACTIONS and not _has(body.get("user"), "id"):
+        return "An interaction has no user."
+    if kind in INTERACTIONS and not all(isinstance(body.get(name) or {}, Mapping) for name in PARTS):
+        return "A part of an interaction is no object."
+    if url is not None and not (isinstance(url, str) and ADDRESS.fullmatch(url)):
+        return "The address for answers is none."
+    return None
+
+
+def _has(part: object, name: str) -> bool:
+    return isinstance(part, Mapping) and isinstance(part.get(name), str)
