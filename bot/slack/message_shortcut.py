@@ -20,7 +20,7 @@ from bot.slack import blocks
 from bot.slack.afterwards import Afterwards
 from bot.slack.attachments import attachments_of
 from bot.slack.client import UNREACHABLE, Identity, failure
-from bot.slack.mrkdwn import escape, to_plain
+from bot.slack.mrkdwn import PLAIN_MENTION, escape, to_plain
 from bot.slack.payloads import address, identifier, selected, text, timestamp, typed
 from bot.slack.people import WordsOf
 from bot.slack.questions import COMMAND_TS, Questions
@@ -156,6 +156,11 @@ class MessageShortcut:
         return ""
 
 
+def _quoted(said: str) -> str:
+    """A text as a quote, people's names in it; in a form, a mention calls nobody."""
+    return PLAIN_MENTION.sub(r"<@\1>", escape(said)).replace("\n", "\n> ")
+
+
 def _form(quotation: Quotation, metadata: str, words: Words, *, is_member: bool) -> blocks.Block:
     """Message, question, and where Dolly is in the channel, the choice of who reads the answer."""
     said = to_plain(quotation.message["text"], "")
@@ -163,7 +168,7 @@ def _form(quotation: Quotation, metadata: str, words: Words, *, is_member: bool)
         said = said[:QUOTED_CHARACTERS] + "…"
     author = f"<@{quotation.message['user']}>" if quotation.message["user"] else escape(quotation.message["username"])
     form = [
-        blocks.section(f"*{author}*\n> " + escape(said).replace("\n", "\n> ")),
+        blocks.section(f"*{author}*\n> " + _quoted(said)),
         blocks.field(
             words.say("about_question"),
             QUESTION,

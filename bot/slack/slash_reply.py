@@ -15,6 +15,7 @@ from bot.conversation import Turn
 from bot.errors import SlackError, SlackUnreachable
 from bot.responder import Journal
 from bot.slack import blocks
+from bot.slack.answer_blocks import thumbs
 from bot.slack.answer_messages import PerhapsMade
 from bot.slack.client import TIMEOUT_SECONDS, UNREACHABLE
 from bot.slack.markdown import ended, pieces
@@ -111,7 +112,7 @@ class SlashReply:
         words, value = await self._words(), str(self._turn.conversation)
         share = blocks.button(words.say("share_button"), SHARE, value=value)
         again = blocks.button(words.say("again_button"), AGAIN, value=value)
-        return [text, blocks.actions([share, again])]
+        return [text, thumbs(words, self._turn), blocks.actions([share, again])]
 
 
 def _outcome_unknown(reason: str) -> None:

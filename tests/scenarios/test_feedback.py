@@ -311,6 +311,21 @@ async def test_feedback_with_more_words_is_a_question(desk: Desk, engine: Script
     assert engine.requests[-1].messages[-1]["content"] == "feedback of customers: summarise"
 
 
+async def test_an_answer_that_only_its_asker_sees_has_thumbs_too(desk: Desk) -> None:
+    ben = desk.team.person("ben")
+    await desk.people.command(ben, desk.general, "/dolly", "what is a loom?")
+    await until(lambda: any(ANSWER in message["text"] for message in desk.told("ben")))
+    answer = next(message for message in desk.told("ben") if ANSWER in message["text"])
+    before = len(desk.told("ben"))
+    await desk.people.press(ben, desk.general, answer["ts"], FEEDBACK, value="down")
+    assert (await desk.heard("ben", before))["text"] == WORDS.say("feedback_noted_down")
+    assert await desk.fill_in("ben", {CORRECTION: "A machine."}) == {}
+    ((_, kept),) = await desk.store.newest(ben, 5)
+    assert (kept.question, kept.answer, kept.correction) == ("what is a loom?", ANSWER, "A machine.")
+    entry = next(block for block in (await desk.listed("ben"))["blocks"] if "accessory" in block)
+    assert "|open>" not in entry["text"]["text"], "there is no thread"
+
+
 async def test_an_answer_too_long_for_the_form_is_cut_and_says_so(desk: Desk, engine: ScriptedEngine) -> None:
     whole = " ".join(f"{number:0100}" for number in range(40))
     engine.script = Script(text=whole)
