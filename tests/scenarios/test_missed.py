@@ -160,7 +160,7 @@ async def test_no_socket_until_slack_gave_up(
         await slack_gives_up(workspace, clock)
         faults.none()
         assert await team.answered(root) == ["re: hello?"]
-        assert team.service.hears()
+        await until(team.service.hears)
 
 
 async def test_a_question_of_seven_hours_ago_gets_one_line(store_url: str, redis: Redis, faults: Faults) -> None:
