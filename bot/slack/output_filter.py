@@ -71,7 +71,7 @@ class OutputFilter:
 
     def _judged(self, *, is_whole: bool) -> str:
         """The lines that are complete are judged once; what code they are in depends on those before them only."""
-        text = _visible(self._text)
+        text = _visible(self._text).lstrip()  # what is shown begins with a word: no indent makes code of its first line
         lines = text.split("\n")
         code, openers = markdown.code_lines(text)
         for number in range(len(self._lines), len(lines) - 1):

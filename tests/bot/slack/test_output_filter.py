@@ -268,3 +268,9 @@ def test_each_break_is_counted_once() -> None:
     assert grown("dolly_filter_hits_total") == 0
     output.whole()
     assert grown("dolly_filter_hits_total") == 4
+
+
+def test_an_indent_at_the_beginning_makes_no_code_where_it_will_not_be_shown() -> None:
+    output = OutputFilter()
+    output.write("\n    see evil-host.com")
+    assert output.whole() == "see evil-host[.]com"
