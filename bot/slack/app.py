@@ -40,9 +40,9 @@ from bot.slack.questions import Questions
 from bot.slack.reactions import Reactions
 from bot.slack.regenerating import Regenerating
 from bot.slack.settings_modal import SETTINGS, SettingsModal
-from bot.slack.unreadable import IgnoreUnreadable
 from bot.slack.slash_reply import AGAIN, SHARE
 from bot.slack.stopping import Stopping
+from bot.slack.unreadable import IgnoreUnreadable
 
 log = structlog.get_logger(__name__)
 
