@@ -19,8 +19,8 @@ run: .venv/.run  ## Run Dolly on this machine: workspace page, store, engine, a 
 
 setup: .venv/.run  ## Set up .venv for make run and dolly serve, and start nothing
 
-test: .venv/.test  ## Run all tests
-	$(BIN)/python -m pytest $(PYTEST)
+test: .venv/.test  ## Run all tests (PYTEST=tests/bot/store: those alone, one after the other)
+	$(BIN)/python -m pytest $(or $(PYTEST),-n 3 --dist loadfile)
 
 check: .venv/.test  ## Check format, lint, types and who imports whom
 	$(BIN)/ruff format --check .

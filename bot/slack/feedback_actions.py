@@ -21,7 +21,7 @@ from bot.slack.afterwards import Afterwards
 from bot.slack.answer_blocks import placed
 from bot.slack.client import UNREACHABLE, Identity, failure
 from bot.slack.feedback_form import COMMENT, CORRECTION, form, note
-from bot.slack.payloads import TIMESTAMP, identifier, text, typed
+from bot.slack.payloads import TIMESTAMP, clicked, identifier, text, typed
 from bot.slack.people import WordsOf
 from bot.store.connection import store_errors
 from bot.words import Words
@@ -131,14 +131,6 @@ class FeedbackActions:
             await say(respond, {"text": words.say("form_not_opened")}, thread_of(where))
 
 
-def clicked(body: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    """Who clicked, and on what. Raises NotUnderstood."""
-    actions = body.get("actions")
-    if not isinstance(actions, list) or not actions or not isinstance(actions[0], dict):
-        raise NotUnderstood("actions")
-    return identifier(_part(body, "user"), "id"), actions[0]
-
-
 def thread_of(conversation: ConversationId) -> str | None:
     """The thread that a conversation is, in Slack; an answer to a command has none."""
     return conversation.root_ts if TIMESTAMP.fullmatch(conversation.root_ts) else None
@@ -155,6 +147,9 @@ async def replace(respond: AsyncRespond, said: blocks.Message) -> None:
 
 
 async def _respond(respond: AsyncRespond, **content: Any) -> None:
+    if not respond.response_url:  # the click came without an address
+        log.warning("response_url_missing")
+        return
     try:
         await respond(response_type="ephemeral", **content)
     except UNREACHABLE as error:

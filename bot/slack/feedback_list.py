@@ -13,9 +13,9 @@ from bot.slack import blocks
 from bot.slack.afterwards import Afterwards
 from bot.slack.answer_blocks import place, placed
 from bot.slack.client import Identity
-from bot.slack.feedback_actions import clicked, replace, thread_of
+from bot.slack.feedback_actions import replace, thread_of
 from bot.slack.mrkdwn import date_token, escape
-from bot.slack.payloads import identifier, text
+from bot.slack.payloads import clicked, identifier, text
 from bot.slack.people import WordsOf
 from bot.slack.permalinks import permalink
 from bot.store.connection import store_errors

@@ -225,6 +225,9 @@ def _user_of(body: dict[str, Any]) -> str:
 
 
 async def _respond(respond: AsyncRespond, *, replace_original: bool = True, **content: Any) -> None:
+    if not respond.response_url:  # the click came without an address
+        log.warning("response_url_missing")
+        return
     try:
         await respond(response_type="ephemeral", replace_original=replace_original, **content)
     except UNREACHABLE as error:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from bot.conversation import ConversationId
+from bot.conversation import AGAIN, ConversationId
 from bot.errors import SealBroken
 from bot.store import claims
 from bot.store.connection import Client, load_script, run_script, store_errors
@@ -108,4 +108,4 @@ class DeadLetters:
 
 def _of_job(job_id: str) -> tuple[ConversationId, str]:
     conversation, _, ts = job_id.rpartition("/")
-    return ConversationId.parse(conversation), ts
+    return ConversationId.parse(conversation), ts.removesuffix(AGAIN)

@@ -146,3 +146,15 @@ async def test_a_store_that_is_away_says_so() -> None:
         with pytest.raises(StoreUnavailable):
             await act
     await nowhere.aclose()
+
+
+async def test_a_question_that_was_to_be_answered_anew_names_its_message(
+    mailbox: Mailbox, letters: DeadLetters
+) -> None:
+    await given_up(mailbox, question(again="Tr1"))
+    [letter] = await letters.newest(1)
+    assert (letter.conversation, letter.ts) == (THREAD, "100.000100")
+    assert await letters.ask_again(letter.job_id)
+    claim = await mailbox.claim()
+    assert claim is not None
+    assert claim.turn.again == "Tr1"
