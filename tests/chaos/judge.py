@@ -101,7 +101,8 @@ def judge(evidence: Evidence) -> Verdict:
         if not questions[0].is_command:
             kept = [question for question in questions if question.number not in evidence.taken_back]
             _judge_memory(verdict, kept, orders.get(conversation))
-            by_number, whole_at = {q.number: q for q in questions}, evidence.whole_at
+            # What was taken back while it was answered may become whole late: when Slack itself ends its stream.
+            by_number, whole_at = {q.number: q for q in kept}, evidence.whole_at
             visible = sorted(by_number.keys() & whole_at.keys(), key=lambda number: whole_at[number])
             _judge_order(verdict, by_number, visible, whole_at, first_asked)
             if conversation in orders:

@@ -100,6 +100,9 @@ def test_order(acked_at: float, figure: str) -> None:
         prompts=[prompt(1), prompt(3, 1, at=20), prompt(2, 1, 3, at=30), prompt(4, 1, 3, 2), prompt(9)],
         whole_at={1: 11, 3: 21, 2: 31, 4: 41, 9: 91},
     )
+    assert "reordered" not in found(replace(swapped, taken_back={2: 15.0})), (
+        "it may become whole when its stream expires"
+    )
     verdict = judge(swapped)
     assert [n for n, _ in verdict.findings[figure]] == [2]
     assert verdict.is_good == (figure == "late_arrivals")
