@@ -15,7 +15,7 @@ from bot.responder import Stopped
 from bot.slack.client import Identity
 from bot.slack.markdown import MARKDOWN_CHARACTERS
 from bot.slack.output_filter import OutputFilter
-from bot.slack.pacing import Pacer
+from bot.slack.pacing import Pacer, Permit
 from bot.slack.reply_stream import ReplyStream
 from bot.words import Words
 from tests.bot.slack.conftest import ASHA, GENERAL, Thread, Worker
@@ -300,25 +300,33 @@ async def test_where_a_stream_cannot_end_yet_its_text_is_shown_already(
     worker: Worker, thread: Thread, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.slack.reply_stream.STOP_SOON_SECONDS", 0.02)
-    now = [1000.0]
-    pacer = Pacer(clock=lambda: now[0], scale=10)
-    while await pacer.take("chat.stopStream"):
-        pass
+    pacer = Pacer(scale=1e6)
+    may, asked, turn = {name: asyncio.Event() for name in ("append", "stop")}, asyncio.Event(), pacer.turn
+
+    async def turn_when_it_may(method: str, *args: Any, **options: Any) -> Permit:
+        if method == "chat.stopStream":
+            asked.set()
+            await may["stop"].wait()
+        if method == "chat.appendStream":
+            await may["append"].wait()
+        return await turn(method, *args, **options)
+
+    monkeypatch.setattr(pacer, "turn", turn_when_it_may)
+    may["append"].set()
     reply = worker(job.claim(), pacer)
     await reply.begin()
     await reply.write("Once")
     await thread.says("Once")
     await reply.write(" upon")
     await thread.says("Once upon")
-    while await pacer.take("chat.appendStream"):
-        pass
+    may["append"].clear()
     await reply.write(" a time")
     ending = asyncio.create_task(reply.finish("_The end._"))
-    await asyncio.sleep(0.05)
-    now[0] += 0.1
+    await asked.wait()
+    may["append"].set()
     await thread.says("Once upon a time")
     assert thread.states == ["streaming"]
-    now[0] += 0.3
+    may["stop"].set()
     await ending
     assert thread.texts == ["Once upon a time\n\n_The end._"]
     assert thread.states == ["stopped"]
