@@ -55,6 +55,8 @@ def start_parent() -> Iterator[Callable[..., Parent]]:
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            # Who runs the tests in the background has Ctrl-C ignored, and every child inherits that.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         assert process.stdout is not None
         up = json.loads(process.stdout.readline())
