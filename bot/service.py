@@ -186,6 +186,8 @@ async def running_service(
             kept.repeats,
             max_age_seconds=bounds.catchup_max_age_seconds,
         )
+        afterwards = Afterwards()
+        stack.push_async_callback(afterwards.end)
         forget_list = ForgetList(kept.forgetting, kept.memory, identity)
         home = Home(
             client,
@@ -193,16 +195,16 @@ async def running_service(
             forget_list,
             kept.preferences,
             lambda: model.served_model,
+            afterwards,
             memory_days=store.memory_days,
         )
-        stack.push_async_callback(home.end)
-        forget = ForgetCommand(kept.erasures, kept.forgetting, forget_list, home, authority, identity, people.words)
-        stack.push_async_callback(forget.end)
+        forget = ForgetCommand(
+            kept.erasures, kept.forgetting, forget_list, home, authority, identity, people.words, afterwards
+        )
         settings = SettingsModal(client, kept.preferences, people.words, home.draw_soon)
         status = StatusCommand(model, kept.mailbox.report, people.words)
         channel = ChannelCommand(client, kept.preferences, authority, audit, people.words)
-        letters = AdminLetters(kept.dead_letters, authority, audit, identity, people.words)
-        stack.push_async_callback(letters.end)
+        letters = AdminLetters(kept.dead_letters, authority, audit, identity, people.words, afterwards)
         admin_verbs = {
             "status": AdminStatus(model, report, kept.mailbox.report, audit).command,
             "users": AdminUsers(kept.usage, audit).command,
@@ -210,8 +212,6 @@ async def running_service(
             "dead-letters": letters.command,
             **AdminLearning(NoTrainer(), audit).verbs,
         }
-        afterwards = Afterwards()
-        stack.push_async_callback(afterwards.end)
         ratings = Ratings(kept.memory, kept.feedback, kept.preferences)
         feedback = FeedbackActions(client, ratings, identity, people.words, afterwards)
         feedback_list = FeedbackList(ratings, identity, people.words, afterwards)
@@ -258,7 +258,7 @@ async def running_service(
             stopping,
             regenerating,
         )
-        app = build_app(client, identity, listeners, people.words)
+        app = build_app(client, identity, listeners, people.words, afterwards)
         hears, http_port = await stack.enter_async_context(listening(app, slack))
 
         catch_up = CatchUp(

@@ -14,6 +14,7 @@ from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.preflight import SCOPES
+from bot.slack.afterwards import Afterwards
 from bot.slack.app import Listeners, build_app
 from bot.slack.client import Identity
 from tests.test_tree import files
@@ -104,7 +105,7 @@ def app(monkeypatch: pytest.MonkeyPatch) -> type[Registering]:
     monkeypatch.setattr("bot.slack.app.AsyncApp", Registering)
     identity = Identity("T1", "Team", None, "U1", "B1", "dolly", "https://team.example/", frozenset())
     listeners = Listeners(**{field.name: Mock(spec=field.type) for field in fields(Listeners)})
-    build_app(AsyncWebClient("xoxb-0"), identity, listeners, AsyncMock())
+    build_app(AsyncWebClient("xoxb-0"), identity, listeners, AsyncMock(), Afterwards())
     for names in (Registering.events, Registering.commands, Registering.shortcuts, Registering.interactive):
         assert len(names) > sum(isinstance(name, str | dict) for name in names) > 0
         names[:] = [name for name in names if not isinstance(name, re.Pattern)]

@@ -15,8 +15,9 @@ from bot import metrics
 from bot.audit import AuditLog, hashed
 from bot.errors import NotUnderstood, StoreUnavailable
 from bot.slack import blocks
+from bot.slack.afterwards import Afterwards, show
 from bot.slack.authority import Authority
-from bot.slack.client import UNREACHABLE, Identity
+from bot.slack.client import Identity
 from bot.slack.mrkdwn import date_token
 from bot.slack.payloads import TIMESTAMP, identifier
 from bot.slack.people import WordsOf
@@ -35,14 +36,20 @@ class AdminLetters:
     """The verb, and listeners of its buttons. To click twice is to click once."""
 
     def __init__(
-        self, letters: DeadLetters, authority: Authority, audit: AuditLog, identity: Identity, words_of: WordsOf
+        self,
+        letters: DeadLetters,
+        authority: Authority,
+        audit: AuditLog,
+        identity: Identity,
+        words_of: WordsOf,
+        afterwards: Afterwards,
     ) -> None:
         self._letters = letters
         self._authority = authority
         self._audit = audit
         self._identity = identity
         self._words_of = words_of
-        self._telling: set[asyncio.Task[None]] = set()
+        self._afterwards = afterwards
 
     async def command(self, user_id: str, arguments: str, words: Words) -> dict[str, Any]:
         """The newest, with why, when, whose and where."""
@@ -57,10 +64,6 @@ class AdminLetters:
     async def drop(self, ack: AsyncAck, respond: AsyncRespond, body: dict[str, Any]) -> None:
         """Listener of the button that drops a question."""
         await self._clicked(ack, respond, body, "drop", self._letters.drop, "admin_letter_dropped")
-
-    async def end(self) -> None:
-        """Let what is being told end."""
-        await asyncio.gather(*self._telling, return_exceptions=True)
 
     async def _clicked(
         self,
@@ -84,23 +87,19 @@ class AdminLetters:
             except StoreUnavailable as error:
                 log.warning("letter_not_handled", act=act, reason=str(error))
                 sentence = words.say(error.words_key)
-        task = asyncio.create_task(self._tell(respond, sentence, words, is_admin=is_admin))
-        self._telling.add(task)
-        task.add_done_callback(self._telling.discard)
+        self._afterwards.do(self._tell(respond, sentence, words, is_admin=is_admin))
         await ack()
 
     async def _tell(self, respond: AsyncRespond, sentence: str, words: Words, *, is_admin: bool) -> None:
         """The list anew, under what became of the click; for nobody else, and below the old one without a store."""
-        message: dict[str, Any] = {"text": sentence, "replace_original": False}
+        message: dict[str, Any] = {"text": sentence}
         if is_admin:
             try:
-                message = {**await self._message(words, sentence), "replace_original": True}
+                message = await self._message(words, sentence)
             except StoreUnavailable as error:
+                is_admin = False
                 log.warning("letters_not_listed", reason=str(error))
-        try:
-            await respond(response_type="ephemeral", **message)
-        except UNREACHABLE as error:
-            log.warning("response_url_failed", error=type(error).__name__)
+        await show(respond, in_place=is_admin, **message)
 
     async def _message(self, words: Words, sentence: str = "") -> dict[str, Any]:
         letters = await self._letters.newest(LISTED)

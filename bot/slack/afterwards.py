@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable
+from typing import Any
 
 import structlog
 from slack_bolt.context.respond.async_respond import AsyncRespond
@@ -39,12 +40,20 @@ class Afterwards:
 
 
 async def said(respond: AsyncRespond, sentence: str, *, in_place: bool = False) -> None:
-    """Say something at a response_url; `in_place` of the message that was clicked on. Lost where Slack takes it not."""
+    """Say something at a response_url, as `show` does."""
+    await show(respond, in_place=in_place, text=sentence)
+
+
+async def show(respond: AsyncRespond, *, in_place: bool, **content: Any) -> None:
+    """Show something at a response_url to who clicked or chose, for their eyes only; `in_place` of what was clicked on.
+
+    `content` is what `respond` takes: text, blocks, thread_ts. Lost where Slack takes it not.
+    """
     if not respond.response_url:  # the click came without an address
         log.warning("response_url_missing")
         return
     try:
-        await respond(sentence, response_type="ephemeral", replace_original=in_place)
+        await respond(response_type="ephemeral", replace_original=in_place, **content)
     except UNREACHABLE as error:
         log.warning("response_url_failed", error=type(error).__name__)
 

@@ -1,6 +1,5 @@
 """Dolly as a Slack app: one table of which listener hears what."""
 
-import asyncio
 import logging
 import re
 import time
@@ -21,10 +20,11 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot import metrics
 from bot.errors import DollyError, NotUnderstood
 from bot.slack.admin_letters import ASK_AGAIN, DROP, AdminLetters
+from bot.slack.afterwards import Afterwards, said
 from bot.slack.agent_view import AgentView
 from bot.slack.answer_blocks import FEEDBACK, REGENERATE, STOP
 from bot.slack.channel_command import CHANNEL_RULES, ChannelCommand
-from bot.slack.client import UNREACHABLE, Identity
+from bot.slack.client import Identity
 from bot.slack.commands import Commands
 from bot.slack.edits import Edits
 from bot.slack.feedback_actions import FeedbackActions
@@ -71,7 +71,9 @@ class Listeners:
     regenerating: Regenerating
 
 
-def build_app(client: AsyncWebClient, identity: Identity, listeners: Listeners, words_of: WordsOf) -> AsyncApp:
+def build_app(
+    client: AsyncWebClient, identity: Identity, listeners: Listeners, words_of: WordsOf, afterwards: Afterwards
+) -> AsyncApp:
     """The Bolt app. A listener stores and returns; only then is Slack told "received".
 
     `authorize` gives what auth.test said at the start: Bolt's own would ask again with an event in its
@@ -110,14 +112,9 @@ def build_app(client: AsyncWebClient, identity: Identity, listeners: Listeners, 
     async def tab_opened(event: dict[str, Any]) -> None:
         await (listeners.agent_view if event.get("tab") == "messages" else listeners.home).opened(event)
 
-    telling: set[asyncio.Task[None]] = set()
-
     async def not_in_use(ack: AsyncAck, respond: AsyncRespond, context: AsyncBoltContext) -> None:
         await ack()
-        if respond.response_url:  # answered after the acknowledgement, which must not wait for it
-            task = asyncio.create_task(_tell_not_in_use(respond, context.user_id or "", words_of))
-            telling.add(task)
-            task.add_done_callback(telling.discard)
+        afterwards.do(_tell_not_in_use(respond, context.user_id or "", words_of))
 
     app.event("app_mention")(listeners.questions.mentioned)
     app.event({"type": "message", "subtype": "message_changed"})(listeners.edits.changed)
@@ -190,8 +187,4 @@ async def _refuse(error: Exception, body: dict[str, Any]) -> BoltResponse:
 
 
 async def _tell_not_in_use(respond: AsyncRespond, user_id: str, words_of: WordsOf) -> None:
-    words = await words_of(user_id)
-    try:
-        await respond(words.say("button_unknown"), response_type="ephemeral", replace_original=False)
-    except UNREACHABLE as error:
-        log.warning("response_url_failed", error=type(error).__name__)
+    await said(respond, (await words_of(user_id)).say("button_unknown"))

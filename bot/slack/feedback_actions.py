@@ -17,7 +17,7 @@ from bot.errors import NotUnderstood, StoreUnavailable
 from bot.feedback import COMMENT_CHARACTERS, CORRECTION_CHARACTERS, Feedback, Rating
 from bot.ratings import Ratings
 from bot.slack import blocks
-from bot.slack.afterwards import Afterwards
+from bot.slack.afterwards import Afterwards, show
 from bot.slack.answer_blocks import placed
 from bot.slack.client import UNREACHABLE, Identity, failure
 from bot.slack.feedback_form import COMMENT, CORRECTION, form, note
@@ -138,22 +138,12 @@ def thread_of(conversation: ConversationId) -> str | None:
 
 async def say(respond: AsyncRespond, said: blocks.Message, thread_ts: str | None) -> None:
     """Say something to who clicked, for their eyes only."""
-    await _respond(respond, replace_original=False, thread_ts=thread_ts, **said)
+    await show(respond, in_place=False, thread_ts=thread_ts, **said)
 
 
 async def replace(respond: AsyncRespond, said: blocks.Message) -> None:
     """Show something in place of the message that was clicked on, which only one person sees."""
-    await _respond(respond, replace_original=True, **said)
-
-
-async def _respond(respond: AsyncRespond, **content: Any) -> None:
-    if not respond.response_url:  # the click came without an address
-        log.warning("response_url_missing")
-        return
-    try:
-        await respond(response_type="ephemeral", **content)
-    except UNREACHABLE as error:
-        log.warning("response_url_failed", error=type(error).__name__)
+    await show(respond, in_place=True, **said)
 
 
 def _rating(value: str) -> Rating:

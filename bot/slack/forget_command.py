@@ -16,8 +16,9 @@ from slack_bolt.context.respond.async_respond import AsyncRespond
 from bot.conversation import ConversationId
 from bot.erasures import Erasure, Erasures
 from bot.errors import DollyError, FilesNotRewritten, NotUnderstood, StoreUnavailable
+from bot.slack.afterwards import Afterwards, said, show
 from bot.slack.authority import Authority
-from bot.slack.client import UNREACHABLE, Identity
+from bot.slack.client import Identity
 from bot.slack.forget_list import ForgetList
 from bot.slack.home import Home
 from bot.slack.payloads import identifier
@@ -31,11 +32,8 @@ from bot.words import Words
 log = structlog.get_logger(__name__)
 
 STORE_SECONDS = 1.2
-ADMIN_SECONDS = 0.5
-"""Of Slack's three seconds; who cannot be looked up in time is no admin."""
 RETRY_SECONDS = (0.5, 1, 2, 4, 8, 16)
 """Pauses between tries while the store is away; after the last, the next start does it."""
-FINISH_SECONDS = 2.0
 ADDRESS = re.compile(r"https?://[^\s)]+")
 
 
@@ -51,6 +49,7 @@ class ForgetCommand:
         authority: Authority,
         identity: Identity,
         words_of: WordsOf,
+        afterwards: Afterwards,
     ) -> None:
         self._erasures = erasures
         self._forgetting = forgetting
@@ -59,7 +58,7 @@ class ForgetCommand:
         self._authority = authority
         self._identity = identity
         self._words_of = words_of
-        self._working: set[asyncio.Task[None]] = set()
+        self._afterwards = afterwards
 
     # --- listeners --------------------------------------------------------------------------------------------------
 
@@ -109,21 +108,13 @@ class ForgetCommand:
         target = Target()
         erasure = await self._erasures.write_down(target)
         log.warning("team_is_being_forgotten")
-        self._work(self._carry_out(erasure, target, Words()))  # there is nobody to be told
+        self._afterwards.do(self._carry_out(erasure, target, Words()))  # there is nobody to be told
 
     async def revoked(self, event: dict[str, Any], body: dict[str, Any]) -> None:
         """Listener of `tokens_revoked`: without its bot token Dolly is removed; people's own tokens are not its."""
         tokens = event.get("tokens")
         if isinstance(tokens, dict) and tokens.get("bot"):
             await self.uninstalled(body)
-
-    async def end(self) -> None:
-        """Finish what is being done; what takes longer is done at the next start."""
-        if self._working:
-            await asyncio.wait(self._working, timeout=FINISH_SECONDS)
-        for task in self._working:
-            task.cancel()
-        await asyncio.gather(*self._working, return_exceptions=True)
 
     # --- who may forget what ----------------------------------------------------------------------------------------
 
@@ -146,7 +137,9 @@ class ForgetCommand:
             return
         erasure = await self._erasures.write_down(target)
         await ack(words.say("forget_begun"))
-        self._work(self._tell_when_done(erasure, target, words, lambda said: _respond(respond, text=said)))
+        self._afterwards.do(
+            self._tell_when_done(erasure, target, words, lambda sentence: said(respond, sentence, in_place=True))
+        )
 
     async def _clicked(
         self,
@@ -167,13 +160,13 @@ class ForgetCommand:
         try:
             target = await choose()
             if target is None:
-                self._work(tell(words.say("forget_not_yours")))
+                self._afterwards.do(tell(words.say("forget_not_yours")))
             else:
                 erasure = await self._erasures.write_down(target)
-                self._work(self._tell_when_done(erasure, target, words, tell))
+                self._afterwards.do(self._tell_when_done(erasure, target, words, tell))
         except DollyError as error:
             log.warning("not_forgotten", error=type(error).__name__, reason=str(error))
-            self._work(tell(words.say(error.words_key)))
+            self._afterwards.do(tell(words.say(error.words_key)))
         await ack()
 
     async def _tell_when_done(
@@ -200,17 +193,12 @@ class ForgetCommand:
             said += " " + words.say("forget_files")
         return said
 
-    def _work(self, work: Awaitable[object]) -> None:
-        task = asyncio.create_task(_quietly(work))
-        self._working.add(task)
-        task.add_done_callback(self._working.discard)
-
     async def _redraw(self, respond: AsyncRespond, sentence: str, user_id: str, words: Words) -> None:
         """The list anew, under `sentence`; below the old one where the store does not tell."""
         try:
-            await _respond(respond, **await self._list.message(user_id, words, sentence))
+            await show(respond, in_place=True, **await self._list.message(user_id, words, sentence))
         except StoreUnavailable:
-            await _respond(respond, text=sentence, replace_original=False)
+            await said(respond, sentence)
 
 
 def _said(target: Target, words: Words) -> str:
@@ -222,21 +210,3 @@ def _said(target: Target, words: Words) -> str:
 def _user_of(body: dict[str, Any]) -> str:
     user = body.get("user")
     return identifier(user if isinstance(user, dict) else {}, "id")
-
-
-async def _respond(respond: AsyncRespond, *, replace_original: bool = True, **content: Any) -> None:
-    if not respond.response_url:  # the click came without an address
-        log.warning("response_url_missing")
-        return
-    try:
-        await respond(response_type="ephemeral", replace_original=replace_original, **content)
-    except UNREACHABLE as error:
-        log.warning("response_url_failed", error=type(error).__name__)
-
-
-async def _quietly(work: Awaitable[object]) -> None:
-    """What goes wrong after the acknowledgement is told by the log alone."""
-    try:
-        await work
-    except Exception as error:
-        log.exception("forgetting_failed", error=type(error).__name__)

@@ -1,6 +1,5 @@
 """Dolly's App Home: who it is, how to ask, a person's settings and conversations, what is kept and for how long."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.errors import StoreUnavailable
 from bot.preferences import Preferences
 from bot.slack import blocks
+from bot.slack.afterwards import Afterwards
 from bot.slack.client import UNREACHABLE, failure
 from bot.slack.forget_list import ForgetList
 from bot.slack.mrkdwn import escape
@@ -37,6 +37,7 @@ class Home:
         forget_list: ForgetList,
         preferences: PreferenceStore,
         served_model: Callable[[], str],
+        afterwards: Afterwards,
         *,
         memory_days: float,
     ) -> None:
@@ -46,7 +47,7 @@ class Home:
         self._preferences = preferences
         self._served_model = served_model
         self._memory_days = memory_days
-        self._publishing: set[asyncio.Task[None]] = set()
+        self._afterwards = afterwards
 
     async def opened(self, event: dict[str, Any]) -> None:
         """Listener of `app_home_opened`. Drawing is not worth a redelivery, so it goes on after the acknowledgement."""
@@ -55,9 +56,7 @@ class Home:
 
     def draw_soon(self, user_id: str) -> None:
         """Draw it in the background."""
-        task = asyncio.create_task(self.draw(user_id))
-        self._publishing.add(task)
-        task.add_done_callback(self._publishing.discard)
+        self._afterwards.do(self.draw(user_id))
 
     async def draw(self, user_id: str, sentence: str = "") -> None:
         """Draw it, with `sentence` about what has just been done on top."""
@@ -67,12 +66,6 @@ class Home:
             await self._client.views_publish(user_id=user_id, view=view)
         except (SlackApiError, *UNREACHABLE) as error:
             log.warning("home_not_drawn", reason=str(failure("views.publish", error)))
-
-    async def end(self) -> None:
-        """Draw no more."""
-        for task in self._publishing:
-            task.cancel()
-        await asyncio.gather(*self._publishing, return_exceptions=True)
 
     async def _blocks(self, user_id: str, words: Words) -> list[blocks.Block]:
         head = [blocks.header(words.say("home_title")), blocks.section(words.say("home_text"))]
