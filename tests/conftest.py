@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+import hypothesis
 import pytest
 from redis.asyncio import Redis
 
@@ -30,6 +31,8 @@ def pytest_configure() -> None:
         ):
             del os.environ[name]
     sys.addaudithook(refuse_network)
+    hypothesis.settings.register_profile("unhurried", deadline=None)  # on a loaded machine, no example is a slow one
+    hypothesis.settings.load_profile("unhurried")
 
 
 def refuse_network(event: str, arguments: tuple[Any, ...]) -> None:

@@ -88,7 +88,7 @@ PARTS = ["word " * 300, "a. " * 700, "x" * 2000, "```python\n", "```\n", "\n", "
 PARTS += ["| a | b |\n|---|---|\n", "| c | d |\n" * 300, "&lt;" * 500, "code\n" * 400, "    "]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from(PARTS), max_size=40).map("".join))
 def test_pieces_fit_and_lose_nothing(text: str) -> None:
     parts = pieces(text)
@@ -99,7 +99,7 @@ def test_pieces_fit_and_lose_nothing(text: str) -> None:
         assert "".join(parts) == text
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.sampled_from(PARTS), max_size=40).map("".join), st.sampled_from(PARTS))
 def test_a_message_that_is_full_stays_as_it_is(text: str, more: str) -> None:
     parts = pieces(text)[:-1]

@@ -72,7 +72,7 @@ PARTS = [
     ),
 ]
 TEXTS = st.lists(st.sampled_from(PARTS), max_size=40).map("".join) | st.text(max_size=80)
-MANY = settings(max_examples=3000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+MANY = settings(max_examples=3000, suppress_health_check=[HealthCheck.too_slow])
 
 
 def new() -> OutputFilter:

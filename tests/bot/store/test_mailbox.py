@@ -115,6 +115,20 @@ async def test_a_renewed_lease_lasts(mailbox: Mailbox) -> None:
         assert await mailbox.claim() is None
 
 
+async def test_a_renewal_that_comes_just_after_the_end_tells_its_own_worker_of_no_loss(mailbox: Mailbox) -> None:
+    """It renews beside the turn: cut off there, the question would be answered, and neither counted nor logged."""
+    for ts in ("1.0", "2.0"):
+        await mailbox.enqueue(turn(ts))
+    first = await claimed(mailbox)
+    await mailbox.fail(first, delay_seconds=0)
+    assert await mailbox.renew(first) is False
+    second = await claimed(mailbox)
+    await mailbox.commit(second, None)
+    assert await mailbox.renew(second) is False
+    with pytest.raises(LeaseLost):
+        await mailbox.renew(first)
+
+
 async def test_a_wish_to_stop_reaches_the_worker_and_not_the_next_turn(mailbox: Mailbox) -> None:
     await mailbox.enqueue(turn("100.000100"))
     await mailbox.enqueue(turn("100.000200"))

@@ -157,7 +157,7 @@ MARKS = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(MARKS, max_size=30).map("".join))
 def test_any_mixture_of_marks_is_harmless(text: str) -> None:
     assert_harmless(mrkdwn.to_html(text, NAMES))
