@@ -71,7 +71,7 @@ clean:  ## Remove .venv and every cache; .dolly, with your store and workspace, 
 
 .venv/.test: .venv/.run
 	@echo "Installing what the tests need …"
-	@set -o pipefail; $(PIP) --editable '.[local,test,check]' | $(NAMES)
+	@set -o pipefail; $(PIP) --editable '.[local,trainer,test,check]' | $(NAMES)
 	@touch $@
 
 .venv/.bench: .venv/.test

@@ -1,0 +1,162 @@
+"""The `dolly-trainer` command: a stage a verb."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from trainer.errors import TrainerError
+
+# The stages are imported when they are run: torch takes seconds, and help should not.
+
+app = typer.Typer(
+    name="dolly-trainer",
+    help="Turn an open base model into one that follows instructions, on your own machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+dataset = typer.Typer(help="Build a data set, and look at what a model learns from it.", no_args_is_help=True)
+app.add_typer(dataset, name="dataset")
+
+Recipe = Annotated[str, typer.Option("--recipe", "-r", help="A recipe's name, or a TOML file.")]
+Override = Annotated[list[str], typer.Option("--set", help="Another value: tune.learning_rate=1e-4. May be repeated.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="A new directory for what is made.")]
+NO_OVERRIDES: list[str] = []
+
+
+@app.command("import-base")
+def import_base(
+    source: Annotated[str, typer.Argument(help="A hub name, a directory, or a GGUF file.")],
+    out: Out,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the hub.")] = None,
+) -> None:
+    """Bring a base model into a safetensors directory with hashes."""
+    from trainer.stages import import_base as stage
+
+    path = Path(source)
+    if path.suffix == ".gguf":
+        stage.import_base(str(path.parent), out, gguf_file=path.name)
+    else:
+        stage.import_base(source, out, revision=revision)
+
+
+@dataset.command("build")
+def dataset_build(
+    sources: Annotated[list[str], typer.Argument(help="Files, directories or hub:NAME; KIND:PATH says what it is.")],
+    out: Out,
+    recipe: Recipe = "laptop-smollm2",
+    override: Override = NO_OVERRIDES,
+    evaluation: Annotated[
+        list[Path] | None, typer.Option(help="What a model is evaluated on: records equal to it are left out.")
+    ] = None,
+) -> None:
+    """Read, check, split and write records, with a manifest."""
+    from trainer.recipe import load_recipe
+    from trainer.stages import build_dataset as stage
+
+    stage.build_dataset(sources, out, settings=load_recipe(recipe, override).dataset, evaluation=evaluation or ())
+
+
+@dataset.command("show")
+def dataset_show(
+    folder: Annotated[Path, typer.Argument(help="A data set.")],
+    base: Annotated[Path, typer.Option(help="The base, or a tuned model, whose tokens are shown.")],
+    template: Annotated[str, typer.Option(help="own or dolly.")] = "own",
+    split: Annotated[str, typer.Option(help="train or held_out.")] = "train",
+    number: Annotated[int, typer.Option(help="So many records.")] = 3,
+) -> None:
+    """Show tokens, coloured by whether they are learned."""
+    from trainer.stages import show_dataset as stage
+
+    stage.show_dataset(folder, base, template=template, split=split, number=number)
+
+
+@app.command()
+def tune(
+    recipe: Recipe,
+    base: Annotated[Path, typer.Option(help="An imported base.")],
+    data: Annotated[Path, typer.Option("--dataset", help="A data set.")],
+    out: Out,
+    override: Override = NO_OVERRIDES,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last whole checkpoint.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what memory, time and disk it takes; load nothing.")
+    ] = False,
+) -> None:
+    """Tune a base on a data set."""
+    from trainer.recipe import load_recipe
+    from trainer.stages import tune as stage
+
+    chosen = load_recipe(recipe, override)
+    if dry_run:
+        stage.dry_run(chosen, base, data)
+    else:
+        stage.tune(chosen, base, data, out, resume=resume)
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint, or a base.")],
+    out: Out,
+    gguf: Annotated[list[str] | None, typer.Option(help="f16 and q8_0 for llama.cpp. May be repeated.")] = None,
+    lm_head_bias: Annotated[str, typer.Option(help="zero for TGI, which drops it; or keep.")] = "zero",
+) -> None:
+    """Write what engines serve: a directory for TGI and vLLM, GGUF for llama.cpp, a model card."""
+    from trainer.stages import export as stage
+
+    stage.export(checkpoint, out, gguf=gguf or (), lm_head_bias=lm_head_bias)
+
+
+@app.command()
+def evaluate(
+    models: Annotated[list[str], typer.Argument(help="LABEL=DIRECTORY: base=… current=… candidate=…")],
+    data: Annotated[Path, typer.Option("--dataset", help="A data set, for what it holds out.")],
+    out: Out,
+    recipe: Recipe = "laptop-smollm2",
+    override: Override = NO_OVERRIDES,
+    engine_url: Annotated[str | None, typer.Option(help="An engine that serves the last of them already.")] = None,
+    instructions: Annotated[Path | None, typer.Option(help="The 252 user-oriented instructions (JSONL).")] = None,
+) -> None:
+    """Compare models by what people would read, and write a report page."""
+    from trainer.recipe import load_recipe
+    from trainer.stages import evaluate as stage
+
+    labelled = dict(_labelled(model) for model in models)
+    settings = load_recipe(recipe, override).evaluate
+    stage.evaluate(labelled, data, out, settings=settings, engine_url=engine_url, instructions=instructions)
+
+
+@app.command()
+def chat(model: Annotated[Path, typer.Argument(help="A checkpoint, a base or an export.")]) -> None:
+    """Talk to a model in the terminal."""
+    from trainer import chat as terminal
+
+    terminal.chat(model)
+
+
+def _labelled(model: str) -> tuple[str, Path]:
+    label, equals, folder = model.partition("=")
+    if not equals or not label or not folder:
+        raise typer.BadParameter(f"{model!r} is not LABEL=DIRECTORY, such as candidate=exports/1")
+    return label, Path(folder)
+
+
+def main() -> None:
+    """Run the command; what is expected to go wrong ends with its sentence, not with a traceback."""
+    run: Callable[..., Any] = app
+    try:
+        run()
+    except TrainerError as error:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]Error:[/] {_plain(error)}")
+        raise SystemExit(error.exit_code) from None
+
+
+def _plain(error: TrainerError) -> str:
+    return str(error).replace("[", r"\[")
+
+
+if __name__ == "__main__":
+    main()

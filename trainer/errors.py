@@ -1,0 +1,45 @@
+"""What can go wrong, each with a sentence for the one who typed the command.
+
+    TrainerError
+    ├── BadRecipe            keys or values of a recipe; all faults at once
+    ├── BadInput             a file, a directory or an argument that cannot be used
+    │   └── NotWhole         a directory without its manifest, or with other bytes than it says
+    ├── OutOfMemory          with what to lower, by how much
+    ├── DiskFull             what was written before stays
+    ├── Diverged             NaN, or a loss that has left
+    └── EngineFailed         what serves the exported files did not answer
+"""
+
+
+class TrainerError(Exception):
+    """An expected failure. `str(error)` says what, where and what to do; the command prints it and exits with 1."""
+
+    exit_code = 1
+
+
+class BadInput(TrainerError):
+    exit_code = 2
+
+
+class BadRecipe(BadInput):
+    pass
+
+
+class NotWhole(BadInput):
+    pass
+
+
+class OutOfMemory(TrainerError):
+    pass
+
+
+class DiskFull(TrainerError):
+    pass
+
+
+class Diverged(TrainerError):
+    pass
+
+
+class EngineFailed(TrainerError):
+    pass
