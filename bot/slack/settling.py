@@ -1,4 +1,4 @@
-"""Threads read again: what a worker that was taken for dead wrote there after all is taken back."""
+"""Threads read again: what a worker taken for dead wrote there, or an answer without a question, is taken back."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -59,7 +59,7 @@ class Settler:
         own = await self._own.after(settling.conversation, settling.turn_ts)
         known = await self._recorded(settling.conversation) | set(settling.kept)
         unknown = [message for message in own if message.ts not in known]
-        double = [message for message in unknown if self._is_double(message, settling.job_id)]
+        double = [message for message in unknown if self._is_double(message, settling)]
         for message in double:
             if await self._disown(settling.conversation, message.ts):  # or another job's worker goes on with it by now
                 await self._own.take_back(settling.conversation.channel_id, message.ts, settling.job_id)
@@ -72,7 +72,9 @@ class Settler:
             return "early"
         return "double" if double else "single"
 
-    def _is_double(self, message: OwnMessage, job_id: str) -> bool:
+    def _is_double(self, message: OwnMessage, settling: Settling) -> bool:
+        if message.ts in settling.gone:
+            return True
         if message.job_id is not None:
-            return message.job_id == job_id
+            return message.job_id == settling.job_id
         return self._now() - float(message.ts) >= self._young_seconds

@@ -18,6 +18,9 @@ from bot.store.sealing import Sealing
 
 log = structlog.get_logger(__name__)
 
+NOTICED_SECONDS = 2.0
+"""After which the worker of a question that was deleted has learned so from its lease, and writes no more."""
+
 
 class Corrections:
     """Changes what the mailbox and the memory hold. Every method raises StoreUnavailable."""
@@ -54,7 +57,7 @@ class Corrections:
         return "remembered" if await self._change(conversation, ts, text) else "unknown"
 
     async def withdraw(self, conversation: ConversationId, ts: str) -> None:
-        """The message `ts` was deleted: what waits or is remembered of it goes."""
+        """The message `ts` was deleted: what waits or is remembered of it goes; so does an answer that is under way."""
         for job_id in _jobs(conversation, ts):
             async with store_errors():
                 user_id: Any = await self._client.hget(self._key(conversation, f"job:{job_id}"), "user")
@@ -64,9 +67,9 @@ class Corrections:
                     conversation,
                     keys=[
                         *(f"job:{job_id}", f"claim:{conversation}", "lease", "ready", f"mailbox:{conversation}"),
-                        *("waiting", f"queue:{user_id}"),
+                        *("waiting", f"queue:{user_id}", "settle", f"settling:{job_id}", f"posted:{conversation}"),
                     ],
-                    args=[job_id, str(conversation)],
+                    args=[job_id, str(conversation), ts, round(NOTICED_SECONDS * 1000)],
                 )
         await self._change(conversation, ts, "")
 

@@ -20,7 +20,8 @@ The keys of a conversation carry its partition's prefix, with one hash tag (layo
     changes:<conv>    hash: edits and deletions that came while an answer was under way, sealed
     posted:<conv>     hash: ts of a message of Dolly's own → its job, so that no other is taken for a leftover; or "":
                       it is being taken back
-    settle            sorted set: jobs whose thread is to be read again, by when; settling:<job> hash: where
+    settle            sorted set: jobs whose thread is to be read again, by when; settling:<job> hash: where, what
+                      counts there, what is gone with its question
     dead              sorted set: dead letters by time; letter:<job> hash: why, whose, the turn (sealed)
     threads           sorted set: conversation → last active; person:<user> those that a person took part in
 """

@@ -1,4 +1,4 @@
-"""Threads that are to be read again, because a worker that was taken for dead may have written there after all."""
+"""Threads that are to be read again: a worker taken for dead may have written there, or an answer lost its question."""
 
 import json
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ PAUSE_MS = 30_000
 
 @dataclass(frozen=True, slots=True)
 class Settling:
-    """A thread to be read again, because more than one worker may have written an answer into it."""
+    """A thread to be read again: more than one worker may have written there, or what one wrote is wanted no more."""
 
     conversation: ConversationId
     job_id: str
@@ -27,6 +27,8 @@ class Settling:
     """The messages that are the answer."""
     shown: Mapping[str, Shown]
     """By ts, what those show that were written as a whole: a worker taken for dead may have written over them."""
+    gone: tuple[str, ...] = ()
+    """Messages of an answer that nobody wants any more, because its question was deleted."""
 
 
 def dump(shown: Mapping[str, Shown]) -> str:
@@ -40,7 +42,7 @@ def load(stored: str) -> dict[str, Shown]:
 
 
 class Settlings:
-    """What the mailbox's commit has put down to be settled. Methods raise StoreUnavailable."""
+    """What a commit, or a question's deletion, has put down to be settled. Methods raise StoreUnavailable."""
 
     def __init__(self, client: Client, layout: Layout, sealing: Sealing) -> None:
         self._client = client
@@ -54,9 +56,9 @@ class Settlings:
         found = await self._partitions.first(self._next_in)
         if found is None:
             return None
-        job_id, conversation, ts, posts, shown = found
-        kept, said = tuple((posts or "").split()), self._opened(conversation, shown)
-        return Settling(ConversationId.parse(conversation), job_id, ts, kept, said)
+        job_id, conversation, ts, posts, shown, gone = found
+        kept, said = tuple((posts or "").split()), self._opened(conversation, shown) if shown else {}
+        return Settling(ConversationId.parse(conversation), job_id, ts, kept, said, tuple((gone or "").split()))
 
     async def _next_in(self, prefix: str) -> list[Any] | None:
         found: list[Any] | None = await run_script(self._client, self._script, [prefix + "settle"], [prefix, PAUSE_MS])
@@ -65,13 +67,8 @@ class Settlings:
     def _opened(self, conversation: str, sealed: str) -> dict[str, Shown]:
         try:
             return load(self._sealing.open(conversation, sealed))
-        except (
-            SealBroken,
-            ValueError,
-            AttributeError,
-            TypeError,
-        ):  # of another version, or its key is gone: what stands there stays
-            return {}
+        except (SealBroken, ValueError, AttributeError, TypeError):
+            return {}  # of another version, or its key is gone: what stands there stays
 
     async def done(self, settling: Settling) -> None:
         """The thread was read again, and what was double is gone."""

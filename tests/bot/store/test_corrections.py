@@ -10,6 +10,7 @@ from bot.errors import LeaseLost
 from bot.store.corrections import Corrections
 from bot.store.mailbox import Mailbox
 from bot.store.memory import Memory
+from bot.store.settlings import Settlings
 from tests.bot.store.test_mailbox import EXCHANGE, LAYOUT, OTHER_THREAD, SEALING, THREAD, claimed, turn
 
 
@@ -112,3 +113,20 @@ async def test_a_deleted_question_is_not_answered(mailbox: Mailbox, corrections:
     assert await mailbox.claim() is None
     assert (await mailbox.report()).waiting == 0
     assert await memory.read(THREAD) == []
+
+
+async def test_what_was_shown_of_an_answer_goes_with_its_question(
+    mailbox: Mailbox, corrections: Corrections, redis: Redis
+) -> None:
+    await mailbox.enqueue(turn())
+    under_way = await claimed(mailbox)
+    await mailbox.note_shape(under_way, "stream")
+    await mailbox.note_post(under_way, "100.000300")
+    await corrections.withdraw(THREAD, "100.000100")
+    settlings = Settlings(redis, LAYOUT, SEALING)
+    assert await settlings.next() is None, "its worker may still write"
+    await redis.zadd(LAYOUT.prefix_of(THREAD) + "settle", {under_way.job_id: 0})
+    settling = await settlings.next()
+    assert settling is not None
+    assert (settling.kept, settling.gone) == ((), ("100.000300",))
+    assert await mailbox.recorded(THREAD) == frozenset()

@@ -265,7 +265,5 @@ class MailboxMachine(RuleBasedStateMachine):
 
 def test_mailbox_and_memory_behave_as_the_model(background: Background, local_store: LocalStore) -> None:
     machine = type("Machine", (MailboxMachine,), {"background": background, "store_url": local_store.url})
-    quick = settings(
-        max_examples=25, stateful_step_count=40, suppress_health_check=list(HealthCheck), database=None
-    )
+    quick = settings(max_examples=25, stateful_step_count=40, suppress_health_check=list(HealthCheck), database=None)
     run_state_machine_as_test(machine, settings=quick)
