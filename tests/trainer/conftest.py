@@ -1,0 +1,18 @@
+"""What the trainer's tests stand on: one thread each, since several run at once, and the CPU's answers bit by bit."""
+
+import os
+
+import pytest
+import torch
+import transformers
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+torch.set_num_threads(1)
+transformers.logging.set_verbosity_error()
+transformers.logging.disable_progress_bar()
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Random draws of a test are its own, whatever ran before."""
+    torch.manual_seed(0)
