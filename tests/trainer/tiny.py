@@ -1,8 +1,8 @@
 """Tiny models of the three proven families, and a tokenizer for them: seconds to tune, and nothing in them is zero.
 
-What a freshly made model has at 0 or 1 (GPT-J's biases, norms) hides faults, so every parameter is drawn anew; what differs
-between families and generations (rope's base and scaling, the share of a head that is turned, tied heads) is set to
-values other than the defaults.
+What a freshly made model has at 0 or 1 (GPT-J's biases, norms) hides faults, so every parameter is drawn anew; what
+differs between families and generations (the base and scaling of rope, the share of a head that is turned, tied heads)
+is set to values other than the defaults.
 """
 
 from pathlib import Path
