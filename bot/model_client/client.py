@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterable, Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 from huggingface_hub import AsyncInferenceClient
@@ -14,6 +15,7 @@ from bot.errors import EngineBroke, EngineError, EngineSlow
 from bot.model_client import counting, refusals
 from bot.model_client.connection import EngineConnection
 from bot.model_client.dialects import EngineReport, recognise
+from bot.model_client.keys import Keys, whole
 from bot.model_client.measuring import Measurement
 from bot.model_client.stopping import StopCut
 
@@ -49,7 +51,8 @@ class ModelClient:
     """An engine that speaks /v1/chat/completions: TGI, vLLM, SGLang, llama.cpp's server.
 
     `url` with or without /v1. `model` is the name to send; without it, the engine's first model. `temperature` 0
-    is greedy. A text is cut at the first of the `stop` strings. Failures are bot.errors.Engine*.
+    is greedy. A text is cut at the first of the `stop` strings. `manifest` is the served model's manifest.json, which
+    lists its keys. Failures are bot.errors.Engine*.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class ModelClient:
         between_tokens_seconds: float = 30,
         temperature: float = 0.7,
         stop: Sequence[str] = (),
+        manifest: Path | None = None,
     ) -> None:
         self._connection = EngineConnection(url, api_key=api_key, connect_seconds=connect_seconds)
         self._model = model
@@ -70,6 +74,7 @@ class ModelClient:
         self._between_tokens_seconds = between_tokens_seconds
         self._temperature = temperature
         self._stop = tuple(stop)
+        self._keys = Keys(manifest)
         self._known: _Engine | None = None
         self._learning = asyncio.Lock()
 
@@ -85,7 +90,7 @@ class ModelClient:
         suspended goes on: use contextlib.aclosing where the loop may be left early.
         """
         cut = StopCut(self._stop)
-        async with aclosing(self._deltas(messages, max_tokens)) as deltas:
+        async with aclosing(self._deltas(self._keys.broken(messages), max_tokens)) as deltas:
             async for delta in deltas:
                 if text := cut.feed(delta):
                     yield text
@@ -181,6 +186,7 @@ class ModelClient:
         Where a bound is within `room`, it is given too, and the engine is not asked.
         """
         known = await self._engine()
+        messages = self._keys.broken(messages)
         if known.template is None:
             return counting.bound(messages)
         at_most = known.template.shortest_prompt + counting.bound(messages)
@@ -241,6 +247,7 @@ class ModelClient:
             return self._known
 
     async def _learn(self) -> _Engine:
+        self._keys.read()
         report = await recognise(self._connection)
         if self._model is not None and self._model != report.served_model:
             report = replace(report, model=self._model)
@@ -261,7 +268,7 @@ def _read(chunk: Any) -> _Delta:
     text = getattr(choice.delta, "content", None)
     reasoning = getattr(choice.delta, "reasoning", None) or getattr(choice.delta, "reasoning_content", None)
     return _Delta(
-        text=text if isinstance(text, str) else "",
+        text=whole(text) if isinstance(text, str) else "",
         finish_reason=choice.finish_reason,
         is_progress=bool(text or reasoning),
     )

@@ -126,6 +126,15 @@ def test_a_path_may_begin_at_home(tmp_path: Path) -> None:
     assert settings.dolly_data == Path.home() / "dolly"
 
 
+def test_a_manifest_is_a_file_that_is_there(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(f"ENGINE_MANIFEST={tmp_path / 'manifest.json'}")
+    with pytest.raises(SettingsError) as raised:
+        Settings.read(tmp_path / ".env")
+    assert raised.value.faults == [f"ENGINE_MANIFEST names {tmp_path / 'manifest.json'}, which is no file."]
+    (tmp_path / "manifest.json").write_text("{}")
+    assert Settings.read(tmp_path / ".env").engine_manifest == tmp_path / "manifest.json"
+
+
 KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 OTHER_KEY = "HxwdHh8YGRobFBUWFxAREhMMDQ4PCAkKCwQFBgcAAQI="
 
