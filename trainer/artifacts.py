@@ -29,7 +29,7 @@ HASHING_THREADS = 4
 
 @contextmanager
 def write_artifact(out: Path) -> Iterator[Path]:
-    """Yields a directory to fill, with a manifest last; it becomes `out` when the block ends, and is gone when it fails.
+    """Yields a directory to fill, with a manifest last; it becomes `out` at the block's end, and is gone if that fails.
 
     What a killed process left half-written for the same `out` is removed first. Raises BadInput where `out` holds
     something already or cannot be written, DiskFull where the disk is full; what was there before stays.
