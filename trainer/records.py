@@ -26,3 +26,5 @@ class Record:
     source: str
     """Name of the source, as in the data set's manifest."""
     category: str | None = None
+    conversation: str | None = None
+    """The thread it was taken from, where several records may be; they are never split between train and held-out."""
