@@ -135,6 +135,13 @@ class EvaluateChoice:
     held_out_records: AtLeastOne = 300
     """The most held-out records that are scored and answered."""
     max_answer_tokens: AtLeastOne = 256
+    temperature: Annotated[float, Field(ge=0)] = 0.0
+    """0 = greedy: always the likeliest token."""
+    answers_at_once: AtLeastOne = 4
+    context_tokens: AtLeastOne = 2048
+    """Window of an answer in llama.cpp, its prompt included."""
+    gguf: Literal["f16", "q8_0"] = "q8_0"
+    """The file that answers, of those that lie in an export: the one that will be served."""
     side_by_side: NotNegative = 20
     """Answers shown beside each other in the report."""
     lm_eval_tasks: tuple[str, ...] = ()
