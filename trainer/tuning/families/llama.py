@@ -1,0 +1,7 @@
+"""Llama."""
+
+from typing import Any
+
+
+def prepare(model: Any) -> None:
+    pass
