@@ -9,7 +9,7 @@ NAMES := awk '/^Collecting/ {sub(/[^A-Za-z0-9_.-].*/, "", $$2); printf " %s", $$
 SHELL := bash
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test check format bench-delivery bench-pacing bench-start bench-stop chaos fuzz clean
+.PHONY: help run setup test test-envs check format bench-delivery bench-pacing bench-start bench-stop chaos fuzz clean
 
 help:  ## Explain each target in a line
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,8 +19,10 @@ run: .venv/.run  ## Run Dolly on this machine: workspace page, store, engine, a 
 
 setup: .venv/.run  ## Set up .venv for make run and dolly serve, and start nothing
 
-test: .venv/.test  ## Run all tests (PYTEST=tests/bot/store: those alone, one after the other)
+test: .venv/.test test-envs  ## Run all tests (PYTEST=tests/bot/store: those alone, one after the other)
 	$(BIN)/python -m pytest $(or $(PYTEST),-n 3 --dist loadfile)
+
+test-envs: .envs/tgi/.done  ## Make what tests of exports need: TGI's transformers beside ours, on the same torch
 
 check: .venv/.test  ## Check format, lint, types and who imports whom
 	$(BIN)/ruff format --check .
@@ -52,7 +54,7 @@ fuzz: .venv/.test  ## Give Dolly 100,000 things that nobody would think of, and 
 	$(BIN)/python -m tests.fuzz
 
 clean:  ## Remove .venv and every cache; .dolly, with your store and workspace, stays
-	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .envs build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 # pip compiles nothing: what is used gets compiled when it is used, and the first start is sooner.
 .venv/.python:
@@ -77,4 +79,16 @@ clean:  ## Remove .venv and every cache; .dolly, with your store and workspace, 
 .venv/.bench: .venv/.test
 	@echo "Installing what the benchmarks need …"
 	@set -o pipefail; $(PIP) --editable '.[bench]' | $(NAMES)
+	@touch $@
+
+# Torch and what else it needs are those of .venv, by a path that comes after its own packages: seconds instead of minutes.
+.envs/tgi/.done: tests/trainer/envs/tgi.txt | .venv/.test
+	@echo "Making .envs/tgi, with TGI's transformers …"
+	@rm -rf .envs/tgi
+	@$(BIN)/python -m venv --without-pip .envs/tgi
+	@$(BIN)/python -m pip --python .envs/tgi/bin/python --disable-pip-version-check --quiet \
+	  install --no-compile --no-deps --requirement tests/trainer/envs/tgi.txt
+	@.envs/tgi/bin/python -c 'import os, sys, sysconfig; own = sysconfig.get_path("purelib"); \
+	  open(own + "/zz-after-own.pth", "w").write(os.path.relpath(sys.argv[1], own) + "\n")' \
+	  "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 	@touch $@

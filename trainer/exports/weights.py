@@ -1,0 +1,94 @@
+"""The weights that are exported: adapters merged, rows without a token gone, a head's bias as the engine will have it."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from trainer.errors import BadInput
+
+HeadBias = Literal["zero", "keep"]
+
+LOSS_TEXT = (
+    "The printing press spread through Europe in the fifteenth century, and with it the price of a book fell to a "
+    "fraction of what a scribe had asked. A workshop needed capital, paper, type and people who could read; the first "
+    "thing many of them printed was not a book at all but forms, calendars and indulgences.\n\n"
+    "To reset the device, hold the button for ten seconds until the light turns amber, let it go, and wait. If it does "
+    "not start again, unplug it, check the fuse, and write to support with the serial number.\n\n"
+    "Dear Ms. Alvarez, thank you for your order of 3 March. Two of the four items left our warehouse this morning; the "
+    "others will follow by the end of next week. We are sorry for the delay.\n\n"
+    "def mean(values):\n    return sum(values) / len(values)\n"
+)
+"""Prose, instructions, a letter and code: what a base's loss is measured on where its head's bias changes."""
+
+LOUD_RISE = 0.02
+"""Of the loss per token, in nats."""
+
+
+@dataclass(frozen=True)
+class BiasChange:
+    """What became of the bias of a model's head."""
+
+    choice: HeadBias
+    loss_before: float
+    """Per token of LOSS_TEXT, in nats, with the bias that the checkpoint has."""
+    loss_after: float
+
+    @property
+    def rise(self) -> float:
+        return self.loss_after - self.loss_before
+
+
+def check_finite(model: Any) -> None:
+    """Raises BadInput for weights that are NaN or infinite: every answer would be."""
+    for name, parameter in model.named_parameters():
+        if not torch.isfinite(parameter).all():
+            raise BadInput(
+                f"The weights of {name} are not all numbers (NaN or infinite). Export an earlier checkpoint."
+            )
+
+
+def settle_head_bias(model: Any, tokenizer: Any, choice: HeadBias) -> BiasChange | None:
+    """Zero the bias of the head, or keep it. None where the head has none, or nothing but zeros."""
+    bias = getattr(model.get_output_embeddings(), "bias", None)
+    if bias is None or not bias.any():
+        return None
+    before = _loss(model, tokenizer)
+    if choice == "keep":
+        return BiasChange(choice, before, before)
+    with torch.no_grad():
+        bias.zero_()
+    return BiasChange(choice, before, _loss(model, tokenizer))
+
+
+def drop_unnamed_rows(model: Any, tokenizer: Any) -> int:
+    """Leave only rows that a token has, so that no engine can draw another one; how many went.
+
+    No values of such a row would do: a logit of hidden state times row is the highest for some hidden state, a row
+    that is a mean of the others is still drawn at times, and TGI drops the bias that could forbid it.
+    """
+    ids = set(tokenizer.get_vocab().values())
+    rows = model.get_input_embeddings().weight.shape[0]
+    entries = max(ids) + 1
+    if entries > rows:
+        raise BadInput(f"The tokenizer has {entries} entries and the model {rows} rows: they are not of one model.")
+    if holes := sorted(set(range(entries)) - ids):
+        raise BadInput(
+            f"{len(holes)} rows between the tokens have none (the first is {holes[0]}), and a model could say them. "
+            "Name them in the tokenizer, as GPT-J does with <|extratoken_1|>."
+        )
+    if rows > entries:
+        model.resize_token_embeddings(entries, mean_resizing=False)
+    return int(rows - entries)
+
+
+def _loss(model: Any, tokenizer: Any) -> float:
+    """Mean cross-entropy per token of LOSS_TEXT, in nats."""
+    ids = torch.tensor([tokenizer(LOSS_TEXT, add_special_tokens=False)["input_ids"]])[:, : _window(model)]
+    with torch.no_grad():
+        logits = model(ids, use_cache=False).logits[0, :-1].float()
+    return float(torch.nn.functional.cross_entropy(logits, ids[0, 1:]))
+
+
+def _window(model: Any) -> int:
+    return int(model.config.max_position_embeddings)
