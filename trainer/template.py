@@ -42,6 +42,17 @@ class Encoded:
     """Of the same length; True where the token is learned."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Rendered:
+    """A conversation's text, and where in it stand what people said and what the template wrote."""
+
+    text: str
+    contents: list[Span]
+    """Of the turns, blank ones left out; without the blank characters at their ends where the template trims."""
+    controls: list[tuple[int, int, str]]
+    """Begin, end and text of each control token, in order; never one in a content."""
+
+
 class Template:
     """The chat template of one tokenizer."""
 
@@ -53,11 +64,18 @@ class Template:
         self._segments = Segments(tokenizer)
         self.keys: tuple[str, ...] = tuple(self._segments.control)
         """The text of every control token of the tokenizer, those that this template does not use included."""
-        self.end_id: int = self._probed_end()
+        self._opening = ""
+        question, answer = Message("user", "a"), Message("assistant", "b")
+        learned = self.encode([question, answer])
+        self.end_id = [id for id, is_learned in zip(learned.input_ids, learned.loss_mask, strict=True) if is_learned][
+            -1
+        ]
         """The token that ends an answer."""
         eos_id = tokenizer.eos_token_id
-        self.stop_ids: tuple[int, ...] = (self.end_id,) if eos_id in (None, self.end_id) else (self.end_id, int(eos_id))
+        self.stop_ids: tuple[int, ...] = (self.end_id,) if eos_id in (None, self.end_id) else (self.end_id, eos_id)
         """Tokens at which an engine stops."""
+        asked, opened = (self._render([question], add_generation_prompt) for add_generation_prompt in (False, True))
+        self._opening = opened.removeprefix(asked)
 
     def encode(self, messages: Sequence[Message]) -> Encoded:
         """For training: all turns, each answer learned with the key that ends it.
@@ -65,24 +83,21 @@ class Template:
         Raises BadInput where the template refuses the conversation, or does not say where an answer begins and ends.
         """
         turns = self._arranged(messages)
-        text, contents = self._rendered(turns, add_generation_prompt=False)
-        controls = self._controls(text, contents)
-        learned = list(self._answers(turns, text, contents, controls))
+        rendered = self._rendered(turns, add_generation_prompt=False)
+        answers = list(self._answers(turns, rendered))
         ids: list[int] = []
         mask: list[bool] = []
         # A segment ends where the opening of an answer ends: an engine has made tokens of what is before it by then.
-        cuts = {begin for begin, _ in learned}
-        for begin, end, tokens in self._tokens(text, contents, controls, cuts):
-            is_learned = any(start <= begin and end <= stop for start, stop in learned)
+        for (begin, end), tokens in self._tokens(rendered, {begin for begin, _ in answers}):
+            is_learned = any(start <= begin and end <= stop for start, stop in answers)
             ids.extend(tokens)
             mask.extend([is_learned] * len(tokens))
         return Encoded(ids, mask)
 
     def encode_prompt(self, messages: Sequence[Message]) -> list[int]:
         """For generation: all turns and the opening of an answer. Raises BadInput as `encode` does."""
-        text, contents = self._rendered(self._arranged(messages), add_generation_prompt=True)
-        pieces = self._tokens(text, contents, self._controls(text, contents), set())
-        return [token for _, _, tokens in pieces for token in tokens]
+        rendered = self._rendered(self._arranged(messages), add_generation_prompt=True)
+        return [token for _, tokens in self._tokens(rendered, set()) for token in tokens]
 
     def render(self, messages: Sequence[Message], *, add_generation_prompt: bool) -> str:
         """The text that an engine's Jinja makes of the conversation. Raises BadInput where the template refuses it."""
@@ -105,86 +120,77 @@ class Template:
                 add_generation_prompt=add_generation_prompt,
                 tokenize=False,
             )
-        except TemplateError as error:
+        except (TemplateError, IndexError) as error:  # IndexError: transformers', of an empty conversation
             raise BadInput(
-                f"The chat template refuses this conversation: {error.message or type(error).__name__}. "
+                f"The chat template refuses this conversation ({error or type(error).__name__}). "
                 'Leave it out, or tune with template = "dolly".'
             ) from None
         return text
 
-    def _rendered(self, turns: Sequence[Message], *, add_generation_prompt: bool) -> tuple[str, list[Span]]:
-        """The text, and where in it the turns' contents stand.
-
-        Contents are found by rendering once more with marks around them. Templates may look into a content or trim it,
-        so the marks go inside its blank ends or, where the text would then differ, around all of it.
+    def _rendered(self, turns: Sequence[Message], *, add_generation_prompt: bool) -> _Rendered:
+        """Contents are found by marks around them. A base's template may look into a content, or trim it: marks go
+        inside its blank ends or, where the text would then be another than without marks, around all of it.
         """
-        text = self._render(turns, add_generation_prompt)
         opening, closing = _unused_characters(turns)
-        for mark in (_marked_inside, _marked_around):
+        text = None if self.name == "dolly" else self._render(turns, add_generation_prompt)
+        for mark in (_marked_around,) if self.name == "dolly" else (_marked_inside, _marked_around):
             marked = self._render([mark(turn, opening, closing) for turn in turns], add_generation_prompt)
             contents = _spans(marked, opening, closing)
-            if contents is not None and marked.replace(opening, "").replace(closing, "") == text:
-                return text, contents
+            unmarked = marked.replace(opening, "").replace(closing, "")
+            if contents is not None and text in (None, unmarked):
+                return _Rendered(unmarked, contents, list(self._controls(unmarked, contents)))
         raise BadInput(
             "The chat template changes what a message says, so that the message cannot be told from the template. "
             'Leave the conversation out, or tune with template = "dolly".'
         )
 
-    def _controls(self, text: str, contents: Sequence[Span]) -> list[tuple[int, int, str]]:
-        """Begin, end and text of each control token, in order: what the template wrote, never what is in a content."""
-        found = []
+    def _controls(self, text: str, contents: Sequence[Span]) -> Iterator[tuple[int, int, str]]:
         for (_, begin), (end, _) in pairwise([(0, 0), *contents, (len(text), len(text))]):
-            found += [
-                (begin + at, begin + at + len(key), key) for at, key in self._segments.controls_in(text[begin:end])
-            ]
-        return found
+            for at, key in self._segments.controls_in(text[begin:end]):
+                yield begin + at, begin + at + len(key), key
 
-    def _answers(
-        self, turns: Sequence[Message], text: str, contents: Sequence[Span], controls: Sequence[tuple[int, int, str]]
-    ) -> Iterator[Span]:
+    def _answers(self, turns: Sequence[Message], rendered: _Rendered) -> Iterator[Span]:
         """Where each answer stands in the text: from the end of its opening to the end of its end key."""
+        said = [place for place, turn in enumerate(turns) if turn.content.strip()]
+        contents = dict(zip(said, rendered.contents, strict=True)) if len(said) == len(rendered.contents) else {}
         for place, turn in enumerate(turns):
             if turn.role != "assistant":
                 continue
-            opened = self._render(turns[:place], add_generation_prompt=True)
-            if not text.startswith(opened):
-                raise BadInput(
-                    "The chat template writes earlier turns differently once an answer follows, so what would be "
-                    'learned is not what is served. Tune with template = "dolly".'
-                )
-            begin = len(opened)
-            said = next((end for start, end in contents if start >= begin), begin) if turn.content.strip() else begin
-            end = next((stop for start, stop, _ in controls if start >= said), None)
-            if end is None:
+            begin, said_until = self._begin(turns, place, rendered.text, contents.get(place))
+            ends = (end for start, end, _ in rendered.controls if start >= said_until)
+            if (end := next(ends, None)) is None:
                 raise BadInput(
                     "The chat template writes no control token after an answer, so the model could not learn to stop. "
                     'Tune with template = "dolly".'
                 )
             yield begin, end
 
-    def _tokens(
-        self, text: str, contents: Sequence[Span], controls: Sequence[tuple[int, int, str]], cuts: set[int]
-    ) -> Iterator[tuple[int, int, list[int]]]:
-        """Begin, end and tokens of each piece of the text: control tokens, and segments between them or `cuts`."""
+    def _begin(self, turns: Sequence[Message], place: int, text: str, content: Span | None) -> Span:
+        """Where the answer begins that is the turn at `place`, and where its content ends."""
+        is_settled = self.name == "dolly" or place == len(turns) - 1  # what comes later changes nothing before
+        if content and is_settled and self._opening and text.endswith(self._opening, 0, content[0]):
+            return content
+        opened = self._render(turns[:place], add_generation_prompt=True)
+        if not text.startswith(opened):
+            raise BadInput(
+                "The chat template writes earlier turns differently once an answer follows, so what would be "
+                'learned is not what is served. Tune with template = "dolly".'
+            )
+        return len(opened), content[1] if content else len(opened)
+
+    def _tokens(self, rendered: _Rendered, cuts: set[int]) -> Iterator[tuple[Span, list[int]]]:
+        """Place and tokens of each piece of the text: control tokens, and segments between them and `cuts`."""
         at, after = 0, ""
-        for begin, end, key in [*controls, (len(text), len(text), "")]:
-            bounds = sorted({at, begin, *(cut for cut in cuts if at < cut < begin)})
-            for start, stop in pairwise(bounds):
+        length = len(rendered.text)
+        for begin, end, key in [*rendered.controls, (length, length, "")]:
+            for start, stop in pairwise(sorted({at, begin, *(cut for cut in cuts if at < cut < begin)})):
+                segment = rendered.text[start:stop]
                 before = key if stop == begin else ""
-                yield (
-                    start,
-                    stop,
-                    self._segments.encode(text[start:stop], after=after, before=before, at_start=not start),
-                )
+                yield (start, stop), self._segments.encode(segment, at_start=start == 0, after=after, before=before)
                 after = ""
             if key:
-                yield begin, end, [self._segments.control[key]]
+                yield (begin, end), [self._segments.control[key]]
             at, after = end, key
-
-    def _probed_end(self) -> int:
-        probe = [Message("user", "a"), Message("assistant", "b")]
-        encoded = self.encode(probe)
-        return [token for token, is_learned in zip(encoded.input_ids, encoded.loss_mask, strict=True) if is_learned][-1]
 
 
 def own_template(tokenizer: Tokenizer) -> Template:
@@ -245,6 +251,8 @@ def _marked_inside(turn: Message, opening: str, closing: str) -> Message:
 
 
 def _marked_around(turn: Message, opening: str, closing: str) -> Message:
+    if not turn.content.strip():
+        return turn
     return Message(turn.role, f"{opening}{turn.content}{closing}")
 
 
