@@ -14,7 +14,7 @@ PAGE_BREAK = "\f"
 Fault = Literal[
     "kind", "encoding", "empty", "too_large", "locked", "scanned", "broken", "slow", "refused", "elsewhere", "gone"
 ]
-"""Why a file was not read. bot.slack.attachments has a sentence for each."""
+"""Why a file was not read. bot.slack.asking.attachments has a sentence for each."""
 
 
 class Unreadable(Exception):

@@ -23,7 +23,7 @@ class Counter(Protocol):
 
 
 class Reader(Protocol):
-    """Reads what stands in Slack (bot.slack.threads.Threads)."""
+    """Reads what stands in Slack (bot.slack.asking.threads.Threads)."""
 
     async def readable(self, text: str) -> str:
         """`text` with the names of the people who are mentioned in it."""

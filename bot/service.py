@@ -21,44 +21,44 @@ from bot.model_client import ModelClient
 from bot.quotas import Quotas
 from bot.ratings import Ratings
 from bot.responder import AnswerStyle, Responder
-from bot.slack.admin_commands import AdminCommands
-from bot.slack.admin_learning import AdminLearning
-from bot.slack.admin_letters import AdminLetters
-from bot.slack.admin_status import AdminStatus
-from bot.slack.admin_usage import AdminQuota, AdminUsers
-from bot.slack.admission import Admission
+from bot.slack.admin.commands import AdminCommands
+from bot.slack.admin.learning import AdminLearning
+from bot.slack.admin.letters import AdminLetters
+from bot.slack.admin.status import AdminStatus
+from bot.slack.admin.usage import AdminQuota, AdminUsers
 from bot.slack.afterwards import Afterwards
-from bot.slack.agent_view import AgentView
+from bot.slack.answering.settling import Settler
 from bot.slack.app import Listeners, build_app
-from bot.slack.attachments import Attachments
+from bot.slack.asking.admission import Admission
+from bot.slack.asking.agent_view import AgentView
+from bot.slack.asking.attachments import Attachments
+from bot.slack.asking.downloads import Downloads
+from bot.slack.asking.edits import Edits
+from bot.slack.asking.follow_ups import FollowUps
+from bot.slack.asking.gate import Gate
+from bot.slack.asking.message_shortcut import MessageShortcut
+from bot.slack.asking.private_answers import PrivateAnswers
+from bot.slack.asking.questions import Questions
+from bot.slack.asking.regenerating import Regenerating
+from bot.slack.asking.stopping import Stopping
+from bot.slack.asking.threads import Threads
 from bot.slack.authority import Authority
-from bot.slack.catch_up import CatchUp
-from bot.slack.channel_command import ChannelCommand
 from bot.slack.client import TIMEOUT_SECONDS, Identity, authenticate, web_client
-from bot.slack.commands import Commands
-from bot.slack.downloads import Downloads
-from bot.slack.edits import Edits
-from bot.slack.feedback_actions import FeedbackActions
-from bot.slack.feedback_list import FeedbackList
-from bot.slack.follow_ups import FollowUps
-from bot.slack.forget_command import ForgetCommand
-from bot.slack.forget_list import ForgetList
-from bot.slack.gate import Gate
-from bot.slack.history import History
-from bot.slack.home import Home
-from bot.slack.message_shortcut import MessageShortcut
+from bot.slack.commands.channel import ChannelCommand
+from bot.slack.commands.forget import ForgetCommand
+from bot.slack.commands.forget_list import ForgetList
+from bot.slack.commands.home import Home
+from bot.slack.commands.settings import SettingsModal
+from bot.slack.commands.slash import Commands
+from bot.slack.commands.status import StatusCommand
+from bot.slack.feedback.actions import FeedbackActions
+from bot.slack.feedback.listing import FeedbackList
+from bot.slack.feedback.reactions import Reactions
+from bot.slack.hearing.catch_up import CatchUp
+from bot.slack.hearing.history import History
+from bot.slack.hearing.transport import listening
 from bot.slack.pacing import Pacer
 from bot.slack.people import People
-from bot.slack.private_answers import PrivateAnswers
-from bot.slack.questions import Questions
-from bot.slack.reactions import Reactions
-from bot.slack.regenerating import Regenerating
-from bot.slack.settings_modal import SettingsModal
-from bot.slack.settling import Settler
-from bot.slack.status_command import StatusCommand
-from bot.slack.stopping import Stopping
-from bot.slack.threads import Threads
-from bot.slack.transport import listening
 from bot.store.connection import Client, StoreReport, connect, inspect
 from bot.store.corrections import Corrections
 from bot.store.cursors import Cursors

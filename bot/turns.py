@@ -54,7 +54,7 @@ REFUSALS = frozenset(
 
 
 class Gate(Protocol):
-    """Who may have an answer now (bot/slack/gate.py)."""
+    """Who may have an answer now (bot/slack/asking/gate.py)."""
 
     async def refused(self, turn: Turn) -> str | None:
         """The verdict over a turn for which a quota is used up; None where it may pass, and is counted."""

@@ -19,29 +19,29 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import metrics
 from bot.errors import DollyError, NotUnderstood
-from bot.slack.admin_letters import ASK_AGAIN, DROP, AdminLetters
+from bot.slack.admin.letters import ASK_AGAIN, DROP, AdminLetters
 from bot.slack.afterwards import Afterwards, said
-from bot.slack.agent_view import AgentView
-from bot.slack.answer_blocks import FEEDBACK, REGENERATE, STOP
-from bot.slack.channel_command import CHANNEL_RULES, ChannelCommand
+from bot.slack.answering.answer_blocks import FEEDBACK, REGENERATE, STOP
+from bot.slack.answering.slash_reply import AGAIN, SHARE
+from bot.slack.asking.agent_view import AgentView
+from bot.slack.asking.edits import Edits
+from bot.slack.asking.message_shortcut import ASK_ABOUT, MessageShortcut
+from bot.slack.asking.private_answers import PrivateAnswers
+from bot.slack.asking.questions import Questions
+from bot.slack.asking.regenerating import Regenerating
+from bot.slack.asking.stopping import Stopping
 from bot.slack.client import Identity
-from bot.slack.commands import Commands
-from bot.slack.edits import Edits
-from bot.slack.feedback_actions import FeedbackActions
-from bot.slack.feedback_form import FIX, WITHDRAW
-from bot.slack.feedback_list import WITHDRAW_LISTED, FeedbackList
-from bot.slack.forget_command import ForgetCommand
-from bot.slack.forget_list import FORGET_CONVERSATION, FORGET_ME
-from bot.slack.home import Home
-from bot.slack.message_shortcut import ASK_ABOUT, MessageShortcut
+from bot.slack.commands.channel import CHANNEL_RULES, ChannelCommand
+from bot.slack.commands.forget import ForgetCommand
+from bot.slack.commands.forget_list import FORGET_CONVERSATION, FORGET_ME
+from bot.slack.commands.home import Home
+from bot.slack.commands.settings import SETTINGS, SettingsModal
+from bot.slack.commands.slash import Commands
+from bot.slack.feedback.actions import FeedbackActions
+from bot.slack.feedback.form import FIX, WITHDRAW
+from bot.slack.feedback.listing import WITHDRAW_LISTED, FeedbackList
+from bot.slack.feedback.reactions import Reactions
 from bot.slack.people import WordsOf
-from bot.slack.private_answers import PrivateAnswers
-from bot.slack.questions import Questions
-from bot.slack.reactions import Reactions
-from bot.slack.regenerating import Regenerating
-from bot.slack.settings_modal import SETTINGS, SettingsModal
-from bot.slack.slash_reply import AGAIN, SHARE
-from bot.slack.stopping import Stopping
 from bot.slack.unreadable import IgnoreUnreadable
 
 log = structlog.get_logger(__name__)
@@ -99,7 +99,7 @@ def build_app(
         before_authorize=IgnoreUnreadable(),
         process_before_response=True,
         raise_error_for_unhandled_request=True,
-        # Signatures are checked in front, on the bytes as they came (bot/slack/http_events.py).
+        # Signatures are checked in front, on the bytes as they came (bot/slack/hearing/http_events.py).
         request_verification_enabled=False,
         attaching_conversation_kwargs_enabled=False,
         # Bolt would also keep back that a message of Dolly's own was deleted; the listeners know whose one is.

@@ -24,7 +24,7 @@ TO_OPERATORS_OR_MODELS = (
     ),
     *("metrics.py", "preflight.py", "service.py", "setting_types.py", "settings.py", "telemetry.py"),
     *("attachments.py", "conversation.py", "file_text", "preferences.py", "prompts.py"),
-    *("slack/http_events.py", "slack/unreadable.py"),
+    *("slack/hearing/http_events.py", "slack/unreadable.py"),
 )
 """What speaks to who runs Dolly, to Slack's servers or to a model: in English."""
 

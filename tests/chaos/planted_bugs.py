@@ -11,7 +11,7 @@ from contextlib import suppress
 from bot.__main__ import main
 from bot.conversation import ConversationId, Exchange, Turn
 from bot.errors import StoreUnavailable
-from bot.slack.catch_up import CatchUp
+from bot.slack.hearing.catch_up import CatchUp
 from bot.store import mailbox
 from bot.store.connection import Script, load_script
 from bot.store.mailbox import DEDUPE_SECONDS, Mailbox

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot.slack.http_events import PATH as EVENTS_PATH
+from bot.slack.hearing.http_events import PATH as EVENTS_PATH
 from tests.chaos.engine import read_prompts
 from tests.chaos.fault_proxy import HOST
 from tests.chaos.faults import PER_10_000, Faults, plan

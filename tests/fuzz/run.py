@@ -17,7 +17,7 @@ from aiohttp import web
 from bot.local.store import LocalStore
 from bot.local.workspace import Workspace
 from bot.local.workspace.timeline.changes import Change
-from bot.slack.http_events import PATH
+from bot.slack.hearing.http_events import PATH
 from tests.fuzz.cases import corpus
 from tests.fuzz.generated import WRITTEN, Item
 from tests.fuzz.shown import faults_of

@@ -19,8 +19,8 @@ from bot.local.workspace import Workspace
 from bot.model_client import ModelClient
 from bot.responder import AnswerStyle
 from bot.service import Service, running_service
-from bot.slack.http_events import PATH
-from bot.slack.own_messages import whole_text
+from bot.slack.answering.own_messages import whole_text
+from bot.slack.hearing.http_events import PATH
 from bot.telemetry import configure_logging
 from tests.scenarios.faults import Faults
 

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from bot import metrics
 from bot.access import AccessRules, Bounds
 from bot.audit import hashed
-from bot.slack.admin_letters import ASK_AGAIN, DROP
+from bot.slack.admin.letters import ASK_AGAIN, DROP
 from bot.words import Words
 from tests.scenarios.conftest import Json, Team, Transport, running_team, until
 from tests.scripted_engine import Script, ScriptedEngine

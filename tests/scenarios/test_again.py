@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.slack.answer_blocks import REGENERATE, STOP
+from bot.slack.answering.answer_blocks import REGENERATE, STOP
 from tests.engine_dialects import Messages
 from tests.scenarios.conftest import Team, Transport, running_team, until
 from tests.scenarios.faults import Faults

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot.slack.thinking import TITLE_CHARACTERS
+from bot.slack.answering.thinking import TITLE_CHARACTERS
 from bot.words import Words
 from tests.scenarios.conftest import Team, Transport, running_team, until
 from tests.scenarios.faults import Faults

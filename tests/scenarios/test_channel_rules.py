@@ -8,7 +8,7 @@ import pytest
 
 from bot.access import AccessRules
 from bot.local.workspace import Workspace
-from bot.slack.channel_command import CHANNEL_RULES, PROMPT, RULES
+from bot.slack.commands.channel import CHANNEL_RULES, PROMPT, RULES
 from bot.words import Words
 from tests.scenarios.conftest import SYSTEM_PROMPT, Json, Team, Transport, running_team, until
 from tests.scripted_engine import Script, ScriptedEngine

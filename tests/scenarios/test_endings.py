@@ -194,7 +194,7 @@ async def test_a_command_that_was_refused_and_comes_again_is_refused_again(
 async def test_an_answer_to_a_command_waits_for_slack(
     store_url: str, redis: Redis, workspace: Workspace, response_url: ResponseUrl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.slack.slash_reply.CONNECT_RETRY_SECONDS", ())
+    monkeypatch.setattr("bot.slack.answering.slash_reply.CONNECT_RETRY_SECONDS", ())
     unknown = counted(metrics.ephemeral_unknown)
     async with (
         ScriptedEngine(Script(text=echo)) as engine,
@@ -215,7 +215,7 @@ async def test_an_answer_to_a_command_waits_for_slack(
 async def test_an_answer_to_a_command_that_slack_takes_no_more_is_a_dead_letter(
     store_url: str, redis: Redis, workspace: Workspace, response_url: ResponseUrl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.slack.slash_reply.LIFETIME_SECONDS", 0)
+    monkeypatch.setattr("bot.slack.answering.slash_reply.LIFETIME_SECONDS", 0)
     before = [counted(metric) for metric in (metrics.ephemeral_unknown, metrics.apologies)]
     async with (
         ScriptedEngine(Script(text=echo)) as engine,

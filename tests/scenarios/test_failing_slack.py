@@ -141,7 +141,7 @@ async def test_sockets_that_cannot_be_opened_are_tried_at_new_addresses(
     store_url: str, workspace: Workspace, clock: ManualClock, faults: Faults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An address is good for one try, and the client by itself would try the same one for ever."""
-    monkeypatch.setattr("bot.slack.sockets.PING_SECONDS", 0.1)
+    monkeypatch.setattr("bot.slack.hearing.sockets.PING_SECONDS", 0.1)
     async with (
         ScriptedEngine(Script(text=echo)) as engine,
         running_team(store_url, engine.url, workspace=workspace) as team,

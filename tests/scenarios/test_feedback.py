@@ -16,9 +16,9 @@ from bot.errors import StoreUnavailable
 from bot.feedback import CORRECTION_CHARACTERS, Feedback
 from bot.preferences import ChannelRules
 from bot.ratings import Ratings
-from bot.slack.answer_blocks import FEEDBACK
-from bot.slack.feedback_form import COMMENT, CORRECTION, FIX, WITHDRAW
-from bot.slack.feedback_list import WITHDRAW_LISTED
+from bot.slack.answering.answer_blocks import FEEDBACK
+from bot.slack.feedback.form import COMMENT, CORRECTION, FIX, WITHDRAW
+from bot.slack.feedback.listing import WITHDRAW_LISTED
 from bot.slack.permalinks import permalink
 from bot.store.feedback import FeedbackStore
 from bot.store.layout import Layout
@@ -374,7 +374,7 @@ async def test_a_store_that_is_away_is_told_and_nothing_is_lost_silently(
 
 
 async def test_a_reaction_waits_for_a_store_that_is_away(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.slack.reactions.RETRY_SECONDS", (0.05, 0.05))
+    monkeypatch.setattr("bot.slack.feedback.reactions.RETRY_SECONDS", (0.05, 0.05))
     root, ben = await desk.asked(), desk.team.person("ben")
     rate, tries = Ratings.rate, iter([away, away])
 

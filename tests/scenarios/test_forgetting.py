@@ -16,7 +16,7 @@ from bot.errors import ErasureLogBroken, FilesNotRewritten
 from bot.forget import chosen
 from bot.forget import forget as forget_for_good
 from bot.local.store import LocalStore
-from bot.slack.forget_list import FORGET_CONVERSATION, FORGET_ME
+from bot.slack.commands.forget_list import FORGET_CONVERSATION, FORGET_ME
 from bot.store.connection import Client, connect
 from bot.store.layout import Layout
 from bot.store.memory import Memory

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from bot.slack.forget_list import FORGET_CONVERSATION, FORGET_ME
-from bot.slack.settings_modal import INSTRUCTIONS, LANGUAGE, LENGTH, SETTINGS
+from bot.slack.commands.forget_list import FORGET_CONVERSATION, FORGET_ME
+from bot.slack.commands.settings import INSTRUCTIONS, LANGUAGE, LENGTH, SETTINGS
 from bot.words import Words
 from tests.scenarios.conftest import Json, Team, Transport, running_team, until
 from tests.scripted_engine import Script, ScriptedEngine

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bot.access import Bounds
-from bot.slack.forget_list import FORGET_ME
-from bot.slack.message_shortcut import ASK_ABOUT, PLACE, QUESTION, THREAD
-from bot.slack.slash_reply import AGAIN, SHARE
+from bot.slack.answering.slash_reply import AGAIN, SHARE
+from bot.slack.asking.message_shortcut import ASK_ABOUT, PLACE, QUESTION, THREAD
+from bot.slack.commands.forget_list import FORGET_ME
 from bot.words import Words
 from tests.scenarios.conftest import Json, Team, Transport, running_team, until
 from tests.scripted_engine import Script, ScriptedEngine

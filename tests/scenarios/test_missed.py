@@ -146,7 +146,7 @@ async def test_no_socket_until_slack_gave_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     await heard(workspace, redis)
-    monkeypatch.setattr("bot.slack.sockets.PING_SECONDS", 0.2)
+    monkeypatch.setattr("bot.slack.hearing.sockets.PING_SECONDS", 0.2)
     async with (
         ScriptedEngine(Script(text=echo)) as engine,
         running_team(store_url, engine.url, workspace=workspace) as team,

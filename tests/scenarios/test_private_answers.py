@@ -7,9 +7,9 @@ import pytest
 from redis.asyncio import Redis
 
 from bot.local.workspace import Workspace
-from bot.slack.forget_list import FORGET_ME
-from bot.slack.markdown import MARKDOWN_CHARACTERS
-from bot.slack.slash_reply import AGAIN, SHARE
+from bot.slack.answering.markdown import MARKDOWN_CHARACTERS
+from bot.slack.answering.slash_reply import AGAIN, SHARE
+from bot.slack.commands.forget_list import FORGET_ME
 from bot.words import Words
 from tests.scenarios.conftest import Json, Team, Transport, running_team, until
 from tests.scenarios.faults import Faults

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot.slack.settings_modal import INSTRUCTIONS, LANGUAGE, LENGTH, SETTINGS
+from bot.slack.commands.settings import INSTRUCTIONS, LANGUAGE, LENGTH, SETTINGS
 from bot.words import Words
 from tests.scenarios.conftest import SYSTEM_PROMPT, Json, Team, Transport, running_team, until
 from tests.scripted_engine import Script, ScriptedEngine

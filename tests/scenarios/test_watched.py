@@ -57,7 +57,7 @@ async def test_a_dolly_that_answers_is_ready_and_counts(store_url: str, transpor
 async def test_without_a_socket_it_is_not_ready_and_then_again(
     store_url: str, faults: Faults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.slack.sockets.PING_SECONDS", 0.2)
+    monkeypatch.setattr("bot.slack.hearing.sockets.PING_SECONDS", 0.2)
     async with ScriptedEngine() as engine, running_team(store_url, engine.url, admin=AdminPort()) as team:
         faults.always("apps.connections.open", "internal_error")
         await team.workspace.delivery.disconnect("refresh_requested")

@@ -10,11 +10,11 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.conversation import ConversationId, Turn
 from bot.local.workspace import Workspace
 from bot.local.workspace.clock import ManualClock
+from bot.slack.answering.output_filter import OutputFilter
+from bot.slack.answering.own_messages import whole_text
+from bot.slack.answering.reply_stream import ReplyStream
 from bot.slack.client import Identity, PacedClient, authenticate, web_client
-from bot.slack.output_filter import OutputFilter
-from bot.slack.own_messages import whole_text
 from bot.slack.pacing import Pacer
-from bot.slack.reply_stream import ReplyStream
 from bot.words import Words
 from tests.bot.slack.memory_journal import Job, MemoryJournal
 from tests.scenarios.faults import Faults

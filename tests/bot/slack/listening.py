@@ -11,12 +11,12 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.attachments import Attached
 from bot.conversation import ConversationId, Exchange, Line, Turn
 from bot.local.workspace import Workspace
-from bot.slack.catch_up import CatchUp
+from bot.slack.asking.edits import Edits
+from bot.slack.asking.follow_ups import FollowUps
+from bot.slack.asking.questions import Questions
 from bot.slack.client import Identity
-from bot.slack.edits import Edits
-from bot.slack.follow_ups import FollowUps
-from bot.slack.history import History
-from bot.slack.questions import Questions
+from bot.slack.hearing.catch_up import CatchUp
+from bot.slack.hearing.history import History
 from bot.store.connection import Client
 from bot.store.corrections import Corrections
 from bot.store.cursors import Cursors

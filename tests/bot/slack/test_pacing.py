@@ -13,7 +13,7 @@ from bot.local.workspace.clock import ManualClock
 from bot.local.workspace.web_api import rate_limits
 from bot.slack.budgets import RATES, Budgets, OwnRates
 from bot.slack.client import PacedClient, at_priority, web_client
-from bot.slack.history import History
+from bot.slack.hearing.history import History
 from bot.slack.pacing import STREAMS_REFUSED_SECONDS, Pacer, Priority
 from bot.store.connection import connect
 from bot.store.layout import Layout

@@ -1,0 +1,1 @@
+"""`/dolly admin`: for those who administer Dolly."""

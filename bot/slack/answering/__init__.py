@@ -1,0 +1,1 @@
+"""An answer on its way into a thread, and what stands under it."""

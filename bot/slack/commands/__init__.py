@@ -1,0 +1,1 @@
+"""What `/dolly` and the Home tab offer to everybody."""

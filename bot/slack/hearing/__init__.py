@@ -1,0 +1,1 @@
+"""How Slack's events come, and what was missed meanwhile."""
