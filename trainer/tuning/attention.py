@@ -1,12 +1,12 @@
 """Attention within each example of a row, and never across.
 
-On a CPU one call of sdpa for each example: nothing is computed that is thrown away. On a GPU the kernel for sequences of
-differing lengths, which reads the borders from a tensor, so a compiled model is compiled once for each length of a row.
+On a CPU one call of sdpa for each example: nothing is computed that is thrown away. On a GPU the kernel for sequences
+of differing lengths, which reads the borders from a tensor: a compiled model is compiled once for each length of a row.
 """
 
 from collections.abc import Callable
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -63,9 +63,10 @@ def attend(
             for q, k, v in parts
         ]
         return torch.cat([part.transpose(1, 2) for part in one], dim=1)
-    flat = (part[0].transpose(0, 1) for part in (query, key, value))
-    attended: torch.Tensor = varlen_attn(  # type: ignore[assignment]  # a tuple only where more is asked for
-        *flat,
+    attended = varlen_attn(
+        query[0].transpose(0, 1),
+        key[0].transpose(0, 1),
+        value[0].transpose(0, 1),
         packing.borders,
         packing.borders,
         packing.longest,
@@ -74,7 +75,7 @@ def attend(
         window_size=(-1, 0),
         enable_gqa=grouped,
     )
-    return attended[None]
+    return cast(torch.Tensor, attended)[None]
 
 
 def packed_attention(

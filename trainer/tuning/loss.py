@@ -1,7 +1,7 @@
 """The loss of a row: the sum of -log p over the tokens to be learned, and how many they are.
 
-The head is computed at those positions only, a chunk at a time, and each chunk's gradients at once: logits of a whole row
-times a vocabulary never exist together.
+The head is computed at those positions only, a chunk at a time, and each chunk's gradients at once: logits of a whole
+row never exist together.
 """
 
 from typing import Any
@@ -20,8 +20,8 @@ CHUNK_ON_GPU = 4096
 def row_loss(model: Any, row: Row) -> tuple[torch.Tensor, int]:
     """Sum of -log p (float32, or float64 for such a model) over a row's learned tokens, and their number.
 
-    The model, prepared by `families.prepare`, may be wrapped by PEFT, DDP, FSDP2 or torch.compile. The loss of a step is
-    the sum over all its rows and processes, divided by all their learned tokens.
+    The model, prepared by `families.prepare`, may be wrapped by PEFT, DDP, FSDP2 or torch.compile. The loss of a step
+    is the sum over all its rows and processes, divided by all their learned tokens.
     """
     learned = int((row.labels != IGNORED).sum()) if row.labels.device.type == "cpu" else None
     row = row.to(_device_of(model))

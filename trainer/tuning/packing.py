@@ -6,7 +6,7 @@ computed for an example in a row equals what is computed for it alone.
 
 from bisect import bisect_left, insort
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -37,8 +37,12 @@ class Row:
 
     def to(self, device: torch.device | str) -> "Row":
         """The same row on the device; the copy does not wait for it."""
-        moved = (part.to(device, non_blocking=True) for part in (self.input_ids, self.labels, self.position_ids))
-        return Row(*moved, lengths=self.lengths, filler=self.filler)
+        return replace(
+            self,
+            input_ids=self.input_ids.to(device, non_blocking=True),
+            labels=self.labels.to(device, non_blocking=True),
+            position_ids=self.position_ids.to(device, non_blocking=True),
+        )
 
 
 def pack(lengths: Sequence[int], row_tokens: int) -> list[list[int]]:

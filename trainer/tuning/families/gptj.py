@@ -16,7 +16,7 @@ from trainer.tuning.packing import Row
 
 
 class Turns(NamedTuple):
-    """cos and sin of each position's angles: (tokens, 1, rotary size), each value twice in a row, as GPT-J pairs them."""
+    """cos and sin of each position's angles: (tokens, 1, rotary size), each value twice, for a pair."""
 
     cos: torch.Tensor
     sin: torch.Tensor
@@ -63,11 +63,11 @@ def _block_forward(original: Any) -> Any:
 def _attention(attention: Any, hidden: torch.Tensor, packing: Packing, turns: Turns) -> torch.Tensor:
     """hidden: (tokens, size). Returns the same shape."""
     heads = (len(hidden), attention.num_attention_heads, attention.head_dim)
-    query, key, value = (
-        project(hidden).view(heads) for project in (attention.q_proj, attention.k_proj, attention.v_proj)
-    )
-    query, key = _turned(query, turns), _turned(key, turns)
-    attended = attend(*(part.transpose(0, 1)[None] for part in (query, key, value)), packing)
+    query = _turned(attention.q_proj(hidden).view(heads), turns)
+    key = _turned(attention.k_proj(hidden).view(heads), turns)
+    value = attention.v_proj(hidden).view(heads)
+    query, key, value = (part.transpose(0, 1)[None] for part in (query, key, value))
+    attended = attend(query, key, value, packing)
     out: torch.Tensor = attention.out_proj(attended.reshape(hidden.shape))
     return out
 
