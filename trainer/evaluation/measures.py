@@ -87,3 +87,15 @@ class Mean:
         mean = math.fsum(values) / number
         variance = math.fsum((value - mean) ** 2 for value in values) / (number - 1) if number > 1 else 0.0
         return cls(mean, 1.96 * math.sqrt(variance / number), number)
+
+    @classmethod
+    def of_ratio(cls, parts: Sequence[float], wholes: Sequence[float]) -> "Mean | None":
+        """The sum of `parts` over the sum of `wholes`, as bits over bytes; None where there is nothing."""
+        whole = math.fsum(wholes)
+        if not whole:
+            return None
+        number = len(parts)
+        ratio = math.fsum(parts) / whole
+        squares = math.fsum((part - ratio * size) ** 2 for part, size in zip(parts, wholes, strict=True))
+        deviation = math.sqrt(squares * number / (number - 1)) if number > 1 else 0.0
+        return cls(ratio, 1.96 * deviation / whole, number)

@@ -1,0 +1,122 @@
+"""What models are asked: held-out conversations, and the 252 user-oriented instructions of Self-Instruct.
+
+Neither may ever be trained on; `dataset build --evaluation` leaves records out that equal one of them.
+"""
+
+import hashlib
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx2 as httpx
+
+from trainer.errors import BadInput
+from trainer.readers import INPUT_KEY
+from trainer.records import Message, Record
+
+Suite = Literal["held_out", "instructions"]
+
+DOWNLOAD = Path("download")
+"""In place of a path: fetch the 252 instructions from where their authors keep them."""
+
+INSTRUCTIONS_URL = (
+    "https://raw.githubusercontent.com/yizhongw/self-instruct/0b26ccaa415992100fa32df62d41b994cf928e23"
+    "/human_eval/user_oriented_instructions.jsonl"
+)
+INSTRUCTIONS_SHA256 = "81d60a117db495cecedecd9193504fd07c5b5a42f6699ef6b0f9da10fc22f42e"
+DOWNLOAD_TIMEOUT_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One question, with all that was said before it, and the answer that it is compared with."""
+
+    id: str
+    suite: Suite
+    prompt: tuple[Message, ...]
+    reference: str
+    category: str | None
+    is_later: bool
+    """Whether answers were given before it in the conversation."""
+
+
+def sample(records: Sequence[Record], number: int, seed: int) -> list[Record]:
+    """At most so many of the records, drawn with the seed, in their order."""
+    if len(records) <= number:
+        return list(records)
+    chosen = sorted(random.Random(seed).sample(range(len(records)), number))
+    return [records[index] for index in chosen]
+
+
+def questions(records: Sequence[Record]) -> list[Item]:
+    """Of each conversation its first question and, where it goes on, its last: first and later turns are told apart."""
+    items = []
+    for record in records:
+        answers = [
+            index
+            for index, message in enumerate(record.messages)
+            if message.role == "assistant" and index and record.messages[index - 1].role == "user"
+        ]
+        for index in dict.fromkeys((*answers[:1], *answers[-1:])):
+            is_later = any(message.role == "assistant" for message in record.messages[:index])
+            items.append(
+                Item(
+                    id=f"{record.id}#{index}" if is_later else record.id,
+                    suite="held_out",
+                    prompt=record.messages[:index],
+                    reference=record.messages[index].content,
+                    category=record.category,
+                    is_later=is_later,
+                )
+            )
+    return items
+
+
+def instructions(place: Path) -> list[Item]:
+    """The user-oriented instructions of a JSONL file, or of where they are published for `DOWNLOAD`.
+
+    One line is {"id", "motivation_app", "instruction", "instances": [{"input", "output"}]}. Raises BadInput.
+    """
+    if place == DOWNLOAD:
+        text, where = _downloaded(), INSTRUCTIONS_URL
+    else:
+        try:
+            text, where = place.read_text(encoding="utf-8"), str(place)
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadInput(f"The instructions {place} cannot be read: {error}.") from None
+    items = [_item(line, f"{where}:{number}") for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    if not items:
+        raise BadInput(f"{where} holds no instructions.")
+    return items
+
+
+def _item(line: str, where: str) -> Item:
+    """The row's own output is its reference: two of the 252 share their instruction."""
+    try:
+        row: dict[str, Any] = json.loads(line)
+        instance = row["instances"][0]
+        question = row["instruction"] + (INPUT_KEY + instance["input"] if instance["input"].strip() else "")
+        prompt = (Message("user", question),)
+        return Item(row["id"], "instructions", prompt, instance["output"], row.get("motivation_app"), False)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        raise BadInput(
+            f"{where} is no user-oriented instruction (id, instruction, instances[0].input, output)."
+        ) from None
+
+
+def _downloaded() -> str:
+    try:
+        response = httpx.get(INSTRUCTIONS_URL, timeout=DOWNLOAD_TIMEOUT_SECONDS, follow_redirects=True)
+        response.raise_for_status()
+    except httpx.HTTPError as error:
+        raise BadInput(
+            f"The instructions could not be fetched ({error or type(error).__name__}). "
+            f"Take {INSTRUCTIONS_URL} where there is a network, and name the file."
+        ) from None
+    found = hashlib.sha256(response.content).hexdigest()
+    if found != INSTRUCTIONS_SHA256:
+        raise BadInput(f"{INSTRUCTIONS_URL} gave another file than the published one (SHA-256 {found}).")
+    return response.content.decode()

@@ -1,0 +1,203 @@
+"""Compare models by what people would read: through the engine that will serve them, each in its own template."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from trainer.artifacts import read_manifest, write_artifact, write_manifest
+from trainer.datasets import read_split
+from trainer.errors import BadInput
+from trainer.evaluation import suites
+from trainer.evaluation.bits_per_byte import answer_bits
+from trainer.evaluation.engine import Answer, Engine, Sampling, llama_cpp
+from trainer.evaluation.lm_eval_tasks import check_lm_eval, lm_eval_scores
+from trainer.evaluation.local_model import LocalModel
+from trainer.evaluation.report import SUITE_TITLES, Judged, Report, shown, write_report
+from trainer.evaluation.scoring import ALL_METRICS, score
+from trainer.exports.gguf_file import check_gguf, write_gguf
+from trainer.recipe import EvaluateChoice
+from trainer.records import Message, Record
+
+
+class Answering(Protocol):
+    """What writes answers: an engine, or transformers where no engine serves a model of its kind."""
+
+    def answers(
+        self,
+        conversations: Sequence[Sequence[Message]],
+        sampling: Sampling,
+        *,
+        at_once: int,
+        answered: Callable[[], None],
+    ) -> list[Answer | None]:
+        """One for each conversation; None where it is longer than the window."""
+        ...
+
+
+def evaluate(
+    models: Mapping[str, Path],
+    dataset: Path,
+    out: Path,
+    *,
+    settings: EvaluateChoice,
+    engine_url: str | None = None,
+    instructions: Path | None = None,
+    console: Console | None = None,
+) -> Path:
+    """Writes report.json, report.html and answers.jsonl to `out` and returns it.
+
+    `models` are labels with an imported base's or an export's directory; differences are taken from the first. The
+    engine at `engine_url` serves the last of them; the others are served here. `instructions` is the JSONL of the
+    252 user-oriented instructions, or `download`. Raises BadInput, NotWhole, EngineFailed.
+    """
+    console = console or Console()
+    check_lm_eval(settings.lm_eval_tasks)
+    for folder in models.values():
+        _check_servable(folder)
+    records = suites.sample(read_split(dataset, "held_out"), settings.held_out_records, settings.seed)
+    items = suites.questions(records) + (suites.instructions(instructions) if instructions else [])
+    facts = {
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "dataset": {"directory": str(dataset), "held_out": read_manifest(dataset)["files"]["held_out.jsonl"]["sha256"]},
+        "settings": asdict(settings),
+    }
+    with write_artifact(out) as place:
+        judged = []
+        for label, folder in models.items():
+            url = engine_url if label == list(models)[-1] else None
+            judged.append(_judge(label, folder, records, items, settings, url, console))
+        report = Report(judged, facts)
+        write_report(report, place, side_by_side=settings.side_by_side, seed=settings.seed)
+        hashes = {label: {"directory": str(folder), "made": _made(folder)} for label, folder in models.items()}
+        write_manifest(place, "evaluation", {"models": hashes, **{key: facts[key] for key in ("dataset", "settings")}})
+    _print_summary(report, out, console)
+    return out
+
+
+def _check_servable(folder: Path) -> None:
+    kind = read_manifest(folder)["kind"]
+    if kind not in ("base", "export"):
+        raise BadInput(f"{folder} holds a {kind}. Export it first: what will be served is what is judged.")
+
+
+def _made(folder: Path) -> str:
+    return str(read_manifest(folder)["made"])
+
+
+def _judge(
+    label: str,
+    folder: Path,
+    records: Sequence[Record],
+    items: Sequence[suites.Item],
+    settings: EvaluateChoice,
+    engine_url: str | None,
+    console: Console,
+) -> Judged:
+    """All that is measured of one model. Its weights are in memory once: for bits per byte, then in the engine."""
+    local = LocalModel.load(folder)
+    judged = Judged(
+        label,
+        folder,
+        template=local.template.name,
+        keys=local.template.keys,
+        stop_tokens=tuple(local.tokenizer.convert_ids_to_tokens(list(local.template.stop_ids))),
+        answered_by="",
+    )
+    with _progress(console) as progress, TemporaryDirectory(prefix="dolly-gguf-") as place:
+        task = progress.add_task(f"{label}: bits per byte", total=len(records))
+        judged.bits, left_out = answer_bits(local, records, scored=partial(progress.advance, task))
+        if left_out:
+            judged.notes.append(f"{left_out} of {len(records)} held-out records are longer than its window or refused.")
+        task = progress.add_task(f"{label}: answers", total=len(items))
+        opened = _open(judged, local, settings, engine_url, Path(place))
+        del local  # the engine holds the weights now
+        with opened as answering:
+            answers = answering.answers(
+                [item.prompt for item in items],
+                Sampling(settings.max_answer_tokens, settings.temperature, seed=settings.seed),
+                at_once=settings.answers_at_once,
+                answered=partial(progress.advance, task),
+            )
+    for item, answer in zip(items, answers, strict=True):
+        judged.scored.setdefault(item.suite, []).append(score(item, answer, judged.keys))
+    if unanswered := answers.count(None):
+        judged.notes.append(f"{unanswered} of {len(items)} prompts are longer than its window and have no answer.")
+    if settings.lm_eval_tasks:
+        judged.lm_eval = lm_eval_scores(folder, settings.lm_eval_tasks)
+    return judged
+
+
+def _open(
+    judged: Judged, local: LocalModel, settings: EvaluateChoice, engine_url: str | None, place: Path
+) -> AbstractContextManager[Answering]:
+    """What answers for the model, told in `judged`; entered, it runs. A GGUF that has to be made lies in `place`."""
+    if engine_url:
+        engine = Engine(engine_url)
+        judged.answered_by = f"{engine.served_model() or 'the model'} at {engine.url}"
+        return engine
+    gguf = _gguf(judged, local, settings, place)
+    if gguf is None:
+        judged.answered_by = "transformers"
+        return nullcontext(local)
+    context_tokens = min(settings.context_tokens, local.context_tokens)
+    return llama_cpp(gguf, slots=settings.answers_at_once, context_tokens=context_tokens)
+
+
+def _gguf(judged: Judged, local: LocalModel, settings: EvaluateChoice, place: Path) -> Path | None:
+    """The file that will be served; one made here for a base that has none; None where its kind has no such file."""
+    found = sorted(judged.folder.rglob("*.gguf"))
+    if found:
+        served = next((path for path in found if settings.gguf in path.name), found[0])
+        judged.answered_by = f"llama.cpp, {served.name}"
+        return served
+    made = place / f"{settings.gguf}.gguf"
+    try:
+        check_gguf(json.loads((judged.folder / "config.json").read_text("utf-8")))
+        write_gguf(judged.folder, made, settings.gguf, name=judged.label, stop_ids=local.template.stop_ids)
+    except BadInput as reason:
+        judged.notes.append(f"Answered by transformers, which people will not read, for there is no GGUF: {reason}")
+        return None
+    judged.answered_by = f"llama.cpp, a {settings.gguf} file made for this"
+    return made
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+def _print_summary(report: Report, out: Path, console: Console) -> None:
+    for suite in report.suites:
+        table = Table(title=SUITE_TITLES[suite], title_justify="left")
+        table.add_column("")
+        wholes: list[dict[str, Any]] = []
+        for one in report.judged:
+            table.add_column(one.label, justify="right")
+            wholes.append(report.slices(one, suite).get("all", {}))
+        for metric in ALL_METRICS:
+            if any(metric.key in whole for whole in wholes):
+                title = f"{metric.title}{', %' if metric.is_share else ''}"
+                table.add_row(
+                    title, *(shown(whole[metric.key], metric) if metric.key in whole else "–" for whole in wholes)
+                )
+        console.print(table)
+    for one in report.judged:
+        for note in one.notes:
+            console.print(f"{one.label}: {note}", markup=False, highlight=False)
+    console.print(f"The report: {out / 'report.html'}", markup=False, highlight=False)
