@@ -50,13 +50,6 @@ def padding_rows(model: Any, tokenizer: Any) -> range:
     return range(_entries(tokenizer), model.get_output_embeddings().weight.shape[0])
 
 
-def cut_padding(model: Any, tokenizer: Any) -> None:
-    """Remove the padding rows, so that no engine can sample one. For export; what other rows give stays bit by bit."""
-    if padding_rows(model, tokenizer):
-        model.resize_token_embeddings(_entries(tokenizer), mean_resizing=False)
-    model.generation_config.suppress_tokens = None
-
-
 def _entries(tokenizer: Any) -> int:
     return max(tokenizer.get_vocab().values()) + 1
 
