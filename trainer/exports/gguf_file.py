@@ -19,6 +19,7 @@ from trainer.exports.gguf_tokenizer import read_vocabulary
 Precision = Literal["f16", "q8_0"]
 PRECISIONS: tuple[Precision, ...] = ("f16", "q8_0")
 FILE_TYPES = {"f16": LlamaFileType.MOSTLY_F16, "q8_0": LlamaFileType.MOSTLY_Q8_0}
+VOCABULARY = {"token_embd.weight", "output.weight"}
 Q8_BLOCK = 32
 """Weights of a row that share a scale in q8_0."""
 
@@ -46,9 +47,9 @@ def write_gguf(folder: Path, path: Path, precision: Precision, *, name: str, sto
     check_gguf(config)
     writer = GGUFWriter(path, "llama")
     try:
-        _add_model(writer, config, name, precision)
-        _add_tokenizer(writer, folder, config, stop_ids)
-        tensors = _Tensors(folder, config)
+        entries = _add_tokenizer(writer, folder, stop_ids)
+        _add_model(writer, config | {"vocab_size": entries}, name, precision)
+        tensors = _Tensors(folder, config, entries)
         kinds = {tensor: _kind(shape, precision) for tensor, shape in tensors.shapes.items()}
         for tensor, shape in tensors.shapes.items():
             kind = kinds[tensor]
@@ -89,13 +90,9 @@ def _add_model(writer: GGUFWriter, config: dict[str, Any], name: str, precision:
         writer.add_rope_scaling_factor(rope["factor"])
 
 
-def _add_tokenizer(writer: GGUFWriter, folder: Path, config: dict[str, Any], stop_ids: tuple[int, ...]) -> None:
+def _add_tokenizer(writer: GGUFWriter, folder: Path, stop_ids: tuple[int, ...]) -> int:
+    """How many entries it has."""
     vocabulary = read_vocabulary(folder)
-    if len(vocabulary.tokens) != config["vocab_size"]:
-        raise BadInput(
-            f"The tokenizer has {len(vocabulary.tokens)} entries and the model {config['vocab_size']} rows: "
-            "llama.cpp reads a file only where they are equal."
-        )
     tokenizer = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
     numbers = {text: number for number, text in enumerate(vocabulary.tokens)}
     writer.add_tokenizer_model(vocabulary.model)
@@ -120,15 +117,20 @@ def _add_tokenizer(writer: GGUFWriter, folder: Path, config: dict[str, Any], sto
     places = (writer.add_eos_token_id, writer.add_eot_token_id, writer.add_eom_token_id)
     for number, place in zip(stop_ids, places, strict=False):
         place(number)
-    if (template := tokenizer.get("chat_template")) is not None:
+    beside = folder / "chat_template.jinja"
+    template = beside.read_text(encoding="utf-8") if beside.exists() else tokenizer.get("chat_template")
+    if template is not None:
         writer.add_chat_template(template)
+    return len(vocabulary.tokens)
 
 
 class _Tensors:
     """The directory's tensors under llama.cpp's names, in one fixed order."""
 
-    def __init__(self, folder: Path, config: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, config: dict[str, Any], entries: int) -> None:
+        """Rows of the vocabulary beyond its `entries` are left out: llama.cpp wants as many as there are tokens."""
         self._config = config
+        self._entries = entries
         self._heads = config["num_attention_heads"]
         self._kv_heads = config.get("num_key_value_heads") or self._heads
         names = gguf.get_tensor_name_map(MODEL_ARCH.LLAMA, config["num_hidden_layers"])
@@ -145,6 +147,11 @@ class _Tensors:
                         raise BadInput(f"llama.cpp has no place for the tensor {source}. Export without --gguf.")
                     self._sources[target] = (file, source)
                     self.shapes[target] = tuple(opened.get_slice(source).get_shape())
+        for target in VOCABULARY & self.shapes.keys():
+            rows, width = self.shapes[target]
+            if rows < entries:
+                raise BadInput(f"The tokenizer has {entries} entries and the model {rows} rows: not of one model.")
+            self.shapes[target] = (entries, width)
 
     def __iter__(self) -> Iterator[tuple[str, Array]]:
         """Each as float32."""
@@ -161,7 +168,7 @@ class _Tensors:
             return _interleave_halves(values, self._heads)
         if ".attn_k." in target:
             return _interleave_halves(values, self._kv_heads)
-        return values
+        return values[: self._entries] if target in VOCABULARY else values
 
 
 def _interleave_halves(rows: Array, heads: int) -> Array:
@@ -171,7 +178,7 @@ def _interleave_halves(rows: Array, heads: int) -> Array:
 
 
 def _llama3_factors(config: dict[str, Any]) -> Array:
-    """What llama.cpp divides each rope frequency by, as transformers' rope_type llama3 slows them. float32[head_dim / 2]"""
+    """What llama.cpp divides rope's frequencies by, as rope_type llama3 does in transformers. float32[head_dim / 2]"""
     rope = _rope(config)
     head_dim = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
     old_context, factor = rope["original_max_position_embeddings"], rope["factor"]

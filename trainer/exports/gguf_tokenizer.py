@@ -14,7 +14,10 @@ from gguf import TokenType
 
 from trainer.errors import BadInput
 
-LLAMA3_WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+LLAMA3_WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 BYTES = {"type": "ByteLevel", "add_prefix_space": False}
 SINGLE_DIGITS = {"type": "Digits", "individual_digits": True}
 
@@ -56,7 +59,7 @@ class Vocabulary:
 
 
 def read_vocabulary(folder: Path) -> Vocabulary:
-    """The vocabulary of `folder`/tokenizer.json. Raises BadInput for a kind that llama.cpp is not known to split alike."""
+    """The vocabulary of `folder`/tokenizer.json. Raises BadInput for one that llama.cpp is not known to split alike."""
     try:
         tokenizer = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -96,7 +99,8 @@ def _byte_level_name(tokenizer: Mapping[str, Any]) -> str:
             return name
     raise BadInput(
         "llama.cpp is not known to split text as this tokenizer does "
-        f"(known: {', '.join(BYTE_LEVEL)} and LLaMA's SentencePiece). Export without --gguf, and serve with vLLM or TGI."
+        f"(known: {', '.join(BYTE_LEVEL)} and LLaMA's SentencePiece). Export without --gguf, "
+        "and serve with vLLM or TGI."
     )
 
 

@@ -1,7 +1,7 @@
 """What transformers 4.51.3, and so TGI 3.3.7, must find beside what transformers 5 writes.
 
-Without these a directory of transformers 5 does not start in TGI, or starts with a wrong rope and no word about it. What
-5.x wrote stays, so that newer engines read the same directory; each rule says whom it is for.
+Without these a directory of transformers 5 does not start in TGI, or starts with a wrong rope and no word about it.
+What 5.x wrote stays, so that newer engines read the same directory; each rule says what it is for.
 """
 
 import json

@@ -1,11 +1,18 @@
-"""The weights that are exported: adapters merged, rows without a token gone, a head's bias as the engine will have it."""
+"""The weights that are exported: adapters merged, padding gone, the head's bias as engines have it."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from peft import PeftModel
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from trainer.artifacts import read_manifest
 from trainer.errors import BadInput
+from trainer.exports.origin import Origin
+from trainer.template import has_dolly_keys
+from trainer.tuning.keys import add_keys, padding_rows
 
 HeadBias = Literal["zero", "keep"]
 
@@ -39,6 +46,36 @@ class BiasChange:
         return self.loss_after - self.loss_before
 
 
+def load_merged(origin: Origin) -> tuple[Any, Any]:
+    """The model and its tokenizer; adapters are merged into their base in fp32, then rounded to its precision.
+
+    Raises BadInput for a directory that transformers cannot load.
+    """
+    adapter = origin.folder / "adapter"
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(origin.folder, local_files_only=True)
+        if not adapter.is_dir():
+            return _load(origin.folder, "auto"), tokenizer
+        base = Path(str(origin.base.get("path")))
+        read_manifest(base, "base")
+        model = _load(base, torch.float32)
+        if has_dolly_keys(tokenizer):
+            add_keys(model, AutoTokenizer.from_pretrained(base, local_files_only=True))
+        merged = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+        return merged.to(_load_dtype(base)), tokenizer
+    except (OSError, ValueError, KeyError) as error:
+        raise BadInput(f"{origin.folder} cannot be loaded as a model: {error}") from None
+
+
+def _load(folder: Path, dtype: Any) -> Any:
+    # No weights but safetensors: others run code when they are read.
+    return AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, use_safetensors=True, dtype=dtype).eval()
+
+
+def _load_dtype(base: Path) -> torch.dtype:
+    return getattr(torch, AutoConfig.from_pretrained(base, local_files_only=True).dtype or "float32")
+
+
 def check_finite(model: Any) -> None:
     """Raises BadInput for weights that are NaN or infinite: every answer would be."""
     for name, parameter in model.named_parameters():
@@ -61,25 +98,29 @@ def settle_head_bias(model: Any, tokenizer: Any, choice: HeadBias) -> BiasChange
     return BiasChange(choice, before, _loss(model, tokenizer))
 
 
-def drop_unnamed_rows(model: Any, tokenizer: Any) -> int:
+def drop_padding(model: Any, tokenizer: Any) -> int:
     """Leave only rows that a token has, so that no engine can draw another one; how many went.
 
-    No values of such a row would do: a logit of hidden state times row is the highest for some hidden state, a row
-    that is a mean of the others is still drawn at times, and TGI drops the bias that could forbid it.
+    No values of such a row would do: hidden state times row is the highest logit for some hidden state, a row that is a
+    mean of the others is still drawn at times, and TGI drops the bias that could forbid it.
     """
+    padding = padding_rows(model, tokenizer)
     ids = set(tokenizer.get_vocab().values())
-    rows = model.get_input_embeddings().weight.shape[0]
-    entries = max(ids) + 1
-    if entries > rows:
-        raise BadInput(f"The tokenizer has {entries} entries and the model {rows} rows: they are not of one model.")
-    if holes := sorted(set(range(entries)) - ids):
+    if padding.start > padding.stop:
+        raise BadInput(
+            f"The tokenizer has {padding.start} entries and the model {padding.stop} rows: they are not of one model."
+        )
+    if holes := sorted(set(range(padding.start)) - ids):
         raise BadInput(
             f"{len(holes)} rows between the tokens have none (the first is {holes[0]}), and a model could say them. "
             "Name them in the tokenizer, as GPT-J does with <|extratoken_1|>."
         )
-    if rows > entries:
-        model.resize_token_embeddings(entries, mean_resizing=False)
-    return int(rows - entries)
+    if padding:
+        model.resize_token_embeddings(padding.start, mean_resizing=False)
+    model.generation_config.suppress_tokens = (
+        None  # what tuning forbade to its own samples; engines have not heard of it
+    )
+    return len(padding)
 
 
 def _loss(model: Any, tokenizer: Any) -> float:

@@ -1,0 +1,215 @@
+"""A checkpoint is exported whole, as engines and people need it, or not at all."""
+
+import io
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from tests.trainer.exports.tgi_environment import read_as_tgi
+from tests.trainer.tiny import EXTRA_TOKENS, FAMILIES, Family, tiny_model, tiny_tokenizer
+from trainer.artifacts import read_manifest, write_manifest
+from trainer.errors import BadInput, NotWhole
+from trainer.stages.export import export
+from trainer.template import DOLLY_KEYS
+from trainer.tuning.keys import add_keys
+
+QUIET = Console(quiet=True)
+IDS = [5, 399, 17, 0, 260, 261, 262, 33, 90, 91, 92, 17, 5, 350, 351, 352] * 8
+
+DATASET = {
+    "sources": [
+        {"name": "alpaca", "licence": "CC-BY-NC-4.0", "non_commercial": True, "note": "Stanford's.", "records": 5},
+        {"name": "ours", "licence": "Apache-2.0", "non_commercial": False, "note": "", "records": 3},
+    ],
+    "non_commercial": True,
+    "counts": {"train": 7, "held_out": 1},
+}
+RECIPE = {"name": "dolly-v1-gptj-6b", "tune": {"method": "full", "epochs": 1, "learning_rate": 1e-5}}
+
+
+def checkpoint(folder: Path, family: Family, *, commercial: bool = False, **model: Any) -> Path:
+    """What `tune` leaves of a tiny model with Dolly's keys, beside its base and data set."""
+    base, dataset = folder / "base", folder / "dataset"
+    for made, kind, facts in (
+        (base, "base", {"source": "tiny/base", "licence": "apache-2.0", "revision": "abc"}),
+        (dataset, "dataset", DATASET | {"non_commercial": not commercial}),
+    ):
+        made.mkdir(parents=True)
+        (made / "something.txt").write_text("something")
+        write_manifest(made, kind, facts)
+    return saved(folder / "step-000007", family, base, dataset, **model)
+
+
+def saved(place: Path, family: Family, base: Path, dataset: Path, **model: Any) -> Path:
+    tuned, tokenizer = tiny_model(family, **model), tiny_tokenizer(extra_tokens=EXTRA_TOKENS if family == "gptj" else 0)
+    add_keys(tuned, tokenizer)
+    tuned.save_pretrained(place)
+    tokenizer.save_pretrained(place)
+    facts = {"base": {"path": str(base)}, "dataset": {"path": str(dataset)}, "recipe": RECIPE}
+    write_manifest(place, "checkpoint", facts)
+    return place
+
+
+def logits(folder: Path) -> torch.Tensor:
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", attn_implementation="eager").eval()
+    with torch.no_grad():
+        found: torch.Tensor = model(torch.tensor([IDS])).logits
+    return found
+
+
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory: pytest.TempPathFactory) -> dict[Family, tuple[Path, Path]]:
+    """Checkpoint and export of each family."""
+    made: dict[Family, tuple[Path, Path]] = {}
+    for family in FAMILIES:
+        root = tmp_path_factory.mktemp(family)
+        tuned = checkpoint(root, family)
+        made[family] = tuned, export(tuned, root / "served", console=QUIET)
+    return made
+
+
+def test_tgi_reads_what_transformers_5_reads(exports: dict[Family, tuple[Path, Path]], tmp_path: Path) -> None:
+    folders = {family: served for family, (_, served) in exports.items()}
+    reads = dict(zip(folders, read_as_tgi(list(folders.values()), IDS, tmp_path), strict=True))
+    for family, read in reads.items():
+        tuned, served = exports[family]
+        newer = logits(served)
+        # What TGI leaves out of a GPT-J has been zeroed, so as_served is as_saved.
+        for found in read.logits.values():
+            assert torch.equal(found, newer), family
+        manifest = read_manifest(served, "export", check=True)
+        assert read.facts["stop_ids"] == sorted(manifest["stop_ids"])
+        assert read.facts["entries"] == read.facts["rows"]
+        assert read.facts["chat_template"] == AutoTokenizer.from_pretrained(tuned).chat_template
+        assert read.facts["probe"] == AutoTokenizer.from_pretrained(served)(PROBE, add_special_tokens=False).input_ids
+        if family != "gptj":
+            assert torch.allclose(newer, logits(tuned)[..., : newer.shape[-1]], atol=1e-5)
+
+
+PROBE = "### Instruction:\nName 3 colours.\n\n### Response:\nRed,  12345 ça va\n\n### End <|im_start|>"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_row_without_a_token_is_left(family: Family, exports: dict[Family, tuple[Path, Path]]) -> None:
+    tuned, served = exports[family]
+    assert AutoModelForCausalLM.from_pretrained(tuned).get_output_embeddings().weight.shape[0] == 448
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(served), AutoTokenizer.from_pretrained(served)
+    head = model.get_output_embeddings()
+    assert head.weight.shape[0] == len(tokenizer) == model.config.vocab_size
+    assert model.generation_config.suppress_tokens is None
+
+
+def test_the_manifest_says_what_the_bot_and_the_gate_need(exports: dict[Family, tuple[Path, Path]]) -> None:
+    tuned, served = exports["llama"]
+    manifest = read_manifest(served, "export")
+    tokenizer = AutoTokenizer.from_pretrained(served)
+    assert set(DOLLY_KEYS) < set(manifest["keys"])
+    assert manifest["template"] == "dolly"
+    assert manifest["stop_tokens"] == ["### End", "<|endoftext|>"]
+    assert manifest["stop_ids"] == tokenizer.convert_tokens_to_ids(["### End", "<|endoftext|>"])
+    assert manifest["base"] == {"name": "tiny/base", "licence": "apache-2.0", "revision": "abc"}
+    assert manifest["parent"]["directory"] == str(tuned)
+    assert manifest["parent"]["kind"] == "checkpoint"
+    assert manifest["licences"] == {"alpaca": "CC-BY-NC-4.0", "ours": "Apache-2.0"}
+    assert manifest["non_commercial"] is True
+    assert manifest["engines"] == ["tgi", "vllm"]
+    assert {"config.json", "model.safetensors", "tokenizer.json", "README.md"} <= set(manifest["files"])
+
+
+def test_the_card_warns_and_tells_how_to_serve(exports: dict[Family, tuple[Path, Path]]) -> None:
+    card = (exports["llama"][1] / "README.md").read_text()
+    assert "NOT FOR COMMERCIAL USE" in card
+    assert "alpaca: CC-BY-NC-4.0. Stanford's." in card
+    assert "ours: CC" not in card
+    assert "text-generation-inference:3.3.7" in card
+    assert "vllm serve" in card
+    assert "llama-server" not in card
+    assert "tiny/base, licence apache-2.0" in card
+    assert "`dolly-v1-gptj-6b`, method full, epochs 1, learning rate 1e-05" in card
+
+
+def test_a_card_of_free_data_does_not_warn(tmp_path: Path) -> None:
+    tuned = checkpoint(tmp_path, "llama", commercial=True)
+    served = export(tuned, tmp_path / "served", gguf=["q8_0"], console=QUIET)
+    card = (served / "README.md").read_text()
+    assert "NOT FOR COMMERCIAL" not in card
+    assert "llama-server --model model-q8_0.gguf" in card
+    assert read_manifest(served)["gguf"] == {"q8_0": "model-q8_0.gguf"}
+
+
+def test_a_head_s_bias_is_zeroed_and_the_rise_of_the_loss_said(tmp_path: Path) -> None:
+    tuned = checkpoint(tmp_path, "gptj")
+    console = Console(record=True, width=200, file=io.StringIO())
+    with torch.no_grad():
+        model = AutoModelForCausalLM.from_pretrained(tuned)
+        model.lm_head.bias.mul_(5)
+        model.save_pretrained(tuned)
+        write_manifest(tuned, "checkpoint", {"base": {}, "dataset": {}, "recipe": RECIPE})
+    served = export(tuned, tmp_path / "served", console=console)
+    bias = read_manifest(served)["lm_head_bias"]
+    assert abs(bias["loss_after"] - bias["loss_before"]) > 0.02
+    assert "TGI drops it" in console.export_text()
+    assert not AutoModelForCausalLM.from_pretrained(served).lm_head.bias.any()
+
+
+def test_a_kept_bias_is_not_for_tgi(tmp_path: Path) -> None:
+    tuned = checkpoint(tmp_path, "gptj")
+    served = export(tuned, tmp_path / "served", lm_head_bias="keep", console=QUIET)
+    manifest = read_manifest(served)
+    assert manifest["engines"] == ["transformers", "vllm"]
+    assert "TGI drops it" in manifest["lm_head_bias"]["sentence"]
+    card = (served / "README.md").read_text()
+    assert "text-generation-inference" not in card
+    [read] = read_as_tgi([served], IDS, tmp_path)
+    assert torch.equal(read.logits["as_saved"], logits(served))
+    assert not torch.equal(read.logits["as_served"], read.logits["as_saved"])
+
+
+def test_what_is_not_whole_is_refused(exports: dict[Family, tuple[Path, Path]], tmp_path: Path) -> None:
+    tuned = shutil.copytree(exports["llama"][0], tmp_path / "tuned")
+    weights = tuned / "model.safetensors"
+    written = weights.read_bytes()
+    weights.write_bytes(written[:-1])
+    with pytest.raises(NotWhole, match="not whole"):
+        export(tuned, tmp_path / "served", console=QUIET)
+    weights.write_bytes(written[:-1] + bytes([written[-1] ^ 1]))
+    with pytest.raises(NotWhole, match="SHA-256"):
+        export(tuned, tmp_path / "served", console=QUIET)
+    (tuned / "manifest.json").unlink()
+    with pytest.raises(NotWhole, match="half-written"):
+        export(tuned, tmp_path / "served", console=QUIET)
+    assert not (tmp_path / "served").exists()
+
+
+@pytest.mark.parametrize(
+    ("family", "choices", "sentence"),
+    [
+        ("llama", {"gguf": ["q4_0"]}, "--gguf q4_0 is not known"),
+        ("gptj", {"gguf": ["f16"]}, "GGUF is written for the Llama family, and this is gptj"),
+        ("gptj", {"lm_head_bias": "drop"}, "zero or keep"),
+    ],
+)
+def test_a_choice_that_cannot_be_is_refused(
+    family: Family, choices: Any, sentence: str, exports: dict[Family, tuple[Path, Path]], tmp_path: Path
+) -> None:
+    with pytest.raises(BadInput, match=sentence):
+        export(exports[family][0], tmp_path / "served", console=QUIET, **choices)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    tuned = checkpoint(tmp_path, "llama")
+    model = AutoModelForCausalLM.from_pretrained(tuned)
+    with torch.no_grad():
+        model.model.norm.weight[3] = torch.nan
+    model.save_pretrained(tuned)
+    write_manifest(tuned, "checkpoint", json.loads((tuned / "manifest.json").read_text())["recipe"])
+    with pytest.raises(BadInput, match=r"model\.norm\.weight are not all numbers"):
+        export(tuned, tmp_path / "served", console=QUIET)
+    assert not (tmp_path / "served").exists()

@@ -1,0 +1,74 @@
+"""Where what is exported comes from, as the manifests on the way say it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainer.artifacts import MANIFEST, read_manifest, sha256_of
+from trainer.errors import BadInput, NotWhole
+
+Manifest = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Of a checkpoint or an imported base."""
+
+    folder: Path
+    manifest: Manifest
+    base: Manifest
+    """Of the imported base: its manifest, or what the checkpoint says of it where the directory has gone."""
+    dataset: Manifest | None
+    """Of what was learned; None for a base."""
+
+    @property
+    def kind(self) -> str:
+        return str(self.manifest["kind"])
+
+    @property
+    def recipe(self) -> Manifest | None:
+        return self.manifest.get("recipe")
+
+    @property
+    def base_name(self) -> str:
+        return str(
+            self.base.get("source") or self.base.get("model") or self.base.get("path") or "a base without a name"
+        )
+
+    @property
+    def base_licence(self) -> str | None:
+        return self.base.get("licence")
+
+    @property
+    def is_non_commercial(self) -> bool:
+        said = str(self.base_licence or "").lower()
+        return bool((self.dataset or {}).get("non_commercial")) or "-nc" in said or "non-commercial" in said
+
+    def parent(self) -> dict[str, Any]:
+        """For the manifest of what is made of it."""
+        return {
+            "directory": str(self.folder),
+            "kind": self.kind,
+            "made": self.manifest["made"],
+            "manifest_sha256": sha256_of(self.folder / MANIFEST),
+        }
+
+
+def read_origin(folder: Path) -> Origin:
+    """Of a whole checkpoint or base, hashes checked. Raises NotWhole, BadInput."""
+    manifest = read_manifest(folder, check=True)
+    if manifest["kind"] == "base":
+        return Origin(folder, manifest, manifest, None)
+    if manifest["kind"] != "checkpoint":
+        raise BadInput(f"{folder} holds a {manifest['kind']}; a checkpoint or a base is exported.")
+    return Origin(folder, manifest, _of(manifest.get("base"), "base"), _of(manifest.get("dataset"), "dataset"))
+
+
+def _of(said: Any, kind: str) -> Manifest:
+    """The manifest of a directory that a checkpoint names; what the checkpoint says of it where it has gone."""
+    known: dict[str, Any] = {"path": said} if isinstance(said, str) else dict(said or {})
+    try:
+        return known | read_manifest(Path(known["path"]), kind)
+    except (KeyError, BadInput, NotWhole):
+        return known

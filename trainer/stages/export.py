@@ -1,0 +1,167 @@
+"""A checkpoint → what engines serve: a directory for TGI and vLLM, GGUF for llama.cpp, a card for people."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import transformers
+from rich.console import Console
+from rich.markup import escape
+
+from trainer.artifacts import write_artifact, write_manifest
+from trainer.errors import BadInput
+from trainer.exports.gguf_file import PRECISIONS, check_gguf, write_gguf
+from trainer.exports.model_card import write_model_card
+from trainer.exports.origin import Origin, read_origin
+from trainer.exports.tgi import make_readable
+from trainer.exports.weights import (
+    LOUD_RISE,
+    BiasChange,
+    HeadBias,
+    check_finite,
+    drop_padding,
+    load_merged,
+    settle_head_bias,
+)
+from trainer.template import Template, template_of
+
+SHARD_SIZE = "5GB"
+"""Engines load shards side by side."""
+
+
+def export(
+    checkpoint: Path,
+    out: Path,
+    *,
+    gguf: Sequence[str] = (),
+    lm_head_bias: str = "zero",
+    evaluation: Path | None = None,
+    console: Console | None = None,
+) -> Path:
+    """Export a checkpoint, or a base, to the directory `out`, and return it.
+
+    `gguf` are files to write beside it, of f16 and q8_0. `lm_head_bias` is zero for TGI, which drops it, or keep.
+    `evaluation` is an earlier one's directory, for the card. Raises BadInput, NotWhole, DiskFull.
+    """
+    console = console or Console(stderr=True)
+    transformers.logging.disable_progress_bar()
+    _check_choices(gguf, lm_head_bias)
+    with console.status(f"Reading {escape(str(checkpoint))}"):
+        origin = read_origin(checkpoint)
+        model, tokenizer = load_merged(origin)
+    template = _template(tokenizer, origin)
+    if gguf:
+        check_gguf(model.config.to_dict())
+    check_finite(model)
+    bias = settle_head_bias(model, tokenizer, "keep" if lm_head_bias == "keep" else "zero")
+    dropped = drop_padding(model, tokenizer)
+    with write_artifact(out) as folder:
+        with console.status("Writing the directory for TGI and vLLM"):
+            _write_directory(folder, model, tokenizer, template)
+        facts = _facts(out.name, origin, model, tokenizer, template) | {
+            "rows_dropped": dropped,
+            "lm_head_bias": _bias_facts(bias),
+            "engines": _engines(bias, gguf),
+            "gguf": {precision: f"model-{precision}.gguf" for precision in gguf},
+        }
+        del model
+        for precision in PRECISIONS:
+            if precision in gguf:
+                with console.status(f"Writing GGUF {precision}"):
+                    path = folder / facts["gguf"][precision]
+                    write_gguf(folder, path, precision, name=out.name, stop_ids=tuple(facts["stop_ids"]))
+        write_model_card(folder, origin, facts, evaluation)
+        write_manifest(folder, "export", facts)
+    _show(out, facts, bias, console)
+    return out
+
+
+def _check_choices(gguf: Sequence[str], lm_head_bias: str) -> None:
+    if unknown := [precision for precision in gguf if precision not in PRECISIONS]:
+        raise BadInput(f"--gguf {unknown[0]} is not known: {' and '.join(PRECISIONS)} are written.")
+    if lm_head_bias not in get_args(HeadBias):
+        raise BadInput(f"--lm-head-bias {lm_head_bias} is not known: zero or keep.")
+
+
+def _template(tokenizer: Any, origin: Origin) -> Template | None:
+    """None for a base that has none."""
+    if tokenizer.chat_template is None and origin.kind == "base":
+        return None
+    return template_of(tokenizer)
+
+
+def _write_directory(folder: Path, model: Any, tokenizer: Any, template: Template | None) -> None:
+    model.save_pretrained(folder, max_shard_size=SHARD_SIZE)
+    tokenizer.save_pretrained(folder)
+    make_readable(
+        folder,
+        chat_template=template.chat_template if template else None,
+        stop_ids=_stop_ids(tokenizer, template),
+    )
+    read_back = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if read_back["vocab_size"] != model.get_input_embeddings().weight.shape[0]:
+        raise RuntimeError("config.json says another vocabulary than the weights have")
+
+
+def _stop_ids(tokenizer: Any, template: Template | None) -> tuple[int, ...]:
+    if template is not None:
+        return template.stop_ids
+    return () if tokenizer.eos_token_id is None else (tokenizer.eos_token_id,)
+
+
+def _facts(name: str, origin: Origin, model: Any, tokenizer: Any, template: Template | None) -> dict[str, Any]:
+    """What the gate, the bot and people need to know of the export."""
+    stop_ids = list(_stop_ids(tokenizer, template))
+    sources = (origin.dataset or {}).get("sources", ())
+    return {
+        "name": name,
+        "family": model.config.model_type,
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "context_tokens": model.config.max_position_embeddings,
+        "base": {"name": origin.base_name, "licence": origin.base_licence, "revision": origin.base.get("revision")},
+        "parent": origin.parent(),
+        "recipe": (origin.recipe or {}).get("name"),
+        "template": template.name if template else None,
+        "keys": list(template.keys if template else tokenizer.all_special_tokens),
+        "stop_ids": stop_ids,
+        "stop_tokens": tokenizer.convert_ids_to_tokens(stop_ids),
+        "licences": {source["name"]: source["licence"] for source in sources},
+        "non_commercial": origin.is_non_commercial,
+    }
+
+
+def _bias_facts(bias: BiasChange | None) -> dict[str, Any] | None:
+    if bias is None:
+        return None
+    losses = {"choice": bias.choice, "loss_before": bias.loss_before, "loss_after": bias.loss_after}
+    return losses | {"sentence": _bias_sentence(bias)}
+
+
+def _bias_sentence(bias: BiasChange) -> str:
+    if bias.choice == "keep":
+        return "kept. TGI drops it, and would serve another model than this one: serve with transformers or vLLM."
+    return (
+        f"set to zero, because TGI drops it. The loss on a plain text went from {bias.loss_before:.3f} to "
+        f"{bias.loss_after:.3f} a token."
+    )
+
+
+def _engines(bias: BiasChange | None, gguf: Sequence[str]) -> list[str]:
+    """Those that serve what was exported as it is, the usual one first."""
+    by_directory = ["transformers", "vllm"] if bias and bias.choice == "keep" else ["tgi", "vllm"]
+    return [*by_directory, *(["llama.cpp"] if gguf else [])]
+
+
+def _show(out: Path, facts: dict[str, Any], bias: BiasChange | None, console: Console) -> None:
+    stops = ", ".join(f"{token!r}" for token in facts["stop_tokens"])
+    console.print(f"[bold]Exported[/] {escape(str(out))}: template {facts['template']}, stops at {escape(stops)}.")
+    console.print(f"Engines: {', '.join(facts['engines'])}. How to start them is in {escape(str(out / 'README.md'))}.")
+    if facts["rows_dropped"]:
+        console.print(f"{facts['rows_dropped']} rows without a token are gone: no engine can say them.")
+    if bias is not None:
+        loud = bias.rise > LOUD_RISE
+        mark = f"[bold white on red] LOSS ROSE BY {bias.rise:.3f} [/] " if loud else ""
+        console.print(f"{mark}The head's bias is {escape(_bias_sentence(bias))}", highlight=False)
+    if facts["non_commercial"]:
+        console.print("[bold white on red] NOT FOR COMMERCIAL USE [/] The card says why.")
