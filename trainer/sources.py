@@ -31,6 +31,7 @@ class Source:
     """One file, directory or hub name, read."""
 
     name: str
+    """Of the file, with a number behind it where two have the same."""
     kind: Kind
     sha256: str | None
     """Of the file; None of a directory or the hub."""
@@ -73,13 +74,13 @@ def read_source(spec: str, taken: Iterable[str] = ()) -> Source:
     kind: Kind | None = prefix if colon and prefix in get_args(Kind) else None  # type: ignore[assignment]   # just seen
     place = rest if colon and (kind or prefix == "hub") else spec
     path = Path(place)
+    name = _free(path.name if path.exists() else place, set(taken))
     if prefix == "hub" or path.is_dir() or path.suffix == ".parquet":
-        rows, sha256, stated = _of_library(place)
+        rows, stated, sha256 = *_of_library(place, name), None
     else:
         data = _bytes_of(path)
-        rows, sha256, stated = _rows(data, path.name), hashlib.sha256(data).hexdigest(), None
+        rows, stated, sha256 = _rows(data, name), None, hashlib.sha256(data).hexdigest()
     kind = kind or _kind(rows, spec)
-    name = _free(path.stem if path.exists() else place, set(taken))
     licence = KNOWN.get(sha256 or place) or stated or OF_SHAPE[kind]
     return Source(name, kind, sha256, licence, tuple(_entries(rows, kind, name)))
 
@@ -206,7 +207,7 @@ def _skip(text: str, position: int) -> int:
     return found.end()
 
 
-def _of_library(place: str) -> tuple[list[Row | Reject], None, Licence | None]:
+def _of_library(place: str, name: str) -> tuple[list[Row | Reject], Licence | None]:
     """Rows of a hub name, a directory or a Parquet file, by Hugging Face's library, which runs no code of theirs."""
     import datasets  # pyarrow and all: only when such a source is read
 
@@ -219,11 +220,11 @@ def _of_library(place: str) -> tuple[list[Row | Reject], None, Licence | None]:
                 table = datasets.load_dataset("parquet", data_files=place, split="train", cache_dir=where)
             else:
                 table = datasets.load_dataset(place, split="train", cache_dir=where)
-            rows: list[Row | Reject] = [Row(place, number, value) for number, value in enumerate(table, start=1)]
+            rows: list[Row | Reject] = [Row(name, number, value) for number, value in enumerate(table, start=1)]
         except Exception as error:  # of many kinds: the hub, the network, the files, pyarrow
             raise BadInput(f"{place} cannot be read as a data set: {_first_line(error)}") from None
     licence = _stated(path / "README.md") or table.info.license
-    return rows, None, Licence(licence, _forbids_sale(licence)) if licence else None
+    return rows, Licence(licence, _forbids_sale(licence)) if licence else None
 
 
 def _stated(card: Path) -> str | None:
