@@ -47,7 +47,7 @@ def write_artifact(out: Path) -> Iterator[Path]:
                 yield folder
                 if not (folder / MANIFEST).is_file():
                     raise RuntimeError(f"no manifest was written for {out}")
-                _sync_tree(folder)
+                _settle(folder)
                 os.rename(folder, out)
                 _sync(out.parent)
             except BaseException:
@@ -175,8 +175,10 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(held)
 
 
-def _sync_tree(folder: Path) -> None:
+def _settle(folder: Path) -> None:
+    """To the disk, and to be read by whoever serves it: safetensors writes for its own user only."""
     for path in (*folder.rglob("*"), folder):
+        path.chmod(0o755 if path.is_dir() else 0o644)
         _sync(path)
 
 

