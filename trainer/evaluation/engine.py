@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -137,7 +137,7 @@ class Engine:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)  # where one failed, the others' answers are of no use
 
-    def stream(self, messages: Sequence[Message], sampling: Sampling) -> Iterator[str]:
+    def stream(self, messages: Sequence[Message], sampling: Sampling) -> Generator[str, None, None]:
         """The answer's text as it comes. Raises EngineFailed as `answer` does, and where the prompt is too long."""
         body = self._request(messages, sampling) | {"stream": True}
         try:

@@ -1,16 +1,17 @@
 """A model's directory in transformers: for bits per byte, and for answers where no engine serves its kind."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from trainer.errors import BadInput, EngineFailed
 from trainer.evaluation.engine import Answer, Sampling
 from trainer.records import Message
-from trainer.template import Template, template_of
+from trainer.template import END_KEY, Template, dolly_source, template_of
 
 
 class LocalModel:
@@ -19,6 +20,10 @@ class LocalModel:
     def __init__(self, model: Any, tokenizer: Any) -> None:
         self.model = model.eval()
         self.tokenizer = tokenizer
+        self.has_template = bool(tokenizer.chat_template)
+        """Whether it came with one; a base that did not is asked in Dolly's text, and ends with its end of text."""
+        if not self.has_template:
+            tokenizer.chat_template = dolly_source(tokenizer).replace(rf"'\n\n{END_KEY}'", "eos_token")
         self.template: Template = template_of(tokenizer)
         limits = (getattr(model.config, name, None) for name in ("max_position_embeddings", "n_positions"))
         self.context_tokens: int = next((limit for limit in limits if limit), 2048)
@@ -30,6 +35,7 @@ class LocalModel:
     @classmethod
     def load(cls, folder: Path) -> "LocalModel":
         """Raises BadInput for a directory that transformers cannot load."""
+        transformers.logging.disable_progress_bar()
         on_gpu = torch.cuda.is_available()
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
@@ -66,7 +72,7 @@ class LocalModel:
             answered()
         return found
 
-    def stream(self, messages: Sequence[Message], sampling: Sampling) -> Iterator[str]:
+    def stream(self, messages: Sequence[Message], sampling: Sampling) -> Generator[str, None, None]:
         """The answer's text as it is written. Raises EngineFailed where the conversation fills the window."""
         ids, given = self.template.encode_prompt(messages), 0
         written: list[int] = []

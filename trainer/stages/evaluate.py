@@ -5,13 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Protocol
+from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from trainer.artifacts import read_manifest, write_artifact, write_manifest
@@ -25,6 +23,7 @@ from trainer.evaluation.local_model import LocalModel
 from trainer.evaluation.report import SUITE_TITLES, Judged, Report, shown, write_report
 from trainer.evaluation.scoring import ALL_METRICS, score
 from trainer.exports.gguf_file import check_gguf, write_gguf
+from trainer.progress import Progress
 from trainer.recipe import EvaluateChoice
 from trainer.records import Message, Record
 
@@ -113,20 +112,21 @@ def _judge(
         stop_tokens=tuple(local.tokenizer.convert_ids_to_tokens(list(local.template.stop_ids))),
         answered_by="",
     )
-    with _progress(console) as progress, TemporaryDirectory(prefix="dolly-gguf-") as place:
-        task = progress.add_task(f"{label}: bits per byte", total=len(records))
-        judged.bits, left_out = answer_bits(local, records, scored=partial(progress.advance, task))
-        if left_out:
-            judged.notes.append(f"{left_out} of {len(records)} held-out records are longer than its window or refused.")
-        task = progress.add_task(f"{label}: answers", total=len(items))
+    if not local.has_template:
+        judged.notes.append("It has no chat template: asked in Dolly's text, without its keys.")
+    with Progress(f"{label}: bits per byte", len(records), console=console) as progress:
+        judged.bits, left_out = answer_bits(local, records, scored=progress.advance)
+    if left_out:
+        judged.notes.append(f"{left_out} of {len(records)} held-out records are longer than its window or refused.")
+    with TemporaryDirectory(prefix="dolly-gguf-") as place:
         opened = _open(judged, local, settings, engine_url, Path(place))
         del local  # the engine holds the weights now
-        with opened as answering:
+        with opened as answering, Progress(f"{label}: answers", len(items), console=console) as progress:
             answers = answering.answers(
                 [item.prompt for item in items],
                 Sampling(settings.max_answer_tokens, settings.temperature, seed=settings.seed),
                 at_once=settings.answers_at_once,
-                answered=partial(progress.advance, task),
+                answered=progress.advance,
             )
     for item, answer in zip(items, answers, strict=True):
         judged.scored.setdefault(item.suite, []).append(score(item, answer, judged.keys))
@@ -162,6 +162,8 @@ def _gguf(judged: Judged, local: LocalModel, settings: EvaluateChoice, place: Pa
         return served
     made = place / f"{settings.gguf}.gguf"
     try:
+        if not local.has_template:
+            raise BadInput("its directory has no chat template that an engine could apply.")
         check_gguf(json.loads((judged.folder / "config.json").read_text("utf-8")))
         write_gguf(judged.folder, made, settings.gguf, name=judged.label, stop_ids=local.template.stop_ids)
     except BadInput as reason:
@@ -171,33 +173,19 @@ def _gguf(judged: Judged, local: LocalModel, settings: EvaluateChoice, place: Pa
     return made
 
 
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-    )
-
-
 def _print_summary(report: Report, out: Path, console: Console) -> None:
     for suite in report.suites:
         table = Table(title=SUITE_TITLES[suite], title_justify="left")
         table.add_column("")
-        wholes: list[dict[str, Any]] = []
         for one in report.judged:
             table.add_column(one.label, justify="right")
-            wholes.append(report.slices(one, suite).get("all", {}))
+        wholes = [report.slices(one, suite).get("all", {}) for one in report.judged]
         for metric in ALL_METRICS:
+            cells = [shown(whole[metric.key], metric) if metric.key in whole else "–" for whole in wholes]
             if any(metric.key in whole for whole in wholes):
-                title = f"{metric.title}{', %' if metric.is_share else ''}"
-                table.add_row(
-                    title, *(shown(whole[metric.key], metric) if metric.key in whole else "–" for whole in wholes)
-                )
+                table.add_row(f"{metric.title}{', %' if metric.is_share else ''}", *cells)
         console.print(table)
     for one in report.judged:
         for note in one.notes:
             console.print(f"{one.label}: {note}", markup=False, highlight=False)
-    console.print(f"The report: {out / 'report.html'}", markup=False, highlight=False)
+    console.print(f"The report: {out / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
