@@ -34,6 +34,8 @@ class Fitted:
     """Longer ones that are left out."""
     cut: int
     """Longer ones that end early, without the end key."""
+    refused: int
+    """Conversations that the template does not take."""
 
 
 def write_dataset(
@@ -85,8 +87,13 @@ def fit(records: Iterable[Record], template: Template, max_tokens: int, too_long
     Raises BadInput where none is left.
     """
     kept, examples, dropped, cut = [], [], 0, 0
+    refusals: list[BadInput] = []
     for record in records:
-        example = template.encode(record.messages)
+        try:
+            example = template.encode(record.messages)
+        except BadInput as refusal:
+            refusals.append(refusal)
+            continue
         if len(example.input_ids) > max_tokens:
             example = Encoded(example.input_ids[:max_tokens], example.loss_mask[:max_tokens])
             if too_long == "drop" or not any(example.loss_mask):
@@ -96,12 +103,9 @@ def fit(records: Iterable[Record], template: Template, max_tokens: int, too_long
         kept.append(record)
         examples.append(example)
     if not kept:
-        raise BadInput(
-            f"All {dropped} records are longer than {max_tokens} tokens: raise dataset.max_tokens."
-            if dropped
-            else "There are no records."
-        )
-    return Fitted(tuple(kept), tuple(examples), dropped, cut)
+        long = f"{dropped} records are longer than {max_tokens} tokens: raise dataset.max_tokens. " if dropped else ""
+        raise BadInput(f"No record is left to learn from. {long}{refusals[0] if refusals else ''}".rstrip())
+    return Fitted(tuple(kept), tuple(examples), dropped, cut, len(refusals))
 
 
 def _conversation(record: Record) -> str:
