@@ -19,6 +19,7 @@ from trainer.exports.gguf_tokenizer import read_vocabulary
 Precision = Literal["f16", "q8_0"]
 PRECISIONS: tuple[Precision, ...] = ("f16", "q8_0")
 FILE_TYPES = {"f16": LlamaFileType.MOSTLY_F16, "q8_0": LlamaFileType.MOSTLY_Q8_0}
+F16_MAX = 65504.0
 VOCABULARY = {"token_embd.weight", "output.weight"}
 Q8_BLOCK = 32
 """Weights of a row that share a scale in q8_0."""
@@ -160,24 +161,24 @@ class _Tensors:
 
     def _values(self, target: str) -> Array:
         if target == "rope_freqs.weight":
-            return _llama3_factors(self._config)
+            return llama3_factors(self._config)
         file, source = self._sources[target]
         with safe_open(file, framework="pt") as opened:
             values: Array = opened.get_tensor(source).to(torch.float32).numpy()
         if ".attn_q." in target:
-            return _interleave_halves(values, self._heads)
+            return interleave_halves(values, self._heads)
         if ".attn_k." in target:
-            return _interleave_halves(values, self._kv_heads)
+            return interleave_halves(values, self._kv_heads)
         return values[: self._entries] if target in VOCABULARY else values
 
 
-def _interleave_halves(rows: Array, heads: int) -> Array:
+def interleave_halves(rows: Array, heads: int) -> Array:
     """llama.cpp turns neighbouring rows of a head, transformers a row of the first half with one of the second."""
     halves = rows.reshape(heads, 2, rows.shape[0] // heads // 2, *rows.shape[1:])
     return np.ascontiguousarray(halves.swapaxes(1, 2).reshape(rows.shape))
 
 
-def _llama3_factors(config: dict[str, Any]) -> Array:
+def llama3_factors(config: dict[str, Any]) -> Array:
     """What llama.cpp divides rope's frequencies by, as rope_type llama3 does in transformers. float32[head_dim / 2]"""
     rope = _rope(config)
     head_dim = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
@@ -199,7 +200,7 @@ def _stored(tensor: str, values: Array, kind: GGMLQuantizationType) -> Array:
     if kind == GGMLQuantizationType.F32:
         return values
     largest = float(np.abs(values).max())
-    if not largest <= np.finfo(np.float16).max:  # NaN is not
+    if not largest <= F16_MAX:  # NaN is not
         raise BadInput(f"{tensor} holds {largest:g}, more than f16 and q8_0 can: llama.cpp would answer nonsense.")
     if kind == GGMLQuantizationType.Q8_0:
         quantized: Array = gguf.quantize(values, kind)

@@ -6,12 +6,13 @@ from typing import Any, Literal
 
 import torch
 from peft import PeftModel
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoTokenizer
 
 from trainer.artifacts import read_manifest
 from trainer.errors import BadInput
 from trainer.exports.origin import Origin
 from trainer.template import has_dolly_keys
+from trainer.tuning.base_model import load_directory
 from trainer.tuning.keys import add_keys, padding_rows
 
 HeadBias = Literal["zero", "keep"]
@@ -49,31 +50,20 @@ class BiasChange:
 def load_merged(origin: Origin) -> tuple[Any, Any]:
     """The model and its tokenizer; adapters are merged into their base in fp32, then rounded to its precision.
 
-    Raises BadInput for a directory that transformers cannot load.
+    Raises BadInput, NotWhole.
     """
     adapter = origin.folder / "adapter"
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(origin.folder, local_files_only=True)
-        if not adapter.is_dir():
-            return _load(origin.folder, "auto"), tokenizer
-        base = Path(str(origin.base.get("path")))
-        read_manifest(base, "base")
-        model = _load(base, torch.float32)
-        if has_dolly_keys(tokenizer):
-            add_keys(model, AutoTokenizer.from_pretrained(base, local_files_only=True))
-        merged = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
-        return merged.to(_load_dtype(base)), tokenizer
-    except (OSError, ValueError, KeyError) as error:
-        raise BadInput(f"{origin.folder} cannot be loaded as a model: {error}") from None
-
-
-def _load(folder: Path, dtype: Any) -> Any:
-    # No weights but safetensors: others run code when they are read.
-    return AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, use_safetensors=True, dtype=dtype).eval()
-
-
-def _load_dtype(base: Path) -> torch.dtype:
-    return getattr(torch, AutoConfig.from_pretrained(base, local_files_only=True).dtype or "float32")
+    if not adapter.is_dir():
+        model, tokenizer = load_directory(origin.folder)
+        return model.eval(), tokenizer
+    folder = Path(str(origin.base.get("path")))
+    read_manifest(folder, "base")
+    base, base_tokenizer = load_directory(folder)
+    precision = base.dtype
+    tokenizer = AutoTokenizer.from_pretrained(origin.folder, local_files_only=True)
+    if has_dolly_keys(tokenizer):
+        add_keys(base, base_tokenizer)
+    return PeftModel.from_pretrained(base.float(), str(adapter)).merge_and_unload().to(precision).eval(), tokenizer
 
 
 def check_finite(model: Any) -> None:
