@@ -38,9 +38,8 @@ def show_dataset(
     _print_legend(console)
     for record in records[:number]:
         encoded = chosen.encode(record.messages)
-        console.rule(
-            f"{escape(record.id)}: {len(encoded.input_ids)} tokens, {sum(encoded.loss_mask)} of them learned", align="left"
-        )
+        tokens, learned = len(encoded.input_ids), sum(encoded.loss_mask)
+        console.rule(f"{escape(record.id)}: {tokens} tokens, {learned} of them learned", align="left")
         console.print(coloured(tokenizer, encoded, in_colour=console.color_system is not None), soft_wrap=True)
 
 
