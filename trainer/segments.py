@@ -5,6 +5,7 @@ import re
 from functools import lru_cache
 from typing import Any
 
+from tokenizers import AddedToken
 from tokenizers import Tokenizer as Backend
 
 from trainer.errors import BadInput
@@ -25,20 +26,18 @@ class Segments:
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        backend = getattr(tokenizer, "backend_tokenizer", None)
-        if not isinstance(backend, Backend):
-            raise BadInput("The base's tokenizer has no tokenizer.json (a fast tokenizer), which Dolly needs.")
-        special = {id: token for id, token in backend.get_added_tokens_decoder().items() if token.special}
+        special = special_tokens(tokenizer)
         self.control: dict[str, int] = {token.content: id for id, token in sorted(special.items())}
         """Each control token's text and id."""
         self._takes_blanks_before = {token.content for token in special.values() if token.lstrip}
         self._takes_blanks_after = {token.content for token in special.values() if token.rstrip}
         longest_first = sorted(self.control, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
-        described = json.loads(backend.to_str()) | {"truncation": None, "padding": None}
+        described = json.loads(tokenizer.backend_tokenizer.to_str()) | {"truncation": None, "padding": None}
         self._at_start = _encoder(described)
-        self._after_control = _encoder(_unprefixed(described, in_text=False))
-        self._in_text = _encoder(_unprefixed(described, in_text=True))
+        after, within = (_unprefixed(described, in_text=in_text) for in_text in (False, True))
+        self._after_control = self._at_start if after == described else _encoder(after)
+        self._in_text = self._at_start if within == described else _encoder(within)
 
     def controls_in(self, text: str) -> list[tuple[int, str]]:
         """Place and text of each control token that a tokenizer would find in `text`."""
@@ -53,6 +52,14 @@ class Segments:
         if at_start:
             return self._at_start(text)
         return self._after_control(text) if after else self._in_text(text)
+
+
+def special_tokens(tokenizer: Tokenizer) -> dict[int, AddedToken]:
+    """Id → control token. Raises BadInput where the tokenizer is not a fast one."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if not isinstance(backend, Backend):
+        raise BadInput("The base's tokenizer has no tokenizer.json (a fast tokenizer), which Dolly needs.")
+    return {id: token for id, token in backend.get_added_tokens_decoder().items() if token.special}
 
 
 def _encoder(described: dict[str, Any]) -> Any:

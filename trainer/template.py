@@ -17,7 +17,7 @@ from jinja2.exceptions import TemplateError
 
 from trainer.errors import BadInput
 from trainer.records import Message
-from trainer.segments import Segments, Tokenizer
+from trainer.segments import Segments, Tokenizer, special_tokens
 
 END_KEY = "### End"
 INSTRUCTION_KEY = "### Instruction:"
@@ -120,7 +120,7 @@ class Template:
                 add_generation_prompt=add_generation_prompt,
                 tokenize=False,
             )
-        except (TemplateError, IndexError) as error:  # IndexError: transformers', of an empty conversation
+        except (TemplateError, ValueError) as error:  # ValueError: transformers', of an empty conversation
             raise BadInput(
                 f"The chat template refuses this conversation ({error or type(error).__name__}). "
                 'Leave it out, or tune with template = "dolly".'
@@ -153,10 +153,16 @@ class Template:
         """Where each answer stands in the text: from the end of its opening to the end of its end key."""
         said = [place for place, turn in enumerate(turns) if turn.content.strip()]
         contents = dict(zip(said, rendered.contents, strict=True)) if len(said) == len(rendered.contents) else {}
+        openings = (end for _, end, key in rendered.controls if key == RESPONSE_KEY)
         for place, turn in enumerate(turns):
             if turn.role != "assistant":
                 continue
-            begin, said_until = self._begin(turns, place, rendered.text, contents.get(place))
+            begin = (
+                next(openings)
+                if self.name == "dolly"
+                else self._begin(turns, place, rendered.text, contents.get(place))
+            )
+            said_until = contents[place][1] if place in contents else begin
             ends = (end for start, end, _ in rendered.controls if start >= said_until)
             if (end := next(ends, None)) is None:
                 raise BadInput(
@@ -165,18 +171,18 @@ class Template:
                 )
             yield begin, end
 
-    def _begin(self, turns: Sequence[Message], place: int, text: str, content: Span | None) -> Span:
-        """Where the answer begins that is the turn at `place`, and where its content ends."""
-        is_settled = self.name == "dolly" or place == len(turns) - 1  # what comes later changes nothing before
-        if content and is_settled and self._opening and text.endswith(self._opening, 0, content[0]):
-            return content
+    def _begin(self, turns: Sequence[Message], place: int, text: str, content: Span | None) -> int:
+        """Where the answer begins that is the turn at `place`: where a prompt of the turns before it ends."""
+        is_last = place == len(turns) - 1
+        if is_last and content and self._opening and text.endswith(self._opening, 0, content[0]):
+            return content[0]
         opened = self._render(turns[:place], add_generation_prompt=True)
         if not text.startswith(opened):
             raise BadInput(
                 "The chat template writes earlier turns differently once an answer follows, so what would be "
                 'learned is not what is served. Tune with template = "dolly".'
             )
-        return len(opened), content[1] if content else len(opened)
+        return len(opened)
 
     def _tokens(self, rendered: _Rendered, cuts: set[int]) -> Iterator[tuple[Span, list[int]]]:
         """Place and tokens of each piece of the text: control tokens, and segments between them and `cuts`."""
@@ -219,7 +225,8 @@ def template_of(tokenizer: Tokenizer) -> Template:
 
 
 def has_dolly_keys(tokenizer: Tokenizer) -> bool:
-    return set(DOLLY_KEYS) <= Segments(tokenizer).control.keys()
+    """Whether they are control tokens of it."""
+    return set(DOLLY_KEYS) <= {token.content for token in special_tokens(tokenizer).values()}
 
 
 def dolly_source(tokenizer: Tokenizer) -> str:
@@ -232,6 +239,8 @@ def _joined(same: Sequence[Message]) -> Message:
     """One message of neighbours of one role, a blank line between; with names where several people speak."""
     several = same[0].role == "user" and len({message.name for message in same if message.name}) > 1
     said = [f"{message.name}: {message.content}" if several and message.name else message.content for message in same]
+    if same[0].role == "system":
+        said = [text for text in said if text]
     return Message(same[0].role, "\n\n".join(said))
 
 

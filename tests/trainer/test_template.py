@@ -279,7 +279,7 @@ def test_minijinja_reads_no_feature_that_jinja2_lacks_or_the_other_way(dolly: Te
 
 @pytest.mark.skipif(not (DATA / "alpaca").exists(), reason="the measured data sets are not beside the project")
 def test_dolly_v1s_text_has_so_many_tokens() -> None:
-    """Of every fortieth record. (All 51,974 have 5,519,697 tokens, 3,091,575 learned: the data set's tests count them.)"""
+    """Of every fortieth record. All 51,974 have 5,519,697, of which 3,091,575 are learned (test_datasets)."""
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_file=str(DATA / "tokenizers" / "gpt2" / "tokenizer.json"), eos_token="<|endoftext|>"
     )
