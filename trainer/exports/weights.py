@@ -12,6 +12,7 @@ from trainer.artifacts import read_manifest
 from trainer.errors import BadInput
 from trainer.exports.origin import Origin
 from trainer.template import has_dolly_keys
+from trainer.tuning.base import zero_head_bias
 from trainer.tuning.base_model import load_directory
 from trainer.tuning.keys import add_keys, padding_rows
 
@@ -63,6 +64,8 @@ def load_merged(origin: Origin) -> tuple[Any, Any]:
     tokenizer = AutoTokenizer.from_pretrained(origin.folder, local_files_only=True)
     if has_dolly_keys(tokenizer):
         add_keys(base, base_tokenizer)
+    if ((origin.recipe or {}).get("tune") or {}).get("lm_head_bias") == "zero":
+        zero_head_bias(base)  # as it was while the adapters learned
     return PeftModel.from_pretrained(base.float(), str(adapter)).merge_and_unload().to(precision).eval(), tokenizer
 
 

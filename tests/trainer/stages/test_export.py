@@ -12,12 +12,15 @@ from rich.console import Console
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.trainer.exports.tgi_environment import read_as_tgi
-from tests.trainer.tiny import EXTRA_TOKENS, FAMILIES, Family, tiny_model, tiny_tokenizer
+from tests.trainer.tiny import EXTRA_TOKENS, FAMILIES, Family, tiny_base, tiny_model, tiny_tokenizer
 from trainer.artifacts import read_manifest, write_manifest
 from trainer.errors import BadInput, NotWhole
+from trainer.recipe import LoraChoice
 from trainer.stages.export import export
 from trainer.template import DOLLY_KEYS
-from trainer.tuning.keys import add_keys
+from trainer.tuning.adapters import add_adapters, save_adapters
+from trainer.tuning.base import zero_head_bias
+from trainer.tuning.keys import add_keys, key_ids
 
 QUIET = Console(quiet=True)
 IDS = [5, 399, 17, 0, 260, 261, 262, 33, 90, 91, 92, 17, 5, 350, 351, 352] * 8
@@ -213,3 +216,33 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"model\.norm\.weight are not all numbers"):
         export(tuned, tmp_path / "served", console=QUIET)
     assert not (tmp_path / "served").exists()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_adapters_are_merged(family: Family, tmp_path: Path) -> None:
+    base, dataset = tmp_path / "base", tmp_path / "dataset"
+    tiny_base(base, family)
+    write_manifest(base, "base", {"source": "tiny/base", "licence": "apache-2.0"})
+    tokenizer, model = AutoTokenizer.from_pretrained(base), AutoModelForCausalLM.from_pretrained(base)
+    add_keys(model, tokenizer)
+    zero_head_bias(model)
+    adapted = add_adapters(model, LoraChoice(rank=4, alpha=8), key_ids(tokenizer)).eval()
+    with torch.no_grad():
+        for parameter in adapted.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.1 * torch.randn_like(parameter))
+        expected = adapted(torch.tensor([IDS]), use_cache=False).logits
+    tuned = tmp_path / "step-000007"
+    tuned.mkdir()
+    tokenizer.save_pretrained(tuned)
+    save_adapters(adapted, tuned / "adapter")
+    recipe = RECIPE | {"tune": {"method": "lora", "lm_head_bias": "zero"}}
+    write_manifest(
+        tuned, "checkpoint", {"base": {"path": str(base)}, "dataset": {"path": str(dataset)}, "recipe": recipe}
+    )
+    served = export(tuned, tmp_path / "served", lm_head_bias="keep", console=QUIET)
+    found = logits(served)
+    assert not list(served.glob("adapter*"))
+    assert torch.allclose(found, expected[..., : found.shape[-1]], atol=1e-5)
+    plain = logits(base)[..., : found.shape[-1]]
+    assert not torch.allclose(found, plain, atol=0.1)
