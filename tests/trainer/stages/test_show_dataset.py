@@ -58,17 +58,17 @@ def test_colours_say_what_is_learned() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "reason"),
+    ("template", "split", "reason"),
     [
-        ({"template": "other"}, "own or dolly, and not other"),
-        ({"template": "own"}, "no chat template of its own"),
-        ({"split": "test"}, "splits train and held_out, and no test"),
-        ({"split": "held_out"}, "has no records held out"),
+        ("other", "train", "own or dolly, and not other"),
+        ("own", "train", "no chat template of its own"),
+        ("dolly", "test", "splits train and held_out, and no test"),
+        ("dolly", "held_out", "has no records held out"),
     ],
 )
-def test_what_cannot_be_shown_is_said(built: Path, wrong: dict[str, str], reason: str) -> None:
+def test_what_cannot_be_shown_is_said(built: Path, template: str, split: str, reason: str) -> None:
     with pytest.raises(BadInput, match=reason):
-        shown(built, **wrong)
+        shown(built, template=template, split=split)
 
 
 def test_a_base_without_a_tokenizer_is_refused(built: Path, tmp_path: Path) -> None:
