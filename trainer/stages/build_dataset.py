@@ -67,6 +67,7 @@ def build_dataset(
             "records": len(records),
             "train": len(train),
             "held_out": len(held_out),
+            "not_drawn": len(records) - len(train) - len(held_out),
             "rejected": dict(sorted(Counter(reject.why for reject in rejects).items())),
         },
         "evaluation": [{"name": path.name, "sha256": sha256_of(path)} for path in evaluation],
@@ -149,6 +150,8 @@ def _show(manifest: dict[str, Any], rejects: Sequence[Reject], out: Path, consol
     table.add_row(f"{counts['records']:,}", "records")
     table.add_row(f"{counts['train']:,}", "to train on")
     table.add_row(f"{counts['held_out']:,}", "held out")
+    if counts["not_drawn"]:
+        table.add_row(f"{counts['not_drawn']:,}", "not drawn: dataset.train_records says how many are")
     console.print(table)
     for reject in rejects[:SHOWN_REJECTS]:
         console.print(f"{escape(reject.file)}, line {reject.line}: {escape(reject.reason)}", highlight=False)

@@ -61,6 +61,7 @@ def test_everything_left_out_is_counted_and_named(tmp_path: Path) -> None:
         "records": 21,
         "train": 19,
         "held_out": 2,
+        "not_drawn": 0,
         "rejected": {
             "bad_line": 1,
             "empty_answer": 1,
@@ -96,6 +97,15 @@ def test_near_duplicates_stay_where_counts_must_hold(tmp_path: Path) -> None:
     assert manifest["counts"]["records"] == 2
 
 
+def test_what_is_not_drawn_is_counted(tmp_path: Path) -> None:
+    source = written(tmp_path / "a.jsonl", *(chat(f"How is number {number} today?") for number in range(20)))
+    console, said = shown()
+    settings = replace(SETTINGS, train_records=5)
+    counts = build_dataset([source], tmp_path / "set", settings=settings, console=console)["counts"]
+    assert (counts["train"], counts["held_out"], counts["not_drawn"]) == (5, 2, 13)
+    assert "not drawn" in said.getvalue()
+
+
 def test_an_empty_data_set_is_bad_input(tmp_path: Path) -> None:
     console, _ = shown()
     source = written(tmp_path / "a.jsonl", chat("Hello?", ""))
@@ -128,6 +138,7 @@ def test_alpacas_counts_hold_and_its_licence_is_said_loudly(tmp_path: Path) -> N
         "records": 51_974,
         "train": 50_974,
         "held_out": 1_000,
+        "not_drawn": 0,
         "rejected": {"empty_answer": 28},
     }
     assert manifest["non_commercial"] is True
