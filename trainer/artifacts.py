@@ -55,9 +55,13 @@ def write_artifact(out: Path) -> Iterator[Path]:
                 raise
 
 
-def write_manifest(folder: Path, kind: str, facts: Mapping[str, Any]) -> None:
-    """Writes what `folder` is (`kind`), what it holds (size and SHA-256 of each file) and `facts` (JSON values)."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
+def write_manifest(folder: Path, kind: str, facts: Mapping[str, Any], *, without: str | None = None) -> None:
+    """Writes what `folder` is (`kind`), what it holds (size and SHA-256 of each file) and `facts` (JSON values).
+
+    A directory `without` in it is left out: artifacts lie there, with manifests of their own.
+    """
+    inside = (path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
+    files = sorted(path for path in inside if without is None or path.relative_to(folder).parts[0] != without)
     with ThreadPoolExecutor(HASHING_THREADS) as threads:
         hashes = list(threads.map(sha256_of, files))
     manifest = {

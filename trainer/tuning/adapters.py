@@ -45,7 +45,7 @@ def add_adapters(model: Any, choice: LoraChoice, new_rows: Sequence[int]) -> Any
 
 
 def save_adapters(model: Any, folder: Path, weights: dict[str, torch.Tensor] | None = None) -> None:
-    """Write adapter_model.safetensors and adapter_config.json; `weights` are the model's, gathered, if they were shared."""
+    """Write them as PEFT reads them; `weights` are the model's, where they had to be gathered."""
     folder.mkdir()
     state = get_peft_model_state_dict(model, state_dict=weights, save_embedding_layers=False)
     save_file({name: values.detach().cpu().contiguous() for name, values in state.items()}, folder / WEIGHTS)
@@ -57,8 +57,8 @@ def load_adapters(model: Any, folder: Path) -> None:
 
 
 def _make_head_cheap(model: Any) -> None:
-    """PEFT puts the trained rows into a copy of the whole matrix for each call, differentiates all of it, and forgets the
-    bias. The logits of those rows alone are replaced here.
+    """PEFT puts the trained rows into a copy of the whole matrix for each call, differentiates all of it, and forgets
+    the bias. The logits of those rows alone are replaced here.
     """
     head = model.get_output_embeddings()
     layer = next((module for module in head.modules() if isinstance(module, TrainableTokensLayer)), None)

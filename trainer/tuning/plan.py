@@ -44,11 +44,8 @@ class Plan:
 
     def rows(self, step: int, process: int) -> list[Row]:
         """What one process computes. Every process has as many; those with fewer examples get empty ones."""
-        shares = share([len(self._examples[index].input_ids) for index in self.batch(step)], self._processes)
-        batch = self.batch(step)
-        parts = [[self._examples[batch[place]] for place in places] for places in shares]
-        packed = [packed_rows(part, self._choice) for part in (parts if self._processes > 1 else parts[:1])]
-        return packed[process] + [empty_row()] * (max(map(len, packed)) - len(packed[process]))
+        examples = [self._examples[index] for index in self.batch(step)]
+        return rows_of_process(examples, self._choice, self._processes, process)
 
     def learning_rate(self, step: int) -> float:
         """Of the recipe's schedule."""
@@ -70,6 +67,13 @@ class Plan:
 def learned_tokens(example: Encoded) -> int:
     """The first token of an example follows nothing, so it is never learned."""
     return sum(example.loss_mask[1:])
+
+
+def rows_of_process(examples: Sequence[Encoded], choice: TuneChoice, processes: int, process: int) -> list[Row]:
+    """What one of several processes computes of these examples; all get as many rows, some of them empty."""
+    shares = share([len(example.input_ids) for example in examples], processes)
+    packed = [packed_rows([examples[index] for index in indices], choice) for indices in shares]
+    return packed[process] + [empty_row()] * (max(map(len, packed)) - len(packed[process]))
 
 
 def share(lengths: Sequence[int], processes: int) -> list[list[int]]:

@@ -1,4 +1,4 @@
-"""The processes that tune together, as `accelerate launch` starts them: on CPUs, on one GPU, on several, on several nodes.
+"""The processes that tune together, as `accelerate launch` starts them: on CPUs, one GPU, several, or several nodes.
 
 Gradients are summed over processes, never averaged: each is of the loss divided by all learned tokens of the step, so
 that a process with longer answers counts for more.

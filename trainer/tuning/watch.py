@@ -26,9 +26,9 @@ class DivergenceWatch:
         if not math.isfinite(loss) or not math.isfinite(gradient_norm):
             what = "loss" if not math.isfinite(loss) else "gradient"
             raise Diverged(
-                f"The {what} of step {step} is {loss if what == 'loss' else gradient_norm}, no number: tuning stops, and "
-                f"the last checkpoint stays. {lower}, or set tune.max_grad_norm = 1 and more tune.warmup_steps; a base "
-                "in fp16 or with damaged weights does this too."
+                f"The {what} of step {step} is {loss if what == 'loss' else gradient_norm}, no number: tuning stops, "
+                f"and the last checkpoint stays. {lower}, or set tune.max_grad_norm = 1 and more tune.warmup_steps; "
+                "a base in fp16 or with damaged weights does this too."
             )
         self._recent.append(loss)
         if len(self._recent) < WINDOW_STEPS:
@@ -47,13 +47,13 @@ class DivergenceWatch:
 class BestWatch:
     """The lowest held-out loss so far, and how many evaluations have not been below it."""
 
-    loss: float = math.inf
+    loss: float | None = None
     step: int = 0
     evaluations_since: int = 0
 
     def judge(self, step: int, loss: float) -> bool:
         """Whether this is the best so far."""
-        if loss < self.loss:
+        if self.loss is None or loss < self.loss:
             self.loss, self.step, self.evaluations_since = loss, step, 0
             return True
         self.evaluations_since += 1
