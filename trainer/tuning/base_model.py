@@ -22,7 +22,10 @@ EXACT_PARAMETERS = 1_000_000_000
 """A GGUF's model below this size is kept in fp32, as exact as its file; a larger one in bf16."""
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
-UNREADABLE = (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError, SafetensorError)
+UNREADABLE = (
+    *(OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ImportError, EOFError),
+    *(struct.error, SafetensorError),
+)
 """What transformers raises about files that are not what they should be."""
 
 
@@ -135,30 +138,27 @@ def check_safetensors(folder: Path) -> None:
 
 def convert_old_weights(folder: Path, out: Path) -> None:
     """Write a directory's `.bin` weights as safetensors into `out`. Raises BadInput, NotWhole, DiskFull."""
-    names = {}
-    for shard in _shards(folder, "pytorch_model.bin"):
-        if not shard.is_file():
-            raise NotWhole(f"{folder} is not whole: {shard.name} is missing. Copy the base again.")
-        new = shard.name.replace("pytorch_model", "model").removesuffix(".bin") + ".safetensors"
-        names[shard.name] = new
-        command = [sys.executable, "-m", unpickle.__name__, str(shard), str(out / new)]
-        child = subprocess.run(command, capture_output=True, text=True, check=False)
-        match child.returncode:
-            case 0:
-                continue
-            case unpickle.NOT_TENSORS:
-                raise BadInput(f"{shard} is refused: {child.stderr.strip()}. Take the safetensors files of this base.")
-            case unpickle.DISK_FULL:
-                raise DiskFull(f"The disk of {out.parent} is full. Make room, or name a directory on another disk.")
-            case unpickle.UNREADABLE:
-                raise NotWhole(f"{shard} cannot be read: {child.stderr.strip()}. Copy the base again.")
-        raise BadInput(
-            f"{shard} could not be read: its reader ended with {child.returncode}, perhaps for want of memory."
-        )
+    shards = _shards(folder, "pytorch_model.bin")
+    if missing := [shard.name for shard in shards if not shard.is_file()]:
+        raise NotWhole(f"{folder} is not whole: {missing[0]} is missing. Copy the base again.")
+    command = [sys.executable, "-W", "ignore", "-m", unpickle.__name__, str(out), *map(str, shards)]
+    child = subprocess.run(command, capture_output=True, text=True, check=False)
+    reason = child.stderr.strip().rpartition("\n")[2]
+    match child.returncode:
+        case 0:
+            pass
+        case unpickle.NOT_TENSORS:
+            raise BadInput(f"{folder} is refused: {reason}. Take the safetensors files of this base.")
+        case unpickle.UNREADABLE:
+            raise NotWhole(f"{folder} cannot be read: {reason}. Copy the base again.")
+        case unpickle.DISK_FULL:
+            raise DiskFull(f"The disk of {out.parent} is full. Make room, or name a directory on another disk.")
+        case code:
+            raise BadInput(f"The weights of {folder} could not be read: the reader ended with {code} ({reason}).")
     index = folder / "pytorch_model.bin.index.json"
     if index.exists():
         said = json.loads(index.read_bytes())
-        said["weight_map"] = {tensor: names[shard] for tensor, shard in said["weight_map"].items()}
+        said["weight_map"] = {tensor: unpickle.new_name(Path(shard)) for tensor, shard in said["weight_map"].items()}
         (out / "model.safetensors.index.json").write_text(json.dumps(said))
 
 
