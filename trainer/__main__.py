@@ -34,13 +34,13 @@ def import_base(
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the hub.")] = None,
 ) -> None:
     """Bring a base model into a safetensors directory with hashes."""
-    from trainer.stages import import_base as stage
+    from trainer.stages.import_base import import_base as run
 
     path = Path(source)
     if path.suffix == ".gguf":
-        stage.import_base(str(path.parent), out, gguf_file=path.name)
+        run(str(path.parent), out, gguf_file=path.name)
     else:
-        stage.import_base(source, out, revision=revision)
+        run(source, out, revision=revision)
 
 
 @dataset.command("build")
@@ -55,9 +55,9 @@ def dataset_build(
 ) -> None:
     """Read, check, split and write records, with a manifest."""
     from trainer.recipe import load_recipe
-    from trainer.stages import build_dataset as stage
+    from trainer.stages.build_dataset import build_dataset as run
 
-    stage.build_dataset(sources, out, settings=load_recipe(recipe, override).dataset, evaluation=evaluation or ())
+    run(sources, out, settings=load_recipe(recipe, override).dataset, evaluation=evaluation or ())
 
 
 @dataset.command("show")
@@ -69,9 +69,9 @@ def dataset_show(
     number: Annotated[int, typer.Option(help="So many records.")] = 3,
 ) -> None:
     """Show tokens, coloured by whether they are learned."""
-    from trainer.stages import show_dataset as stage
+    from trainer.stages.show_dataset import show_dataset as run
 
-    stage.show_dataset(folder, base, template=template, split=split, number=number)
+    run(folder, base, template=template, split=split, number=number)
 
 
 @app.command()
@@ -88,13 +88,14 @@ def tune(
 ) -> None:
     """Tune a base on a data set."""
     from trainer.recipe import load_recipe
-    from trainer.stages import tune as stage
+    from trainer.stages.tune import dry_run as plan
+    from trainer.stages.tune import tune as run
 
     chosen = load_recipe(recipe, override)
     if dry_run:
-        stage.dry_run(chosen, base, data)
+        plan(chosen, base, data)
     else:
-        stage.tune(chosen, base, data, out, resume=resume)
+        run(chosen, base, data, out, resume=resume)
 
 
 @app.command()
@@ -105,9 +106,9 @@ def export(
     lm_head_bias: Annotated[str, typer.Option(help="zero for TGI, which drops it; or keep.")] = "zero",
 ) -> None:
     """Write what engines serve: a directory for TGI and vLLM, GGUF for llama.cpp, a model card."""
-    from trainer.stages import export as stage
+    from trainer.stages.export import export as run
 
-    stage.export(checkpoint, out, gguf=gguf or (), lm_head_bias=lm_head_bias)
+    run(checkpoint, out, gguf=gguf or (), lm_head_bias=lm_head_bias)
 
 
 @app.command()
@@ -122,19 +123,19 @@ def evaluate(
 ) -> None:
     """Compare models by what people would read, and write a report page."""
     from trainer.recipe import load_recipe
-    from trainer.stages import evaluate as stage
+    from trainer.stages.evaluate import evaluate as run
 
     labelled = dict(_labelled(model) for model in models)
     settings = load_recipe(recipe, override).evaluate
-    stage.evaluate(labelled, data, out, settings=settings, engine_url=engine_url, instructions=instructions)
+    run(labelled, data, out, settings=settings, engine_url=engine_url, instructions=instructions)
 
 
 @app.command()
 def chat(model: Annotated[Path, typer.Argument(help="A checkpoint, a base or an export.")]) -> None:
     """Talk to a model in the terminal."""
-    from trainer import chat as terminal
+    from trainer.chat import chat as run
 
-    terminal.chat(model)
+    run(model)
 
 
 def _labelled(model: str) -> tuple[str, Path]:
