@@ -20,7 +20,7 @@ tags:
 
 NOT_COMMERCIAL = """
 > [!CAUTION]
-> **NOT FOR COMMERCIAL USE.** This model learned from data, or comes from a base, whose licence forbids it:
+> **NOT FOR COMMERCIAL USE.** It learned from data, or comes from a base, whose licence forbids it or is not known:
 {reasons}
 """
 
@@ -79,6 +79,10 @@ def _card_licence(origin: Origin) -> str:
 def _reasons(origin: Origin) -> list[str]:
     sources = [source for source in (origin.dataset or {}).get("sources", ()) if source.get("non_commercial")]
     found = [f"{source['name']}: {source['licence']}. {source.get('note') or ''}".strip() for source in sources]
+    if not origin.is_data_known:
+        found.append(
+            f"The data set {(origin.dataset or {}).get('path')} has gone or changed: its licences are unknown."
+        )
     return found or [f"{origin.base_name}: {origin.base_licence}."]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.artifacts import MANIFEST, read_manifest, sha256_of
-from trainer.errors import BadInput, NotWhole
+from trainer.errors import BadInput
 
 Manifest = Mapping[str, Any]
 
@@ -41,9 +41,16 @@ class Origin:
         return self.base.get("licence")
 
     @property
+    def is_data_known(self) -> bool:
+        """Whether the data set still says under which licences it came; a base has none."""
+        return self.dataset is None or "sources" in self.dataset
+
+    @property
     def is_non_commercial(self) -> bool:
+        """Also where nobody can tell any more."""
         said = str(self.base_licence or "").lower()
-        return bool((self.dataset or {}).get("non_commercial")) or "-nc" in said or "non-commercial" in said
+        of_base = "-nc" in said or "non-commercial" in said
+        return of_base or not self.is_data_known or bool((self.dataset or {}).get("non_commercial"))
 
     def parent(self) -> dict[str, Any]:
         """For the manifest of what is made of it."""
@@ -66,9 +73,12 @@ def read_origin(folder: Path) -> Origin:
 
 
 def _of(said: Any, kind: str) -> Manifest:
-    """The manifest of a directory that a checkpoint names; what the checkpoint says of it where it has gone."""
-    known: dict[str, Any] = {"path": said} if isinstance(said, str) else dict(said or {})
+    """The manifest of a directory that a checkpoint names; what the checkpoint says where it is no more."""
+    known = dict(said or {})
     try:
-        return known | read_manifest(Path(known["path"]), kind)
-    except (KeyError, BadInput, NotWhole):
+        folder = Path(known["path"])
+        manifest = read_manifest(folder, kind)
+    except (KeyError, BadInput):
         return known
+    same = known.get("manifest_sha256") in (None, sha256_of(folder / MANIFEST))
+    return known | manifest if same else known

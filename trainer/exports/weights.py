@@ -8,7 +8,6 @@ import torch
 from peft import PeftModel
 from transformers import AutoTokenizer
 
-from trainer.artifacts import read_manifest
 from trainer.errors import BadInput
 from trainer.exports.origin import Origin
 from trainer.template import has_dolly_keys
@@ -58,7 +57,8 @@ def load_merged(origin: Origin) -> tuple[Any, Any]:
         model, tokenizer = load_directory(origin.folder)
         return model.eval(), tokenizer
     folder = Path(str(origin.base.get("path")))
-    read_manifest(folder, "base")
+    if "kind" not in origin.base:
+        raise BadInput(f"{folder} has gone, or is not the base any more that these adapters learned on. Bring it back.")
     base, base_tokenizer = load_directory(folder)
     precision = base.dtype
     tokenizer = AutoTokenizer.from_pretrained(origin.folder, local_files_only=True)

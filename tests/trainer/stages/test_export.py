@@ -1,7 +1,9 @@
 """A checkpoint is exported whole, as engines and people need it, or not at all."""
 
+import errno
 import io
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from tests.trainer.exports.tgi_environment import read_as_tgi
 from tests.trainer.tiny import EXTRA_TOKENS, FAMILIES, Family, tiny_base, tiny_model, tiny_tokenizer
 from trainer.artifacts import read_manifest, write_manifest
-from trainer.errors import BadInput, NotWhole
+from trainer.errors import BadInput, DiskFull, NotWhole
 from trainer.recipe import LoraChoice
 from trainer.stages.export import export
 from trainer.template import DOLLY_KEYS
@@ -246,3 +248,32 @@ def test_adapters_are_merged(family: Family, tmp_path: Path) -> None:
     assert torch.allclose(found, expected[..., : found.shape[-1]], atol=1e-5)
     plain = logits(base)[..., : found.shape[-1]]
     assert not torch.allclose(found, plain, atol=0.1)
+
+
+def test_data_of_unknown_licence_is_not_for_sale(tmp_path: Path) -> None:
+    tuned = checkpoint(tmp_path, "llama", commercial=True)
+    shutil.rmtree(tmp_path / "dataset")
+    served = export(tuned, tmp_path / "served", console=QUIET)
+    assert read_manifest(served)["non_commercial"] is True
+    assert f"{tmp_path / 'dataset'} has gone or changed: its licences are unknown" in (served / "README.md").read_text()
+
+
+def test_adapters_of_another_base_are_refused(tmp_path: Path) -> None:
+    tuned, base = tmp_path / "step-000007", tiny_base(tmp_path / "base", "llama")
+    write_manifest(base, "base", {"source": "tiny/base"})
+    (tuned / "adapter").mkdir(parents=True)
+    write_manifest(tuned, "checkpoint", {"base": {"path": str(base), "manifest_sha256": "0" * 64}, "recipe": RECIPE})
+    with pytest.raises(BadInput, match="is not the base any more that these adapters learned on"):
+        export(tuned, tmp_path / "served", console=QUIET)
+
+
+def test_a_full_disk_leaves_nothing_half(
+    exports: dict[Family, tuple[Path, Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("trainer.exports.gguf_file.GGUFWriter.write_tensor_data", full)
+    with pytest.raises(DiskFull, match="is full"):
+        export(exports["llama"][0], tmp_path / "served", gguf=["f16"], console=QUIET)
+    assert list(tmp_path.iterdir()) == []
