@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,11 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from tests.benchmarks.trainer.records import batches, read_records
+from trainer.recipe import load_recipe
 from trainer.template import Encoded
 from trainer.tuning.families import prepare
 from trainer.tuning.loss import row_loss
-from trainer.tuning.memory import keep_freed_memory
+from trainer.tuning.optimizer import make_optimizer
 from trainer.tuning.packing import IGNORED, row_of
 
 BATCH = 8
@@ -99,14 +100,13 @@ def _loop(name: str, step: Step, steps: Sequence[list[Encoded]], *, padded: bool
 
 def _dolly_step(model: Any) -> Step:
     prepare(model)
-    keep_freed_memory()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY, fused=True)
+    choice = replace(load_recipe("laptop-smollm2").tune, method="full", weight_decay=WEIGHT_DECAY)
+    optimizer = make_optimizer(model.named_parameters(), choice)
 
     def step(batch: list[Encoded]) -> tuple[float, int]:
         loss, learned = row_loss(model, row_of(batch))
         (loss / learned).backward()
-        optimizer.step()
-        optimizer.zero_grad()
+        optimizer.step(LEARNING_RATE)
         return loss.item() / learned, learned
 
     return step

@@ -9,8 +9,9 @@ from transformers import AutoModelForCausalLM
 
 from trainer.errors import BadInput
 from trainer.tuning.attention import IMPLEMENTATION, NO_MASK_SHAPE, Packing, packing_of
-from trainer.tuning.families import gptj, llama
+from trainer.tuning.families import gptj
 from trainer.tuning.loss import supervised_loss
+from trainer.tuning.memory import keep_freed_memory
 from trainer.tuning.packing import Row
 
 PROVEN = ("gptj", "gpt_neox", "llama")
@@ -21,7 +22,7 @@ def prepare(model: Any) -> None:
     """Make a loaded model ready for `row_loss`: `model(input_ids, row=row)` is the sum of the row's loss.
 
     Called once, before PEFT, DDP or FSDP wrap the model. Without a row the model answers as before, so it generates.
-    Weights and their names stay as they are. Raises BadInput for a family that cannot keep examples apart.
+    Weights and their names stay as they are. On a CPU the process then keeps the memory it frees. Raises BadInput for a family that cannot keep examples apart.
     """
     family = model.config.model_type
     if family == "gptj":
@@ -34,9 +35,9 @@ def prepare(model: Any) -> None:
                 f"apart. Proven families: {', '.join(PROVEN)}."
             )
         model.set_attn_implementation(IMPLEMENTATION)
-        if family == "llama":
-            llama.prepare(model)
         hidden_states = _hidden_states
+    if model.device.type == "cpu":
+        keep_freed_memory()
     answer = model.forward
 
     def forward(self: Any, *args: Any, row: Row | None = None, **kwargs: Any) -> Any:

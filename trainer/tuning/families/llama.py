@@ -1,7 +1,0 @@
-"""Llama."""
-
-from typing import Any
-
-
-def prepare(model: Any) -> None:
-    pass
