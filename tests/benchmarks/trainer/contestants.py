@@ -168,7 +168,7 @@ def _trl(base: Path, examples: list[Encoded]) -> Measured:
     seen: list[int] = []
     learned: list[int] = []
 
-    class Watch(TrainerCallback):  # type: ignore[misc]
+    class Watch(TrainerCallback):
         def on_step_end(self, *_: Any, **__: Any) -> None:
             ends.append((time.perf_counter(), time.process_time()))
 

@@ -196,7 +196,7 @@ def trl(card: Card, out: Path) -> None:
     )
     began = card.wait()
 
-    class Watch(TrainerCallback):  # type: ignore[misc]
+    class Watch(TrainerCallback):
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             nonlocal began
             now = card.wait()

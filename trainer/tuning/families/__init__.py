@@ -22,7 +22,8 @@ def prepare(model: Any) -> None:
     """Make a loaded model ready for `row_loss`: `model(input_ids, row=row)` is the sum of the row's loss.
 
     Called once, before PEFT, DDP or FSDP wrap the model. Without a row the model answers as before, so it generates.
-    Weights and their names stay as they are. On a CPU the process then keeps the memory it frees. Raises BadInput for a family that cannot keep examples apart.
+    Weights and their names stay as they are. On a CPU the process keeps the memory it frees from now on. Raises
+    BadInput for a family that cannot keep examples apart.
     """
     family = model.config.model_type
     if family == "gptj":
