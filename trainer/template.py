@@ -176,6 +176,10 @@ class Template:
         is_last = place == len(turns) - 1
         if is_last and content and self._opening and text.endswith(self._opening, 0, content[0]):
             return content[0]
+        if place == 0:
+            raise BadInput(
+                "A conversation that begins with an answer cannot be learned in the base's own chat template."
+            )
         opened = self._render(turns[:place], add_generation_prompt=True)
         if not text.startswith(opened):
             raise BadInput(

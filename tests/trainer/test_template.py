@@ -198,6 +198,8 @@ def test_what_a_template_refuses_is_said(chatml: Template) -> None:
     template = own_template(with_keys("<|im_start|>", "<|im_end|>", chat_template=source))
     with pytest.raises(BadInput, match="System role not supported"):
         template.encode([system("s"), user("a"), assistant("b")])
+    with pytest.raises(BadInput, match="begins with an answer"):
+        chatml.encode([assistant("a"), user("b"), assistant("c")])
     with pytest.raises(BadInput, match="without messages"):
         chatml.encode([])
 

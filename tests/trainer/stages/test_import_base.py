@@ -18,6 +18,7 @@ from trainer.errors import BadInput, DiskFull, NotWhole
 from trainer.stages import import_base as stage
 from trainer.stages.import_base import import_base
 from trainer.template import own_template
+from trainer.tuning import unpickle
 
 
 @pytest.fixture
@@ -102,11 +103,14 @@ class Harm:
 def test_a_pickle_that_holds_more_than_tensors_is_refused_and_does_nothing(base: Path, tmp_path: Path) -> None:
     make_old(base)
     bait = tmp_path / "it_ran"
-    for write in (torch.save, lambda held, path: path.write_bytes(pickle.dumps(held))):
-        write({"weight": Harm(bait)}, base / "pytorch_model.bin")
-        refused(base, tmp_path / "empty" / "out", "holds more than tensors")
-    torch.save([1, 2], base / "pytorch_model.bin")
-    refused(base, tmp_path / "empty" / "out", "does not hold tensors by name")
+    weights = base / "pytorch_model.bin"
+    torch.save({"weight": Harm(bait)}, weights)
+    refused(base, tmp_path / "empty" / "out", "holds more than tensors")
+    weights.write_bytes(pickle.dumps({"weight": Harm(bait)}, protocol=2))
+    assert unpickle.main(tmp_path, [weights]) == unpickle.NOT_TENSORS
+    torch.save([1, 2], weights)
+    assert unpickle.main(tmp_path, [weights]) == unpickle.NOT_TENSORS
+    assert not (tmp_path / "model.safetensors").exists()
     assert not bait.exists()
 
 
