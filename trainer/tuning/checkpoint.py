@@ -42,6 +42,8 @@ def save_checkpoint(
 
     Raises DiskFull: what was there before stays.
     """
+    if processes.is_main and folder.is_dir():
+        shutil.rmtree(folder)  # not whole: a resumed run passed it over, and is here again
     if processes.count == 1:
         with write_artifact(folder) as partial:
             _write_model(partial, model, tokenizer, None)

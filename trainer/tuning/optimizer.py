@@ -104,8 +104,13 @@ class SplitAdamW:
             high, low = split(weight.float())
             weight.copy_(high)
             self._states[name] = {"low": low} | _first_states(weight, eight_bit and parameter.numel() >= SMALL)
-        on_gpu = any(local(parameter).is_cuda for parameter in self._parameters.values())
-        self._update: Callable[..., None] = torch.compile(_update, dynamic=True) if on_gpu else _update
+        self._update: Callable[..., None] = _update
+        if any(local(parameter).is_cuda for parameter in self._parameters.values()):
+            self.compile()
+
+    def compile(self) -> None:
+        """Update in one pass over the memory. On a GPU this is done unasked; on a CPU it takes a C++ compiler."""
+        self._update = torch.compile(_update, dynamic=True)
 
     def step(self, learning_rate: float) -> None:
         self.begin(learning_rate)

@@ -16,6 +16,7 @@ from trainer.datasets import write_dataset
 from trainer.recipe import BaseChoice, DatasetChoice, LoraChoice, Recipe, TuneChoice
 from trainer.records import Message, Record
 from trainer.stages.tune import tune
+from trainer.template import Encoded
 
 THINGS = ("colour", "office", "printer", "fox", "dog", "response", "task", "floor", "input", "context")
 
@@ -56,6 +57,11 @@ def recipe(family: Family = "llama", *, lora: LoraChoice | None = None, **tuned:
     return Recipe("tiny", "seconds", chosen, DatasetChoice(max_tokens=256), choice, lora)
 
 
+def example(tokens: int) -> Encoded:
+    """Of so many tokens, the latter half of them learned."""
+    return Encoded([1 + token % 300 for token in range(tokens)], [token >= tokens // 2 for token in range(tokens)])
+
+
 def kill_after(step: int) -> None:
     """End this process by SIGKILL in the middle of the step after `step`."""
     from trainer.tuning.loop import Tuning
@@ -78,7 +84,5 @@ if __name__ == "__main__":
         kill_after(said["kill_after"])
     chosen = recipe(said["family"], **said["tune"])
     if said.get("lora"):
-        chosen = replace(chosen, lora=LoraChoice(rank=4), tune=replace(chosen.tune, method="lora"))
-    if said.get("float64"):
-        raise SystemExit("not here")
+        chosen = replace(chosen, lora=LoraChoice(rank=4, dropout=0.1), tune=replace(chosen.tune, method="lora"))
     tune(chosen, Path(said["base"]), Path(said["dataset"]), Path(said["out"]), resume=said.get("resume", False))

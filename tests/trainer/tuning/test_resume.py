@@ -1,0 +1,116 @@
+"""A run that is killed goes on as if it had not been: bit by bit on a CPU, from the last whole checkpoint."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+
+from tests.trainer.tuning import tiny_runs
+from trainer.artifacts import read_manifest
+from trainer.errors import BadInput, NotWhole
+from trainer.recipe import LoraChoice
+from trainer.stages.tune import tune
+
+ROOT = Path(__file__).resolve().parents[3]
+LAST = "checkpoints/step-000012"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made")
+    tiny_runs.base(folder / "base", "llama")
+    tiny_runs.dataset(folder / "data")
+    return folder
+
+
+def start(made: Path, out: Path, **said: Any) -> subprocess.Popen[str]:
+    told = {"family": "llama", "base": str(made / "base"), "dataset": str(made / "data"), "out": str(out), "tune": {}}
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.trainer.tuning.tiny_runs", json.dumps(told | said)],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def weights(checkpoint: Path) -> dict[str, bytes]:
+    files = [*checkpoint.glob("*.safetensors"), *checkpoint.glob("adapter/*.safetensors")]
+    return {
+        f"{path.name} {name}": t.view(-1).numpy().tobytes() for path in files for name, t in load_file(path).items()
+    }
+
+
+@pytest.mark.parametrize("kind", ["adamw", "adamw_8bit_split", "lora"])
+def test_a_killed_run_goes_on_bit_by_bit(made: Path, tmp_path: Path, kind: str) -> None:
+    lora = LoraChoice(rank=4, dropout=0.1) if kind == "lora" else None
+    chosen = {} if lora else {"optimizer": kind}
+    recipe = tiny_runs.recipe(lora=lora, **chosen)
+    whole = tune(recipe, made / "base", made / "data", tmp_path / "whole")
+    killed_after = random.randrange(4, 11)
+    child = start(made, tmp_path / "killed", tune=chosen, lora=bool(lora), kill_after=killed_after)
+    said, _ = child.communicate(timeout=100)
+    assert child.returncode == -signal.SIGKILL, said
+    assert not (tmp_path / "killed" / "manifest.json").exists()
+    gone_on = tune(recipe, made / "base", made / "data", tmp_path / "killed", resume=True)
+    left, right = weights(whole / LAST), weights(gone_on / LAST)
+    assert left.keys() == right.keys()
+    assert len(left) > 10
+    assert left == right, f"killed after step {killed_after}"
+    losses = [[json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()] for run in (whole, gone_on)]
+    steps = [[(line["step"], line["loss"]) for line in lines if "loss" in line] for lines in losses]
+    assert steps[0] == steps[1]
+    assert read_manifest(gone_on, "run")["last"] == LAST
+
+
+def test_sigterm_saves_and_ends_cleanly(made: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    child = start(made, out, tune={"epochs": 2000.0, "save_every_steps": 0, "evaluate_every_steps": 0})
+    log = out / "log.jsonl"
+    until = time.monotonic() + 100
+    while not (log.exists() and log.read_text().count("\n") >= 3):
+        assert time.monotonic() < until
+        assert child.poll() is None, child.communicate()[0]
+        time.sleep(0.05)
+    child.send_signal(signal.SIGTERM)
+    said, _ = child.communicate(timeout=100)
+    assert child.returncode == 0, said
+    assert "Go on by --resume" in " ".join(said.split())
+    (saved,) = (out / "checkpoints").iterdir()
+    assert read_manifest(saved, "checkpoint", check=True)["step"] >= 3
+    assert not (out / "manifest.json").exists(), "the run has not ended"
+
+
+def test_a_half_written_checkpoint_is_refused_and_the_one_before_taken(made: Path, tmp_path: Path) -> None:
+    out = tune(tiny_runs.recipe(keep_checkpoints=3), made / "base", made / "data", tmp_path / "run")
+    before = weights(out / LAST)
+    (out / LAST / "manifest.json").unlink()
+    damaged = out / "checkpoints/step-000008/model.safetensors"
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
+    with pytest.raises(NotWhole):
+        read_manifest(out / LAST)
+    tune(tiny_runs.recipe(keep_checkpoints=3), made / "base", made / "data", out, resume=True)
+    assert weights(out / LAST) == before, "from step 4, for step 8 is damaged"
+
+
+def test_another_recipe_does_not_go_on(made: Path, tmp_path: Path) -> None:
+    tune(tiny_runs.recipe(epochs=0.5), made / "base", made / "data", tmp_path / "run")
+    with pytest.raises(BadInput, match=r"tune\.learning_rate changed"):
+        tune(
+            tiny_runs.recipe(epochs=0.5, learning_rate=1e-4),
+            made / "base",
+            made / "data",
+            tmp_path / "run",
+            resume=True,
+        )
+    with pytest.raises(BadInput, match="exists already. Go on with it by --resume"):
+        tune(tiny_runs.recipe(), made / "base", made / "data", tmp_path / "run")
