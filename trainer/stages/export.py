@@ -140,7 +140,7 @@ def _bias_facts(bias: BiasChange | None) -> dict[str, Any] | None:
 
 def _bias_sentence(bias: BiasChange) -> str:
     if bias.choice == "keep":
-        return "kept. TGI drops it, and would serve another model than this one: serve with transformers or vLLM."
+        return "kept. TGI drops it, and would serve another model than this one; transformers is shown to serve it."
     return (
         f"set to zero, because TGI drops it. The loss on a plain text went from {bias.loss_before:.3f} to "
         f"{bias.loss_after:.3f} a token."
@@ -148,8 +148,8 @@ def _bias_sentence(bias: BiasChange) -> str:
 
 
 def _engines(bias: BiasChange | None, gguf: Sequence[str]) -> list[str]:
-    """Those that serve what was exported as it is, the usual one first."""
-    by_directory = ["transformers", "vllm"] if bias and bias.choice == "keep" else ["tgi", "vllm"]
+    """Those that serve what was exported as it is, the usual one first; with a bias, those where that is shown."""
+    by_directory = ["transformers"] if bias and bias.choice == "keep" else ["tgi", "vllm"]
     return [*by_directory, *(["llama.cpp"] if gguf else [])]
 
 

@@ -118,7 +118,10 @@ def main() -> None:
                 equal[precision] = 100 * equal_answers(engine, questions, expected) / len(questions)
                 bits[precision] = bits_per_byte(engine, template, known)
             size = (folder / f"model-{precision}.gguf").stat().st_size
-            print(f"{precision}: {size / 1e6:.0f} MB, {equal[precision]:.0f} % equal, {bits[precision]:.4f} bits/byte")
+            print(
+                f"{precision}: {size / 1e6:.0f} MB, {equal[precision]:.0f} % equal, {bits[precision]:.4f} bits/byte",
+                flush=True,
+            )
     rise = 100 * (bits["q8_0"] / bits["f16"] - 1)
     ok = "ok" if equal["f16"] >= GOAL_EQUAL_PERCENT else "short"
     print(f"figure: trainer.f16_answers_equal {equal['f16']:.3g} % goal {GOAL_EQUAL_PERCENT:.0f} {ok}")

@@ -167,7 +167,7 @@ def test_a_kept_bias_is_not_for_tgi(tmp_path: Path) -> None:
     tuned = checkpoint(tmp_path, "gptj")
     served = export(tuned, tmp_path / "served", lm_head_bias="keep", console=QUIET)
     manifest = read_manifest(served)
-    assert manifest["engines"] == ["transformers", "vllm"]
+    assert manifest["engines"] == ["transformers"]
     assert "TGI drops it" in manifest["lm_head_bias"]["sentence"]
     card = (served / "README.md").read_text()
     assert "text-generation-inference" not in card
