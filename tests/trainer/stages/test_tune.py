@@ -1,0 +1,131 @@
+"""The stage: what a run leaves, what it says of what cannot be, and what it estimates."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from tests.trainer.tuning import tiny_runs
+from trainer.artifacts import read_manifest
+from trainer.errors import BadInput, DiskFull, Diverged, OutOfMemory
+from trainer.stages import tune as stage
+from trainer.template import template_of
+from trainer.tuning import checkpoint as checkpoints
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made")
+    tiny_runs.base(folder / "base", "llama")
+    tiny_runs.dataset(folder / "data")
+    return folder
+
+
+def console() -> Console:
+    return Console(file=io.StringIO(), width=500)
+
+
+def test_a_run_leaves_checkpoints_log_samples_and_tensorboard(made: Path, tmp_path: Path) -> None:
+    recipe = tiny_runs.recipe(keep_checkpoints=1, sample_prompts=("Name the fox.",))
+    out = stage.tune(recipe, made / "base", made / "data", tmp_path / "run", console=console())
+    manifest = read_manifest(out, "run", check=True)
+    last = out / manifest["last"]
+    assert last.name == "step-000012"
+    assert read_manifest(last, "checkpoint", check=True)["base"]["path"] == str((made / "base").resolve())
+    assert len(list((out / "checkpoints").iterdir())) <= 2, "the newest, and the best besides"
+    lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in lines if "loss" in line]
+    assert len(losses) == 12
+    assert losses[-1] < losses[0]
+    assert [line["step"] for line in lines if "held_out_loss" in line] == [4, 8, 12]
+    assert len((out / "samples.jsonl").read_text().splitlines()) == 3
+    assert list((out / "tensorboard").iterdir())
+    assert not [path for path in out.rglob("*") if path.suffix in (".bin", ".pt", ".pkl", ".pth")]
+    tokenizer = AutoTokenizer.from_pretrained(last)
+    assert template_of(tokenizer).name == "dolly"
+    assert AutoModelForCausalLM.from_pretrained(last).config.model_type == "llama"
+
+
+def test_nothing_more_to_gain_ends_it(made: Path, tmp_path: Path) -> None:
+    recipe = tiny_runs.recipe(epochs=50.0, learning_rate=1e-12, early_stop_patience=2, evaluate_every_steps=1)
+    out = stage.tune(recipe, made / "base", made / "data", tmp_path / "run", console=console())
+    manifest = read_manifest(out, "run")
+    assert manifest["ended"] == "early"
+    assert manifest["step"] < 40
+
+
+def test_a_rate_that_is_too_high_ends_with_a_sentence(made: Path, tmp_path: Path) -> None:
+    recipe = tiny_runs.recipe(epochs=20.0, learning_rate=1e6, max_grad_norm=0.0, evaluate_every_steps=0)
+    with pytest.raises(Diverged, match=r"Lower tune\.learning_rate from 1e\+06"):
+        stage.tune(recipe, made / "base", made / "data", tmp_path / "run", console=console())
+
+
+def test_a_full_disk_keeps_the_last_good_checkpoint(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, written = checkpoints._write_optimizer, []
+
+    def write_or_fill(*args: Any) -> None:
+        if written:
+            raise OSError(28, "No space left on device")
+        write(*args)
+        written.append(1)
+
+    monkeypatch.setattr(checkpoints, "_write_optimizer", write_or_fill)
+    with pytest.raises(DiskFull):
+        stage.tune(tiny_runs.recipe(), made / "base", made / "data", tmp_path / "run", console=console())
+    assert [path.name for path in (tmp_path / "run/checkpoints").iterdir()] == ["step-000004"]
+    read_manifest(tmp_path / "run/checkpoints/step-000004", "checkpoint", check=True)
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError()])
+def test_out_of_memory_says_what_to_lower(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("trainer.tuning.loop.row_loss", fail)
+    with pytest.raises(OutOfMemory, match=r"which saves [\d.]+ (M|G)iB"):
+        stage.tune(tiny_runs.recipe(), made / "base", made / "data", tmp_path / "run", console=console())
+
+
+def test_what_cannot_fit_is_refused_before_it_is_loaded(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "_available_memory", lambda device: 1000)
+    with pytest.raises(OutOfMemory, match="alone take"):
+        stage.tune(tiny_runs.recipe(), made / "base", made / "data", tmp_path / "run", console=console())
+
+
+def test_a_dry_run_loads_no_weights(made: Path, tmp_path: Path) -> None:
+    bare = tiny_runs.base(tmp_path / "base", "llama")
+    said = console()
+    (bare / "model.safetensors").write_bytes(bytes((bare / "model.safetensors").stat().st_size))
+    found = stage.dry_run(tiny_runs.recipe(), bare, made / "data", console=said)
+    model = AutoModelForCausalLM.from_pretrained(made / "base")
+    assert found.parameters == sum(parameter.numel() for parameter in model.parameters())
+    assert found.weights_bytes == 4 * found.parameters
+    assert found.steps == 12
+    assert "memory" in said.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_gptj_is_tuned_with_the_activation_and_the_bias_that_tgi_has(made: Path, tmp_path: Path) -> None:
+    base = tiny_runs.base(tmp_path / "base", "gptj", activation_function="gelu_new")
+    said = console()
+    out = stage.tune(tiny_runs.recipe("gptj"), base, made / "data", tmp_path / "run", console=said)
+    model = AutoModelForCausalLM.from_pretrained(out / "checkpoints/step-000012")
+    assert model.config.activation_function == "gelu_pytorch_tanh"
+    assert not model.lm_head.bias.any()
+    assert "The head's bias is zeroed" in said.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_step_in_backward_wants_its_optimizer(made: Path, tmp_path: Path) -> None:
+    recipe = tiny_runs.recipe(step_in_backward=True, max_grad_norm=0.0)
+    with pytest.raises(BadInput, match="adamw_8bit_split"):
+        stage.tune(recipe, made / "base", made / "data", tmp_path / "run", console=console())
