@@ -23,6 +23,8 @@ NO_MASK_SHAPE = (1, 1, 1, 1)
 """transformers takes a mask of four dimensions as made already: it builds none of tokens x tokens."""
 EXAMPLES_STEP = 8
 """Borders are padded to a multiple of this, so that a filler more or less compiles nothing anew."""
+LEAST_LONGEST = 2048
+"""The kernel is told of an example at least so long: it passes over what is not there, and is compiled once."""
 
 
 class Packing(NamedTuple):
@@ -40,10 +42,15 @@ def packing_of(lengths: tuple[int, ...], device: torch.device, dtype: torch.dtyp
     """Lay out a row for the attention of this device and dtype."""
     if device.type != "cuda" or dtype not in (torch.float16, torch.bfloat16):
         return Packing(lengths)
+    return bordered(lengths, device)
+
+
+def bordered(lengths: tuple[int, ...], device: torch.device) -> Packing:
+    """The layout for the kernel of differing lengths: between most rows only the tensor's values differ."""
     slots = (len(lengths) // EXAMPLES_STEP + 1) * EXAMPLES_STEP
     borders = [0, *accumulate(lengths)]
     borders += borders[-1:] * (slots + 1 - len(borders))
-    longest = 1 << (max(lengths) - 1).bit_length()
+    longest = max(LEAST_LONGEST, 1 << (max(lengths) - 1).bit_length())
     return Packing((), torch.tensor(borders, dtype=torch.int32).to(device, non_blocking=True), longest)
 
 
