@@ -16,7 +16,7 @@ from trainer.tuning.families import prepare
 from trainer.tuning.loss import row_loss
 from trainer.tuning.packing import row_of
 
-FILLED = (96, 128, 160, 192)
+FILLED = (96, 160)
 
 
 def as_promised(
@@ -38,8 +38,8 @@ def as_promised(
     places = torch.arange(len(query))
     example = torch.bucketize(places, borders, right=True)
     mask = (example[:, None] == example) & (places[:, None] >= places)
-    heads = (part.transpose(0, 1)[None] for part in (query, key, value))
-    attended = scaled_dot_product_attention(*heads, attn_mask=mask, scale=scale, enable_gqa=enable_gqa)
+    query, key, value = (part.transpose(0, 1)[None] for part in (query, key, value))
+    attended = scaled_dot_product_attention(query, key, value, mask, scale=scale, enable_gqa=enable_gqa)
     return attended[0].transpose(0, 1)
 
 
@@ -78,7 +78,7 @@ def test_a_block_is_compiled_once_for_each_length_of_a_row_whatever_lies_in_it(f
     for block in model.get_submodule(blocks):
         block.compile(backend=counter, dynamic=False, fullgraph=True)
 
-    for lengths in (LENGTHS, (20, 20, 4), (30, 1, 1, 1, 1)):
+    for lengths in (LENGTHS, (20, 20, 4)):
         for filled in FILLED:
             row_loss(model, row_of(examples(lengths), fill_to=filled))[0].backward()
 
