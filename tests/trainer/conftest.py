@@ -20,6 +20,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whoever comes first imports SmolLM2 (20 s of an idle core), and the others wait."""
+    for item in items:
+        if "smollm2_base" in getattr(item, "fixturenames", ()) or "template" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(400))
+
+
 @pytest.fixture(autouse=True)
 def seeded() -> None:
     """Random draws of a test are its own, whatever ran before."""
