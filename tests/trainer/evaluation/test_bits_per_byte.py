@@ -13,9 +13,8 @@ from trainer.evaluation.measures import Mean
 from trainer.records import Message, Record
 from trainer.tuning.keys import add_keys
 
-ONE = Record(
-    "one", (Message("user", "Name three colours."), Message("assistant", "Red and नीला — café.")), "s", "lists"
-)
+SAID = "Red and नीला — café."
+ONE = Record("one", (Message("user", "Name three colours."), Message("assistant", SAID)), "s", "lists")
 TWO_TURNS = Record(
     "two",
     (

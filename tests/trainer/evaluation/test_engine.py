@@ -34,6 +34,9 @@ def test_llama_cpp_answers_several_at_once_in_order() -> None:
         assert len(done) == 3
         assert all(answer is not None and answer.tokens <= 4 for answer in found)
         assert "".join(engine.stream(asked[0], Sampling(4)))
+        left = engine.stream([Message("user", "Tell me a long story.")], Sampling(200))
+        next(left)
+        left.close()  # as Ctrl-C does; the engine goes on to answer others
         too_long = [Message("user", "word " * 400)]
         assert engine.answer(too_long, GREEDY) is None
         with pytest.raises(EngineFailed, match="longer than the model's window"):
