@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -211,8 +211,7 @@ def llama_cpp(
         try:
             url = _first_line(server, START_TIMEOUT_SECONDS)
             if url is None:
-                server.kill()
-                server.wait()
+                _end(server, patience_seconds=5.0)  # its last words come after its output has ended
                 log.seek(0)
                 said = log.read().decode(errors="replace").strip().splitlines()
                 raise EngineFailed(f"llama.cpp did not start on {gguf}: {' / '.join(said[-3:]) or 'it said nothing'}")
@@ -246,7 +245,9 @@ def _first_line(server: subprocess.Popen[bytes], timeout_seconds: float) -> str 
     return read.decode().strip()
 
 
-def _end(server: subprocess.Popen[bytes]) -> None:
+def _end(server: subprocess.Popen[bytes], *, patience_seconds: float = 0.0) -> None:
+    with suppress(subprocess.TimeoutExpired):
+        server.wait(patience_seconds)
     server.terminate()
     try:
         server.wait(5.0)
