@@ -151,7 +151,7 @@ def main() -> None:
     """Run the command; what is expected to go wrong ends with its sentence, not with a traceback."""
     run: Callable[..., Any] = app
     try:
-        run()
+        run(prog_name="dolly-trainer")
     except TrainerError as error:
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]Error:[/] {_plain(error)}")
         raise SystemExit(error.exit_code) from None

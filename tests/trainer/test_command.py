@@ -1,0 +1,70 @@
+"""`dolly-trainer` as it is typed: what it says where something is wrong, and that help needs no torch."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from trainer.__main__ import main
+
+
+def typed(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """Run the command in this process; its exit code."""
+    monkeypatch.setattr(sys, "argv", ["dolly-trainer", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
+def test_help_loads_no_torch() -> None:
+    asked = "import sys; from trainer.__main__ import app; assert not {'torch', 'transformers'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", asked], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    "verb", ["import-base", "dataset build", "dataset show", "tune", "export", "evaluate", "chat", ""]
+)
+def test_each_verb_explains_itself(
+    verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert typed(monkeypatch, *verb.split(), "--help") == 0
+    assert "Usage: dolly-trainer" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["import-base", "nowhere/./at all", "-o", "x"], "no directory nowhere"),
+        (["import-base", "nothing.gguf", "-o", "x"], "nothing.gguf cannot be read"),
+        (["dataset", "build", "nothing.json", "-o", "x"], "nothing.json"),
+        (["dataset", "build", "a.json", "-o", "x", "--set", "dataset.held_out=3"], "held_out_records"),
+        (["dataset", "show", "nothing", "--base", "x"], "nothing"),
+        (["tune", "--recipe", "laptop-smolm2", "--base", "b", "--dataset", "d", "-o", "x"], "laptop-smollm2"),
+        (["tune", "-r", "laptop-smollm2", "--base", "b", "--dataset", "d", "-o", "x", "--dry-run"], "b"),
+        (["export", "nothing", "-o", "x"], "nothing"),
+        (["export", "nothing", "-o", "x", "--gguf", "q4_0"], "f16 and q8_0"),
+        (["evaluate", "base=nothing", "--dataset", "d", "-o", "x"], "nothing"),
+        (["chat", "nothing"], "nothing"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_sentence(
+    arguments: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert typed(monkeypatch, *arguments) == 2
+    shown = capsys.readouterr()
+    assert shown.err.startswith("Error: ")
+    assert said in shown.err
+    assert "Traceback" not in shown.err + shown.out
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_model_has_a_label(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert typed(monkeypatch, "evaluate", "exports/1", "--dataset", "d", "-o", "x") == 2
+    assert "LABEL=DIRECTORY" in capsys.readouterr().err.replace("\n", " ")
