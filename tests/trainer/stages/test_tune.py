@@ -68,7 +68,8 @@ def test_a_rate_that_is_too_high_ends_with_a_sentence(made: Path, tmp_path: Path
 def test_a_full_disk_keeps_the_last_good_checkpoint(
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write, written = checkpoints._write_optimizer, []
+    write = checkpoints._write_optimizer
+    written: list[int] = []
 
     def write_or_fill(*args: Any) -> None:
         if written:

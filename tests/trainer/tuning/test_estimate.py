@@ -1,5 +1,7 @@
 """The estimate: near to what a step keeps, and what it says to lower is enough."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -10,7 +12,7 @@ from trainer.tuning.families import prepare
 from trainer.tuning.loss import row_loss
 from trainer.tuning.packing import row_of
 
-SIZES: dict[Family, dict[str, int]] = {
+SIZES: dict[Family, dict[str, Any]] = {
     "gptj": {"n_embd": 256, "n_layer": 6},
     "gpt_neox": {"hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 6},
     "llama": {"hidden_size": 256, "intermediate_size": 704, "num_hidden_layers": 6},

@@ -1,18 +1,16 @@
 """Two processes learn what one does: `accelerate launch --cpu`, and FSDP2 over gloo."""
 
-import json
 import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.trainer.tuning import tiny_runs
+from tests.trainer.tuning import gradients, tiny_runs
 from trainer.tuning.plan import Plan, share
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -34,45 +32,45 @@ def launch(processes: int, module: str, *words: str, **environment: str) -> None
     command += ["--num_machines", "1", "--mixed_precision", "no", "--main_process_ip", "127.0.0.1"]
     command += ["--main_process_port", str(port), "--num_cpu_threads_per_process", "1", "-m", module, *words]
     done = subprocess.run(
-        command, cwd=ROOT, env=os.environ | environment, text=True, capture_output=True, timeout=110, check=False
+        command, cwd=ROOT, env=os.environ | environment, text=True, capture_output=True, timeout=280, check=False
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
-def said(made: Path, out: Path, **more: Any) -> str:
-    told = {"family": "llama", "base": str(made / "base"), "dataset": str(made / "data"), "out": str(out)}
-    return json.dumps(told | {"tune": {"evaluate_every_steps": 0, "save_every_steps": 0}} | more)
-
-
 def furthest(left: Path, right: Path) -> float:
-    one, other = (load_file(run / "checkpoints/step-000020/model.safetensors") for run in (left, right))
+    one, other = (load_file(run / "run/checkpoints/step-000020/model.safetensors") for run in (left, right))
     assert one.keys() == other.keys()
     return max(float((one[name] - other[name]).abs().max()) for name in one)
 
 
-def test_two_processes_have_the_weights_of_one_after_20_steps(made: Path, tmp_path: Path) -> None:
-    launch(1, "tests.trainer.tuning.tiny_runs", said(made, tmp_path / "one"))
-    launch(2, "tests.trainer.tuning.tiny_runs", said(made, tmp_path / "two"))
-    assert furthest(tmp_path / "one", tmp_path / "two") < 1e-5
+@pytest.fixture(scope="module")
+def one(made: Path) -> Path:
+    """What one process makes of it: a run, and the gradients of its first step."""
+    gradients.main(made, made / "one")
+    return made / "one"
 
 
-def test_gradients_of_two_processes_are_those_of_one_in_float64(made: Path, tmp_path: Path) -> None:
-    for processes in (1, 2):
-        launch(processes, "tests.trainer.tuning.gradients", str(made), str(tmp_path / f"{processes}.safetensors"))
-    one, two = (load_file(tmp_path / f"{processes}.safetensors") for processes in (1, 2))
-    assert one.keys() == two.keys()
-    assert all(values.dtype == torch.float64 for values in one.values())
-    assert max(float((one[name] - two[name]).abs().max()) for name in one) < 1e-10
-    assert max(float(values.abs().max()) for values in one.values()) > 1e-3
+@pytest.mark.timeout(300)
+def test_two_processes_have_the_gradients_of_one_in_float64_and_its_weights_after_20_steps(
+    made: Path, one: Path
+) -> None:
+    two = made / "two"
+    launch(2, "tests.trainer.tuning.gradients", str(made), str(two))
+    left, right = (load_file(folder / "gradients.safetensors") for folder in (one, two))
+    assert left.keys() == right.keys()
+    assert all(values.dtype == torch.float64 for values in left.values())
+    assert max(float((left[name] - right[name]).abs().max()) for name in left) < 1e-10
+    assert max(float(values.abs().max()) for values in left.values()) > 1e-3
+    assert furthest(one, two) < 1e-5
 
 
-def test_fsdp2_over_two_processes_has_the_weights_of_one(made: Path, tmp_path: Path) -> None:
-    launch(1, "tests.trainer.tuning.tiny_runs", said(made, tmp_path / "one"))
+@pytest.mark.timeout(300)
+def test_fsdp2_over_two_processes_has_the_weights_of_one(made: Path, one: Path) -> None:
     fsdp = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
-    launch(2, "tests.trainer.tuning.tiny_runs", said(made, tmp_path / "two"), **fsdp)
-    names = {path.name for path in (tmp_path / "two/checkpoints/step-000020").iterdir()}
+    launch(2, "tests.trainer.tuning.gradients", str(made), str(made / "shared"), "run-only", **fsdp)
+    names = {path.name for path in (made / "shared/run/checkpoints/step-000020").iterdir()}
     assert {"optimizer-00000-of-00002.safetensors", "optimizer-00001-of-00002.safetensors"} <= names
-    assert furthest(tmp_path / "one", tmp_path / "two") < 1e-5
+    assert furthest(one, made / "shared") < 1e-5
 
 
 def test_a_step_has_the_same_records_however_they_are_shared() -> None:

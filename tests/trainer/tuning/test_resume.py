@@ -53,7 +53,7 @@ def weights(checkpoint: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize("kind", ["adamw", "adamw_8bit_split", "lora"])
 def test_a_killed_run_goes_on_bit_by_bit(made: Path, tmp_path: Path, kind: str) -> None:
     lora = LoraChoice(rank=4, dropout=0.1) if kind == "lora" else None
-    chosen = {} if lora else {"optimizer": kind}
+    chosen: dict[str, Any] = {} if lora else {"optimizer": kind}
     recipe = tiny_runs.recipe(lora=lora, **chosen)
     whole = tune(recipe, made / "base", made / "data", tmp_path / "whole")
     killed_after = random.randrange(4, 11)
@@ -112,5 +112,5 @@ def test_another_recipe_does_not_go_on(made: Path, tmp_path: Path) -> None:
             tmp_path / "run",
             resume=True,
         )
-    with pytest.raises(BadInput, match="exists already. Go on with it by --resume"):
+    with pytest.raises(BadInput, match=r"exists already\. Go on with it by --resume"):
         tune(tiny_runs.recipe(), made / "base", made / "data", tmp_path / "run")

@@ -1,4 +1,4 @@
-"""Small runs for tests: a base, a data set and a recipe of seconds. Run as a module, it tunes in a process of its own."""
+"""Small runs for tests: a base, a data set and a recipe. Run as a module, it tunes in a process of its own."""
 
 import json
 import os
@@ -74,7 +74,7 @@ def kill_after(step: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return done
 
-    Tuning._learn = learn_or_die  # type: ignore[method-assign]
+    Tuning._learn = learn_or_die  # type: ignore[method-assign, assignment]
 
 
 if __name__ == "__main__":
