@@ -1,13 +1,13 @@
 """What can go wrong, each with a sentence for the one who typed the command.
 
-    TrainerError
-    ├── BadRecipe            keys or values of a recipe; all faults at once
-    ├── BadInput             a file, a directory or an argument that cannot be used
-    │   └── NotWhole         a directory without its manifest, or with other bytes than it says
-    ├── OutOfMemory          with what to lower, by how much
-    ├── DiskFull             what was written before stays
-    ├── Diverged             NaN, or a loss that has left
-    └── EngineFailed         what serves the exported files did not answer
+TrainerError
+├── BadRecipe            keys or values of a recipe; all faults at once
+├── BadInput             a file, a directory or an argument that cannot be used
+│   └── NotWhole         a directory without its manifest, or with other bytes than it says
+├── OutOfMemory          with what to lower, by how much
+├── DiskFull             what was written before stays
+├── Diverged             NaN, or a loss that has left
+└── EngineFailed         what serves the exported files did not answer
 """
 
 
