@@ -59,6 +59,9 @@ class Turn:
     response_url: str | None = None
     """Where a slash command's answer goes; such a turn has no thread in Slack."""
 
+    response_until: float = 0.0
+    """Until when Slack takes posts there, in seconds since 1970."""
+
     is_late: bool = False
     """Whether it was found so late that one line is said about it, and no answer given."""
 
@@ -181,3 +184,5 @@ class Posting:
     """The shape that was written down before the first call; None while nothing was sent."""
     ts: tuple[str, ...] = ()
     """The messages that stand there, in order. Empty with a shape: a call may or may not have been made."""
+    uses: int = 0
+    """Posts at the turn's response_url that may have been made: Slack takes five."""

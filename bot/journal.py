@@ -46,6 +46,11 @@ class JobJournal:
         await self._written(lambda: self._mailbox.note_shape(self._claim, None))
         self.posting = replace(self.posting, shape=None)
 
+    async def used(self, uses: int) -> None:
+        """So many posts at the turn's response_url may have been made."""
+        await self._written(lambda: self._mailbox.note_uses(self._claim, uses))
+        self.posting = replace(self.posting, uses=uses)
+
     async def posted(self, ts: str) -> bool:
         """A message of the answer stands at `ts`; False where somebody else is taking it back."""
         if ts not in self.posting.ts:

@@ -59,6 +59,9 @@ class Journal(Protocol):
     async def not_made(self) -> None:
         """What was intended was certainly not made: it may be tried again."""
 
+    async def used(self, uses: int) -> None:
+        """Before and after a post at the turn's response_url: so many may have been made."""
+
     async def posted(self, ts: str) -> bool:
         """A message of the answer stands at `ts`; False where somebody else is taking it back."""
 

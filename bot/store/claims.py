@@ -73,7 +73,7 @@ def load(stored: str, conversation: str, sealing: Sealing) -> Turn:
 def handed_out(reply: Sequence[Any], sealing: Sealing) -> Claim:
     """What claim.lua says, as a value. A turn that does not open is to end with an apology."""
     conversation, job_id, fence, age_ms, *fields = reply
-    sealed, user_id, attempts, claimed, shape, posts, kept, verdict, admitted, stop = fields
+    sealed, user_id, attempts, claimed, shape, posts, kept, verdict, admitted, stop, uses = fields
     try:
         turn = load(sealed or "", conversation, sealing)
         answer = memory.load(kept, conversation, sealing) if kept else None
@@ -90,7 +90,7 @@ def handed_out(reply: Sequence[Any], sealing: Sealing) -> Claim:
         attempt=int(attempts or 1),
         claims=int(claimed or 1),
         age_seconds=int(age_ms) / 1000,
-        posting=Posting(_shape(shape), tuple((posts or "").split())),
+        posting=Posting(_shape(shape), tuple((posts or "").split()), int(uses or 0)),
         kept=answer,
         verdict=verdict,
         is_admitted=bool(admitted),

@@ -7,9 +7,10 @@ The keys of a conversation carry its partition's prefix, with one hash tag (layo
     seen:<job>        dedupe mark, kept 26 hours: Slack may deliver a message again for a day; refused:<job> of one that
                       was too long: edited, it may still be stored
     job:<job>         hash: the turn (sealed), its user, when it was stored, attempts that count, claims; how far its
-                      answer is: shape, posts (ts of its messages in Slack), kept (an answer that Slack did not take,
-                      sealed), verdict (the apology or refusal that is due), admitted (the quotas have let it pass),
-                      stop (no answer is wanted any more). <job>~ is that of a question answered once more
+                      answer is: shape, posts (ts of its messages in Slack), uses (posts at its response_url), kept
+                      (an answer that Slack did not take, sealed), verdict (the apology or refusal that is due), admitted
+                      (the quotas have let it pass), stop (no answer is wanted any more). <job>~ is that of a question
+                      answered once more
     mailbox:<conv>    sorted set: job ids by Slack ts in microseconds
     waiting           sorted set: job ids by the time at which they were stored; queue:<user> those of one person
     ready             sorted set: conversation → time in ms from which it may be claimed
@@ -217,6 +218,10 @@ class Mailbox:
         Raises LeaseLost, as all of these do.
         """
         await self._note(claim, "shape", shape or "")
+
+    async def note_uses(self, claim: Claim, uses: int) -> None:
+        """Write down that so many posts at the turn's response_url may have been made."""
+        await self._note(claim, "uses", str(uses))
 
     async def note_post(self, claim: Claim, ts: str) -> bool:
         """Write down that a message of the answer stands at `ts`. False where it is no part of it: it was disowned."""

@@ -41,6 +41,8 @@ class Quotation:
     asked_ts: str
     """When it was asked about: Slack's ts of the shortcut, later than all that stands in the thread."""
     response_url: str
+    response_until: float
+    """Until when Slack takes posts there, in seconds since 1970."""
     message: dict[str, str]
     """Slack's `ts`, `user`, `bot_id`, `username` and `text` of it."""
     files: tuple[Attachment, ...] = ()

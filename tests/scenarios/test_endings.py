@@ -215,7 +215,7 @@ async def test_an_answer_to_a_command_waits_for_slack(
 async def test_an_answer_to_a_command_that_slack_takes_no_more_is_a_dead_letter(
     store_url: str, redis: Redis, workspace: Workspace, response_url: ResponseUrl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.slack.answering.slash_reply.LIFETIME_SECONDS", 0)
+    monkeypatch.setattr("bot.slack.asking.questions.RESPONSE_SECONDS", 0)
     before = [counted(metric) for metric in (metrics.ephemeral_unknown, metrics.apologies)]
     async with (
         ScriptedEngine(Script(text=echo)) as engine,

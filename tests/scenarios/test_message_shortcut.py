@@ -1,13 +1,17 @@
 """The message shortcut "Ask Dolly about this": the form, and the answer to its asker alone or in the thread."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
 
 from bot.access import Bounds
-from bot.slack.answering.slash_reply import AGAIN, SHARE
+from bot.conversation import Turn
+from bot.slack.answering.slash_reply import AGAIN, RESPONSE_SECONDS, SHARE
 from bot.slack.asking.message_shortcut import ASK_ABOUT, PLACE, QUESTION, THREAD
 from bot.slack.commands.forget_list import FORGET_ME
+from bot.store.mailbox import Mailbox
 from bot.words import Words
 from tests.scenarios.conftest import Json, Team, Transport, running_team, until
 from tests.scripted_engine import Script, ScriptedEngine
@@ -57,6 +61,41 @@ async def test_the_form_quotes_the_message_and_the_answer_is_private(team: Team,
     assert WORDS.say("command_taken", question="Is it true?").splitlines()[-1] in shown(team)
     assert len(team.thread(ts)) == 1, "nobody else sees anything"
     assert "llamas" not in shown(team, "ben")
+
+
+async def test_a_form_that_was_left_open_leaves_the_answer_so_much_less_time(team: Team) -> None:
+    """Slack counts the half an hour of a response_url from when it gave it out, not from the question on."""
+    ts = await team.say("ben", "Llamas spit.")
+    view = await form(team, ts)
+    opened = time.time()
+    await asyncio.sleep(0.2)
+    stored: list[Turn] = []
+    enqueue = Mailbox.enqueue
+
+    async def seen(mailbox: Mailbox, turn: Turn) -> bool:
+        stored.append(turn)
+        return await enqueue(mailbox, turn)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Mailbox, "enqueue", seen)
+        await team.workspace.people.fill_in(team.person("asha"), view["id"], {})
+    assert stored[0].response_until <= opened + RESPONSE_SECONDS
+    await until(lambda: "It is about llamas." in shown(team))
+
+
+async def test_an_engine_that_is_away_is_no_reason_to_say_a_thing_twice(
+    team: Team, engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.turns.RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("bot.turns.LONGEST_RETRY_SECONDS", 0.05)
+    engine.script = Script(refusal=(429, "overloaded"))
+    view = await form(team, await team.say("ben", "Llamas spit."))
+    await team.workspace.people.fill_in(team.person("asha"), view["id"], {QUESTION: "Is it true?"})
+    await until(lambda: len(engine.requests) > 8)
+    engine.script = Script(text="It is about llamas.")
+    await until(lambda: "It is about llamas." in shown(team))
+    told = team.workspace.timeline.ephemerals(team.channel("general"), team.person("asha"))
+    assert len(told) == 2, "that an answer is prepared, and the answer"
 
 
 async def test_the_question_is_prefilled_in_the_persons_language(team: Team, engine: ScriptedEngine) -> None:

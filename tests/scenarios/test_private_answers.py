@@ -109,6 +109,22 @@ async def test_asked_again_a_new_answer_stands_in_the_place_of_the_old(team: Tea
     await until(lambda: "Still Paris." in str(public(team)))
 
 
+async def test_asked_again_of_an_engine_that_is_away_the_answer_comes_when_it_is_back(
+    team: Team, engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slack takes five posts at a click's address; there are more attempts than that."""
+    private = await answer(team, "capital of France?")
+    monkeypatch.setattr("bot.turns.RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("bot.turns.LONGEST_RETRY_SECONDS", 0.05)
+    engine.script = Script(refusal=(429, "overloaded"))
+    await press(team, private, AGAIN)
+    await until(lambda: len(engine.requests) > 8)
+    assert WORDS.say("command_taken", question="capital of France?") in shown(team)[-1]["text"]
+    engine.script = Script(text="Still Paris.")
+    await until(lambda: "Still Paris." in str(shown(team)))
+    assert shown(team)[-1]["ts"] == private["ts"]
+
+
 async def test_the_buttons_outlive_a_restart(store_url: str, engine: ScriptedEngine, transport: Transport) -> None:
     workspace = Workspace(rate_limits=True)
     await workspace.start()

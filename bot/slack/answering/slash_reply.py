@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import aiohttp
@@ -11,7 +12,7 @@ from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetry
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bot import metrics
-from bot.conversation import Turn
+from bot.conversation import Posting, Turn
 from bot.errors import SlackError, SlackUnreachable
 from bot.responder import Journal
 from bot.slack import blocks
@@ -29,8 +30,8 @@ SHARE, AGAIN = "private_share", "private_again"
 """Ids of the actions under an answer (private_answers.py); the value of both is the conversation."""
 QUOTED_CHARACTERS = 500
 
-LIFETIME_SECONDS = 30 * 60
-"""How long Slack takes answers at a response_url."""
+RESPONSE_SECONDS = 30 * 60
+"""How long Slack takes posts at a response_url, from when it gave it out."""
 CONNECT_RETRY_SECONDS = (0.5, 2.0, 8.0)
 """What could not even be connected was certainly not posted, and is tried again, later by another attempt."""
 
@@ -39,7 +40,8 @@ class SlashReply:
     """Collects one answer and posts it to the command's response_url when it is finished (bot.responder.Reply).
 
     Nobody can look whether such a post arrived. So one is made per job, it is written down before, and where its
-    outcome is not known, it is counted and not repeated. One that was certainly not made may be repeated.
+    outcome is not known, it is counted and not repeated. One that was certainly not made may be repeated. Slack takes
+    five posts at a response_url: what else is said there is said once per job, however often that is tried.
     """
 
     def __init__(
@@ -48,18 +50,20 @@ class SlashReply:
         journal: Journal,
         words: ReaderWords,
         output: OutputFilter,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._turn = turn
         self._journal = journal
         self._words = words
         self._output = output
+        self._clock = clock
 
     async def begin(self) -> None:
-        """Say that an answer is being prepared, unless the command's acknowledgement has said so."""
-        if self._journal.posting.shape is None and (self._turn.in_place or self._turn.about):
+        """Say that an answer is being prepared, unless that was said before: by an attempt, or in acknowledgement."""
+        if self._journal.posting == Posting() and (self._turn.in_place or self._turn.about):
             quoted = escape(self._turn.text[:QUOTED_CHARACTERS]).replace("\n", "\n> ")
             with contextlib.suppress(SlackError, SlackUnreachable):  # the answer comes without it
-                await respond_privately(self._turn, (await self._words()).say("command_taken", question=quoted))
+                await self._post((await self._words()).say("command_taken", question=quoted))
 
     async def notice(self, sentence: str) -> None:
         """Nothing is said: the one post is the answer's."""
@@ -87,7 +91,7 @@ class SlashReply:
         if self._journal.posting.shape is not None:
             _outcome_unknown("taken_over")
             return
-        if self._journal.age_seconds >= LIFETIME_SECONDS:
+        if self._clock() >= self._turn.response_until:
             raise SlackError("response_url", "expired")
         parts = pieces(self._output.whole().strip())
         cut = (await self._words()).say("answer_cut") if len(parts) > 1 else None
@@ -95,7 +99,7 @@ class SlashReply:
         markdown = ended(parts[0].rstrip() if parts else "", below)
         await self._journal.intend("ephemeral")
         try:
-            await respond_privately(self._turn, markdown, await self._shown(markdown, has_answer=bool(parts)))
+            await self._post(markdown, await self._shown(markdown, has_answer=bool(parts)))
         except PerhapsMade as error:
             _outcome_unknown(error.reason)
         except (SlackError, SlackUnreachable):
@@ -103,6 +107,18 @@ class SlashReply:
             raise
         else:
             metrics.first_text_seconds.observe(self._journal.age_seconds)
+
+    async def _post(self, text: str, shown: list[blocks.Block] | None = None) -> None:
+        """Post, and count it, unless it was certainly not made. Raises as `respond_privately` does."""
+        uses = self._journal.posting.uses
+        await self._journal.used(uses + 1)
+        try:
+            await respond_privately(self._turn, text, shown)
+        except PerhapsMade:
+            raise
+        except SlackUnreachable:
+            await self._journal.used(uses)
+            raise
 
     async def _shown(self, markdown: str, *, has_answer: bool) -> list[blocks.Block]:
         """The text, and under an answer what may be done with it."""

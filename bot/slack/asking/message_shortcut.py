@@ -5,6 +5,7 @@ store (bot/store/quotations.py) before the form opens, and the form holds no mor
 """
 
 import asyncio
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from bot.conversation import ConversationId, Turn
 from bot.errors import QuestionTooLong, StoreUnavailable, TooManyWaiting
 from bot.slack import blocks
 from bot.slack.afterwards import Afterwards
+from bot.slack.answering.slash_reply import RESPONSE_SECONDS
 from bot.slack.asking.attachments import attachments_of
 from bot.slack.asking.questions import COMMAND_TS, Questions
 from bot.slack.client import UNREACHABLE, Identity, failure
@@ -116,6 +118,7 @@ class MessageShortcut:
             root_ts=timestamp(message, "thread_ts") if message.get("thread_ts") else ts,
             asked_ts=timestamp(body, "action_ts"),
             response_url=address(body, "response_url"),
+            response_until=time.time() + RESPONSE_SECONDS,
             message=said | {"ts": ts, "text": text(message, "text") or ", ".join(file.name for file in files)},
             files=files,
         )
@@ -202,6 +205,7 @@ def _turn(conversation: ConversationId, quotation: Quotation, question: str, *, 
         text=question,
         is_direct=not is_private and channel_id.startswith("D"),
         response_url=quotation.response_url if is_private else None,
+        response_until=quotation.response_until if is_private else 0.0,
         files=quotation.files,
         about=conversation.root_ts,
     )

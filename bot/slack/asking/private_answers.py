@@ -5,6 +5,7 @@ remembered under the command's trigger id, like any conversation: forgotten with
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -22,6 +23,7 @@ from bot.slack.afterwards import Afterwards, said
 from bot.slack.answering.markdown import pieces
 from bot.slack.answering.output_filter import OutputFilter
 from bot.slack.answering.own_messages import metadata
+from bot.slack.answering.slash_reply import RESPONSE_SECONDS
 from bot.slack.asking.questions import COMMAND_TS, Questions
 from bot.slack.client import UNREACHABLE, Identity, failure, is_undone
 from bot.slack.mrkdwn import escape
@@ -107,6 +109,7 @@ class PrivateAnswers:
             user_id=exchange.user_id,
             text=exchange.question,
             response_url=address(body, "response_url"),
+            response_until=time.time() + RESPONSE_SECONDS,
             files=tuple(Attachment(file.id, file.name, "", 0, "") for file in exchange.attached),
             about=conversation.root_ts if is_about else "",
             in_place=True,

@@ -1,5 +1,6 @@
 """Whatever asks Dolly something (mention, direct message, follow-up, slash question) becomes one turn: one path."""
 
+import time
 from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
@@ -9,6 +10,7 @@ from bot import metrics
 from bot.attachments import SUMMARISE
 from bot.conversation import ConversationId, Turn
 from bot.errors import QuestionTooLong, TooManyWaiting
+from bot.slack.answering.slash_reply import RESPONSE_SECONDS
 from bot.slack.asking.attachments import attachments_of
 from bot.slack.asking.follow_ups import FollowUps
 from bot.slack.client import Identity
@@ -83,6 +85,7 @@ class Questions:
                 user_id=identifier(command, "user_id"),
                 text=question,
                 response_url=address(command, "response_url"),
+                response_until=time.time() + RESPONSE_SECONDS,
             )
         )
 

@@ -1,6 +1,7 @@
 """A journal in memory, with what several workers of one job see of it: fences, records, and where each died."""
 
 import asyncio
+from dataclasses import replace
 from typing import Literal
 
 from bot.conversation import Posting, Shape, Shown
@@ -17,6 +18,7 @@ class Job:
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
         self.shape: Shape | None = None
+        self.uses = 0
         self.posts: list[str] = []
         self.recorded: set[str] = set()
         """Own messages of the whole conversation that some job has written down."""
@@ -40,7 +42,7 @@ class MemoryJournal:
     def __init__(self, job: Job, fence: int) -> None:
         self._job = job
         self._fence = fence
-        self.posting = Posting(job.shape, tuple(job.posts))
+        self.posting = Posting(job.shape, tuple(job.posts), job.uses)
         self.shown: dict[str, Shown] = {}
         self.stops_at: Point | None = None
         self.stopped = asyncio.Event()
@@ -54,14 +56,19 @@ class MemoryJournal:
         self._check()
         self._job.shape = shape
         self._job.written.append(shape)
-        self.posting = Posting(shape, self.posting.ts)
+        self.posting = replace(self.posting, shape=shape)
         await self._pass("intended")
 
     async def not_made(self) -> None:
         self._check()
         self._job.shape = None
         self._job.written.append("not made")
-        self.posting = Posting(None, self.posting.ts)
+        self.posting = replace(self.posting, shape=None)
+
+    async def used(self, uses: int) -> None:
+        self._check()
+        self._job.uses = uses
+        self.posting = replace(self.posting, uses=uses)
 
     async def posted(self, ts: str) -> bool:
         await self._pass("made")
@@ -72,7 +79,7 @@ class MemoryJournal:
             self._job.posts.append(ts)
             self._job.recorded.add(ts)
             self._job.written.append(ts)
-            self.posting = Posting(self.posting.shape, (*self.posting.ts, ts))
+            self.posting = replace(self.posting, ts=(*self.posting.ts, ts))
         await self._pass("recorded")
         return True
 
@@ -84,7 +91,7 @@ class MemoryJournal:
         return True
 
     def taken_back(self, ts: str) -> None:
-        self.posting = Posting(self.posting.shape, tuple(other for other in self.posting.ts if other != ts))
+        self.posting = replace(self.posting, ts=tuple(other for other in self.posting.ts if other != ts))
         self.shown.pop(ts, None)
 
     async def recorded(self) -> frozenset[str]:

@@ -250,11 +250,12 @@ async def test_a_worker_that_takes_over_knows_how_far_the_answer_is(mailbox: Mai
     await mailbox.note_shape(dead, "stream")
     for ts in ("101.000100", "102.000100", "101.000100"):
         await mailbox.note_post(dead, ts)
+    await mailbox.note_uses(dead, 2)
     await mailbox.note_kept(dead, EXCHANGE)
     await asyncio.sleep(mailbox.lease_seconds + 0.05)
     alive = await claimed(mailbox)
     assert (alive.claims, alive.attempt) == (2, 2)
-    assert alive.posting == Posting("stream", ("101.000100", "102.000100"))
+    assert alive.posting == Posting("stream", ("101.000100", "102.000100"), 2)
     assert alive.kept == EXCHANGE
     with pytest.raises(LeaseLost):
         await mailbox.note_post(dead, "103.000100")
