@@ -75,7 +75,7 @@ class Turn:
     """Whether the answer at the response_url takes the place of the one under which it was asked for."""
 
     again: str = ""
-    """What has it answered once more, if something does: a click's trigger id, or the ts of an edit."""
+    """What has it answered once more, if something does: a click's trigger id, an edit's ts, when it was given up."""
 
     @property
     def asked_about(self) -> ConversationId:

@@ -12,6 +12,7 @@
     ├── TooManyWaiting         this person has as many unanswered questions as one may have
     ├── NotUnderstood          Slack sent what can never be read; acknowledged and logged
     ├── LeaseLost              another worker has taken the turn over; nobody is told
+    ├── AnsweredBefore         the question has its answer; nobody is told
     ├── QuestionTooLong        the question alone does not fit the model's window
     ├── EngineError            the engine gave no complete answer
     │   ├── EngineUnreachable  no connection, or none in time
@@ -94,6 +95,10 @@ class NotUnderstood(DollyError):
 
 class LeaseLost(DollyError):
     """Another worker has taken this turn over, so this one must write no more."""
+
+
+class AnsweredBefore(DollyError):
+    """The question is remembered with its answer: its message came again, long after."""
 
 
 class QuestionTooLong(DollyError):

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from bot.attachments import SUMMARISE, Attached, cut
 from bot.context_window import fit
 from bot.conversation import Line, Message, Turn, asked
-from bot.errors import LeaseLost, MessageGone
+from bot.errors import AnsweredBefore, MessageGone
 from bot.guidance import Guidance
 from bot.store.memory import Memory
 
@@ -91,14 +91,13 @@ class Prompts:
     async def of(self, turn: Turn) -> Prompt:
         """The prompt of `turn`, in its conversation. It has no messages where only unreadable files were sent.
 
-        Raises QuestionTooLong, MessageGone, EngineError, StoreUnavailable or SlackUnreachable; LeaseLost where another
-        worker has answered it.
+        Raises QuestionTooLong, MessageGone, AnsweredBefore, EngineError, StoreUnavailable or SlackUnreachable.
         """
         budget = await self._model.prompt_budget(self._max_tokens)
         exchanges = await self._memory.read(turn.conversation)
         before = next((exchange for exchange in exchanges if exchange.ts == turn.ts), None)
         if before and not turn.again:
-            raise LeaseLost(f"{turn.job_id} was answered by another worker")
+            raise AnsweredBefore(f"{turn.job_id} has its answer.")
         if turn.again:  # what was said since is no part of it
             exchanges = [exchange for exchange in exchanges if exchange.ts < turn.ts]
         system = Message("system", await self._guidance.of(turn))

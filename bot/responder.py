@@ -13,6 +13,7 @@ from bot.attachments import Attached
 from bot.audit import Decision
 from bot.conversation import Exchange, Message, Posting, Shape, Shown, Turn
 from bot.errors import (
+    AnsweredBefore,
     EngineError,
     EngineOverloaded,
     EngineUnreachable,
@@ -183,7 +184,12 @@ class Responder:
         """
         reply = self._slack.reply(turn, journal)
         try:
-            return await self._respond(turn, journal, reply, stop, gives_up)
+            try:
+                return await self._respond(turn, journal, reply, stop, gives_up)
+            except AnsweredBefore as error:
+                log.info("answered_before", reason=str(error))
+                await reply.finish()  # with nothing: what was shown meanwhile goes, while the lease holds
+                return Ending("refused", "answered_before")
         except BaseException:
             await reply.abandon()
             raise

@@ -305,7 +305,7 @@ class _Kept:
             waiting_per_user=bounds.waiting_per_user,
         )
         self.corrections = Corrections(redis, self.layout, self.sealing, memory_seconds=memory_seconds)
-        self.dead_letters = DeadLetters(redis, self.layout, self.sealing, memory_seconds=memory_seconds)
+        self.dead_letters = DeadLetters(redis, self.layout, self.sealing, self.repeats, memory_seconds=memory_seconds)
         self.usage = Usage(redis, self.layout)
         self.memory = Memory(redis, self.layout, self.sealing)
         self.marks = Marks(redis, self.layout)

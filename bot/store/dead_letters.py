@@ -1,15 +1,16 @@
 """The questions that were given up (commit.lua has put them there): looked at, asked again, or dropped."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from bot.conversation import AGAIN, ConversationId
+from bot.conversation import AGAIN, ConversationId, Turn
 from bot.errors import SealBroken
 from bot.store import claims
 from bot.store.connection import Client, load_script, run_script, store_errors
 from bot.store.layout import Layout
 from bot.store.mailbox import DEDUPE_SECONDS, microseconds
 from bot.store.partitions import Partitions
+from bot.store.repeats import Repeats
 from bot.store.sealing import Sealing
 
 STORE_SECONDS = 1.0
@@ -36,10 +37,13 @@ class DeadLetter:
 class DeadLetters:
     """Every method raises StoreUnavailable."""
 
-    def __init__(self, client: Client, layout: Layout, sealing: Sealing, *, memory_seconds: float = 0) -> None:
+    def __init__(
+        self, client: Client, layout: Layout, sealing: Sealing, repeats: Repeats, *, memory_seconds: float = 0
+    ) -> None:
         self._client = client
         self._layout = layout
         self._sealing = sealing
+        self._repeats = repeats
         self._memory_seconds = round(memory_seconds)
         self._partitions = Partitions(client, layout.prefixes)
         self._script = load_script("revive")
@@ -55,14 +59,23 @@ class DeadLetters:
     async def ask_again(self, job_id: str) -> bool:
         """Have the question answered after all, in its turn. False where somebody has done so or dropped it before.
 
+        One that an answer is remembered of (a part, or the one before) is answered once more, in that one's place.
         Raises ValueError for what is no job's id.
         """
         conversation, ts = _of_job(job_id)
         prefix = self._layout.prefix_of(conversation)
         async with store_errors(STORE_SECONDS):
-            user_id: Any = await self._client.hget(f"{prefix}letter:{job_id}", "user")
-            if not user_id:
+            letter: Any = await self._client.hmget(f"{prefix}letter:{job_id}", ["turn", "user"])
+            sealed, user_id = letter
+            buried_ms = await self._client.zscore(prefix + "dead", job_id)
+            if not user_id or buried_ms is None:
                 return False
+            answered = await self._repeats.remembered(conversation, ts)
+            turn = self._opened(sealed, conversation)
+            if answered is not None and turn is not None:
+                anew = replace(turn, text=answered.question, files=(), about="", again=f"{buried_ms:.0f}")
+                if await self._repeats.ask(anew, is_bounded=False) != "unknown":
+                    return await self.drop(job_id)
             names = [
                 *("dead", f"letter:{job_id}", f"job:{job_id}", f"seen:{job_id}", f"mailbox:{conversation}", "ready"),
                 *("lease", "waiting", f"queue:{user_id}", f"person:{user_id}", "threads"),
@@ -99,11 +112,15 @@ class DeadLetters:
 
     def _letter(self, job_id: str, buried_at: float, reason: str, user_id: str, sealed: str | None) -> DeadLetter:
         conversation, ts = _of_job(job_id)
-        try:
-            can_be_asked = claims.load(sealed or "", str(conversation), self._sealing).response_url is None
-        except (SealBroken, ValueError, KeyError, TypeError):
-            can_be_asked = False
+        turn = self._opened(sealed, conversation)
+        can_be_asked = turn is not None and turn.response_url is None
         return DeadLetter(job_id, conversation, ts, user_id, reason or "", buried_at, can_be_asked)
+
+    def _opened(self, sealed: str | None, conversation: ConversationId) -> Turn | None:
+        try:
+            return claims.load(sealed or "", str(conversation), self._sealing)
+        except (SealBroken, ValueError, KeyError, TypeError):
+            return None
 
 
 def _of_job(job_id: str) -> tuple[ConversationId, str]:

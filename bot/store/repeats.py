@@ -20,6 +20,7 @@ from bot.store.sealing import Sealing
 Repeated = Literal["stored", "before", "waiting", "unknown"]
 """Whether a question is answered once more: now; it was asked for before; it waits already; it is not remembered."""
 
+UNBOUNDED = 1_000_000_000
 OUTCOMES: dict[int, Repeated] = {1: "stored", 0: "before", 2: "waiting", -2: "unknown"}
 
 
@@ -45,14 +46,16 @@ class Repeats:
         self._waiting_per_user = waiting_per_user
         self._script = load_script("repeat")
 
-    async def ask(self, turn: Turn) -> Repeated:
+    async def ask(self, turn: Turn, *, is_bounded: bool = True) -> Repeated:
         """Have the remembered question of `turn`, which says by what (`again`), answered once more in its place.
 
-        Raises TooManyWaiting as Mailbox.enqueue does.
+        Where `is_bounded`, raises TooManyWaiting as Mailbox.enqueue does.
         """
         conversation, job_id = str(turn.conversation), turn.job_id
         prefix = self._layout.prefix_of(turn.conversation)
-        may_wait = self._waiting_per_user - await self._mailbox.waiting_elsewhere(turn)
+        may_wait = UNBOUNDED
+        if is_bounded:
+            may_wait = self._waiting_per_user - await self._mailbox.waiting_elsewhere(turn)
         names = [
             *(f"seen:{turn.mark_id}", f"job:{job_id}", f"mailbox:{conversation}", "ready", "lease", "waiting"),
             *(f"queue:{turn.user_id}", f"person:{turn.user_id}", "threads", f"memory:{conversation}"),

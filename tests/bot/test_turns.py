@@ -5,9 +5,11 @@ from redis.asyncio import Redis
 
 from bot.conversation import Exchange, Turn
 from bot.errors import SlackError, SlackUnreachable, StoreUnavailable
+from bot.store.dead_letters import DeadLetters
 from bot.store.memory import Memory
+from bot.store.repeats import Repeats
 from bot.turns import ATTEMPTS
-from tests.bot.test_workers import PREFIX, THREAD, WORDS, Note, desk
+from tests.bot.test_workers import LAYOUT, PREFIX, SEALING, THREAD, WORDS, Note, desk
 from tests.scripted_engine import Script
 
 AWAY = SlackUnreachable("chat.postEphemeral", "503")
@@ -123,6 +125,42 @@ async def test_where_dolly_is_no_more_a_turn_is_a_dead_letter_at_once(redis: Red
         await at.until_committed()
         assert len(at.slack.notes) == 1, "no apology is tried"
         assert await redis.hget(f"{PREFIX}letter:{QUESTION.job_id}", "reason") == reason
+
+
+async def test_an_answer_that_broke_is_written_whole_when_it_is_asked_for_again(redis: Redis) -> None:
+    async with desk(redis, Script(text="one two three four", end="error", after=2)) as at:
+        assert (await at.ask("hi")).sentence == WORDS.say("engine_broke")
+        await at.until_committed()
+        assert [exchange.answer for exchange in await at.memory.read(THREAD)] == ["one two"]
+        repeats = Repeats(redis, LAYOUT, SEALING, at.mailbox)
+        letters = DeadLetters(redis, LAYOUT, SEALING, repeats, memory_seconds=60)
+        [letter] = await letters.newest(5)
+        at.engine.script = Script(text="one two three four")
+        assert await letters.ask_again(letter.job_id)
+        await at.mailbox.enqueue(Turn(THREAD, "100.000900", "U2", "and then?"))
+        await at.until_committed()
+        exchanges = await at.memory.read(THREAD)
+        assert [(each.ts, each.answer) for each in exchanges] == [
+            ("100.000100", "one two three four"),
+            ("100.000900", "one two three four"),
+        ]
+        assert exchanges[0].answer_ts == ("9100.000100",), "in the messages of what was there"
+
+
+# --- what comes again after its dedupe mark is gone ------------------------------------------------------------------
+
+
+async def test_a_message_that_comes_long_after_its_answer_has_none_more_and_holds_up_nobody(redis: Redis) -> None:
+    async with desk(redis, Script(text="Yes.")) as at:
+        await at.ask("hi")
+        await at.until_committed()
+        await redis.delete(f"{PREFIX}seen:{QUESTION.job_id}")
+        assert await at.mailbox.enqueue(QUESTION)
+        await at.mailbox.enqueue(Turn(THREAD, "100.000900", "U2", "and then?"))
+        await at.until_committed()
+        assert [exchange.ts for exchange in await at.memory.read(THREAD)] == ["100.000100", "100.000900"]
+        assert [note.text for note in at.slack.notes] == ["Yes.", "", "Yes."]
+        assert len(at.engine.requests) == 2
 
 
 # --- a store that is away in the middle -----------------------------------------------------------------------------

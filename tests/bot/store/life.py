@@ -23,6 +23,7 @@ from bot.store.marks import Marks
 from bot.store.memory import Memory
 from bot.store.preferences import PreferenceStore
 from bot.store.rates import Rate, SharedRates
+from bot.store.repeats import Repeats
 from bot.store.sealing import Sealing
 from bot.store.settlings import Settlings
 from bot.store.tombstones import Target, Tombstones
@@ -86,6 +87,7 @@ class Life:
         self.client = client
         self.layout = layout
         self.mailbox = Mailbox(client, layout, SEALING, waiting_per_user=3, wait_replicas=wait_replicas)
+        self.repeats = Repeats(client, layout, SEALING, self.mailbox)
         self.corrections = Corrections(client, layout, SEALING)
         self.memory = Memory(client, layout, SEALING)
         self.forgetting = Forgetting(client, layout, SEALING)
@@ -169,7 +171,7 @@ class Life:
         assert not await self.memory.first_time("T1/D1")
 
     async def raises_the_dead(self) -> None:
-        letters = DeadLetters(self.client, self.layout, SEALING, memory_seconds=86_400)
+        letters = DeadLetters(self.client, self.layout, SEALING, self.repeats, memory_seconds=86_400)
         job_id = f"{spread(self.layout)[0]}/4.000400"
         assert await letters.ask_again(job_id)
         claim = await self.claimed()

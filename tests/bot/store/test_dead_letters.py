@@ -1,18 +1,21 @@
 """Dead letters on a real store: listed, asked again once and in order, dropped, forgotten meanwhile."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
-from bot.conversation import ConversationId, Exchange, Turn
+from bot.conversation import ConversationId, Exchange, Posting, Turn
 from bot.errors import StoreUnavailable
-from bot.store.connection import connect
+from bot.store.connection import Client, connect
 from bot.store.dead_letters import DeadLetters
 from bot.store.forgetting import Forgetting
 from bot.store.layout import Layout
 from bot.store.mailbox import DEDUPE_SECONDS, Mailbox
+from bot.store.memory import Memory
+from bot.store.repeats import Repeats
 from bot.store.sealing import Sealing
 
 LAYOUT = Layout("T1/B1", 4)
@@ -28,7 +31,12 @@ def mailbox(redis: Redis) -> Mailbox:
 
 @pytest.fixture
 def letters(redis: Redis) -> DeadLetters:
-    return DeadLetters(redis, LAYOUT, SEALING, memory_seconds=86_400)
+    return made(redis)
+
+
+def made(client: Client) -> DeadLetters:
+    repeats = Repeats(client, LAYOUT, SEALING, Mailbox(client, LAYOUT, SEALING), waiting_per_user=0)
+    return DeadLetters(client, LAYOUT, SEALING, repeats, memory_seconds=86_400)
 
 
 def question(conversation: ConversationId = THREAD, ts: str = "100.000100", **fields: Any) -> Turn:
@@ -141,7 +149,7 @@ async def test_what_was_forgotten_or_has_ended_is_no_letter(
 
 async def test_a_store_that_is_away_says_so() -> None:
     nowhere = connect("redis://127.0.0.1:1/0")
-    letters = DeadLetters(nowhere, LAYOUT, SEALING)
+    letters = made(nowhere)
     for act in (letters.newest(10), letters.ask_again(question().job_id), letters.drop(question().job_id)):
         with pytest.raises(StoreUnavailable):
             await act
@@ -158,3 +166,28 @@ async def test_a_question_that_was_to_be_answered_anew_names_its_message(
     claim = await mailbox.claim()
     assert claim is not None
     assert claim.turn.again == "Tr1"
+
+
+@pytest.mark.parametrize("again", ["", "Tr1"])
+async def test_one_that_an_answer_is_remembered_of_is_answered_in_that_ones_place(
+    redis: Redis, mailbox: Mailbox, letters: DeadLetters, again: str
+) -> None:
+    """Given up in the middle of its answer; or while it was answered anew."""
+    half = Exchange("100.000100", "U1", "why?", "half of it", tokens=5, answer_ts=("101.000100",))
+    await mailbox.enqueue(question())
+    claim = await mailbox.claim()
+    assert claim is not None
+    await mailbox.note_post(claim, "101.000100")
+    await mailbox.commit(claim, half, buried="" if again else "engine_broke")
+    if again:
+        await given_up(mailbox, question(again=again))
+    [letter] = await letters.newest(5)
+    clicks = await asyncio.gather(*(letters.ask_again(letter.job_id) for _ in range(8)))
+    assert sorted(clicks) == [False] * 7 + [True]
+    assert await letters.newest(5) == []
+    claim = await mailbox.claim()
+    assert claim is not None
+    assert (claim.turn.ts, claim.turn.text, claim.posting) == (half.ts, "why?", Posting("placed", ("101.000100",)))
+    await mailbox.commit(claim, replace(half, answer="all of it"))
+    assert [exchange.answer for exchange in await Memory(redis, LAYOUT, SEALING).read(THREAD)] == ["all of it"]
+    assert await mailbox.claim() is None
