@@ -63,11 +63,9 @@ class JobJournal:
         """The message at `ts` is going to be taken back; False where a worker goes on with it."""
         return await self._mailbox.disown(self._claim.turn.conversation, ts)
 
-    def taken_back(self, ts: str) -> None:
-        """The message at `ts` is part of the answer no more.
-
-        It stays written down in the store, so that nobody takes it for a message of unknown origin.
-        """
+    async def taken_back(self, ts: str) -> None:
+        """The message at `ts` is part of the answer no more, and about to be deleted."""
+        await self._written(lambda: self._mailbox.note_taken_back(self._claim, ts))
         self.posting = replace(self.posting, ts=tuple(other for other in self.posting.ts if other != ts))
         self.shown.pop(ts, None)
 

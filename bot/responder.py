@@ -69,8 +69,8 @@ class Journal(Protocol):
     async def disown(self, ts: str) -> bool:
         """The message at `ts` is going to be taken back; False where a worker goes on with it. Not fenced."""
 
-    def taken_back(self, ts: str) -> None:
-        """The message at `ts` is part of the answer no more: Slack will tell of its deletion, which means nothing."""
+    async def taken_back(self, ts: str) -> None:
+        """Before it is deleted: the message at `ts` is part of the answer no more, whatever Slack tells of that."""
 
     @property
     def shown(self) -> dict[str, Shown]:

@@ -12,7 +12,7 @@ from bot.store import claims
 from bot.store.claims import Revised
 from bot.store.connection import Client, load_script, run_script, store_errors
 from bot.store.layout import Layout
-from bot.store.mailbox import DEDUPE_SECONDS, POSTED_SECONDS
+from bot.store.mailbox import DEDUPE_SECONDS, DISOWNED, POSTED_SECONDS
 from bot.store.memory import Memory
 from bot.store.sealing import Sealing
 
@@ -57,7 +57,13 @@ class Corrections:
         return "remembered" if await self._change(conversation, ts, text) else "unknown"
 
     async def withdraw(self, conversation: ConversationId, ts: str) -> None:
-        """The message `ts` was deleted: what waits or is remembered of it goes; so does an answer that is under way."""
+        """The message `ts` was deleted: what waits or is remembered of it goes; so does an answer that is under way.
+
+        Not of one that Dolly has taken back itself.
+        """
+        async with store_errors():
+            if await self._client.hget(self._key(conversation, f"posted:{conversation}"), ts) == DISOWNED:
+                return
         for job_id in _jobs(conversation, ts):
             async with store_errors():
                 user_id: Any = await self._client.hget(self._key(conversation, f"job:{job_id}"), "user")

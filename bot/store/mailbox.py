@@ -8,9 +8,9 @@ The keys of a conversation carry its partition's prefix, with one hash tag (layo
                       was too long: edited, it may still be stored
     job:<job>         hash: the turn (sealed), its user, when it was stored, attempts that count, claims; how far its
                       answer is: shape, posts (ts of its messages in Slack), uses (posts at its response_url), kept
-                      (an answer that Slack did not take, sealed), verdict (the apology or refusal that is due), admitted
-                      (the quotas have let it pass), stop (no answer is wanted any more). <job>~ is that of a question
-                      answered once more
+                      (an answer that Slack did not take, sealed), verdict (the apology or refusal that is due),
+                      admitted (the quotas have let it pass), stop (no answer is wanted any more). <job>~ is that of a
+                      question answered once more
     mailbox:<conv>    sorted set: job ids by Slack ts in microseconds
     waiting           sorted set: job ids by the time at which they were stored; queue:<user> those of one person
     ready             sorted set: conversation → time in ms from which it may be claimed
@@ -226,6 +226,10 @@ class Mailbox:
     async def note_post(self, claim: Claim, ts: str) -> bool:
         """Write down that a message of the answer stands at `ts`. False where it is no part of it: it was disowned."""
         return await self._note(claim, "post", ts) == WRITTEN
+
+    async def note_taken_back(self, claim: Claim, ts: str) -> None:
+        """Write down that the answer's message at `ts` is part of it no more, and is going to be deleted."""
+        await self._note(claim, "gone", ts)
 
     async def disown(self, conversation: ConversationId, ts: str) -> bool:
         """No job may take Dolly's message `ts` for a part of its answer any more. False where one has."""

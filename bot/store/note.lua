@@ -1,10 +1,16 @@
 -- Write down, under the fence, how far an answer has come.
 -- KEYS: claim, lease, job, posted   ARGV: fence, job id, conversation, field, value, seconds that a post is remembered
--- Field "post" adds a message of Dolly's own to the job's posts; any other is a field of the job, and '' takes it out.
+-- Field "post" adds a message of Dolly's own to the job's posts, and "gone" disowns one that is to be taken back: it stays
+-- there, so that whoever takes over knows of it. Any other is a field of the job, and '' takes it out.
 -- Returns 1 when written, 0 when another worker has taken over, 2 when the message is another job's, or being taken back.
 local held = redis.call('HMGET', KEYS[1], 'fence', 'job')
 if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] or not redis.call('ZSCORE', KEYS[2], ARGV[3]) then
   return 0
+end
+if ARGV[4] == 'gone' then
+  redis.call('HSET', KEYS[4], ARGV[5], '')
+  redis.call('EXPIRE', KEYS[4], ARGV[6])
+  return 1
 end
 if ARGV[4] ~= 'post' then
   if ARGV[5] == '' then

@@ -136,6 +136,29 @@ async def test_a_question_is_answered_again_in_the_same_place(store_url: str, tr
         assert said(engine) == ["one", "Another answer.", "two", "re: two", "three"]
 
 
+@pytest.mark.parametrize("how", ["button", "edit"])
+async def test_a_new_answer_that_needs_fewer_messages_is_remembered(store_url: str, how: str) -> None:
+    """Slack tells of the message that goes before the new answer is committed."""
+    paragraphs = "\n\n".join(" ".join(f"word{n}" for n in range(at, at + 100)) for at in range(0, 2500, 100))
+    async with (
+        ScriptedEngine(Script(text=paragraphs), window_tokens=30_000) as engine,
+        running_team(store_url, engine.url, max_tokens=8000) as team,
+    ):
+        general, asha = team.channel("general"), team.person("asha")
+        root = await team.say("asha", "@dolly one")
+        await until(lambda: len(own(team, root)) == 2 and buttons(own(team, root)[-1]) == [REGENERATE])
+        engine.script, engine.counting_seconds = Script(text="A short one."), 0.1
+        if how == "button":
+            await team.workspace.people.press(asha, general, own(team, root)[-1]["ts"], REGENERATE)
+        else:
+            await team.workspace.people.edit(asha, general, root, "@dolly one, shortly")
+        await until(lambda: team.answers(root) == ["A short one."])
+        engine.counting_seconds = 0
+        await team.say("asha", "@dolly two", thread=root)
+        await team.answered(root, 2)
+        assert said(engine)[1:] == ["A short one.", "two"]
+
+
 async def test_only_who_asked_and_admins_may_have_it_answered_again(store_url: str, transport: Transport) -> None:
     async with ScriptedEngine(Script(text=echo)) as engine, running_team(store_url, engine.url, transport) as team:
         general, ben = team.channel("general"), team.person("ben")

@@ -54,9 +54,12 @@ class AnswerMessages:
     # --- what another worker left ---------------------------------------------------------------------------------
 
     async def take_over(self) -> None:
-        """End the stream that another worker may have left; find the message that it had no time to write down."""
+        """Take back what another worker had no time to, end the stream that it may have left, and find the message
+        that it did not write down."""
+        recorded = await self._journal.recorded()
+        await self._take_back([ts for ts in self._ts if ts not in recorded])
         if not self._ts:
-            for ts in await self._unrecorded():
+            for ts in await self._unrecorded(recorded):
                 if not self._ts and await self._journal.posted(ts):
                     self._ts.append(ts)
                 elif await self._journal.disown(ts):
@@ -64,7 +67,7 @@ class AnswerMessages:
         if self._ts and self._journal.posting.shape == "stream":
             await self._own.end_stream(self._channel_id, self._ts[-1], self._journal.job_id)
 
-    async def _unrecorded(self) -> list[str]:
+    async def _unrecorded(self, recorded: frozenset[str]) -> list[str]:
         """Dolly's messages after the question that no job has written down and none but this one has marked."""
         try:
             own = await self._own.after(self._turn.conversation, self._turn.ts)
@@ -73,7 +76,6 @@ class AnswerMessages:
                 raise
             log.warning("thread_unreadable", reason=str(error))
             return []
-        recorded = await self._journal.recorded()
         mine = (None, self._journal.job_id)
         return [message.ts for message in own if message.ts not in recorded and message.job_id in mine]
 
@@ -87,7 +89,7 @@ class AnswerMessages:
             lambda: self._client.chat_startStream(
                 channel=self._channel_id,
                 thread_ts=self._turn.conversation.root_ts,
-                recipient_team_id=self._identity.home_id,
+                recipient_team_id=self._turn.asker_team_id or self._identity.home_id,
                 recipient_user_id=self._turn.user_id,
                 markdown_text=markdown,
             ),
@@ -131,10 +133,14 @@ class AnswerMessages:
 
     async def trim(self, count: int) -> None:
         """Take all but the first `count` messages back."""
-        for ts in self._ts[count:]:
+        await self._take_back(self._ts[count:])
+
+    async def _take_back(self, messages: Sequence[str]) -> None:
+        """Delete messages of the answer. It is written down before, so that nobody takes it for a person's doing."""
+        for ts in messages:
+            await self._journal.taken_back(ts)
             await self._own.take_back(self._channel_id, ts, self._journal.job_id)
             self._ts.remove(ts)
-            self._journal.taken_back(ts)
 
     async def _post(self, shown: Shown) -> None:
         async with await self._pacer.turn("chat.postMessage", self._channel_id):

@@ -90,7 +90,11 @@ class MemoryJournal:
         await self._pass("disowned")
         return True
 
-    def taken_back(self, ts: str) -> None:
+    async def taken_back(self, ts: str) -> None:
+        self._check()
+        self._job.recorded.discard(ts)
+        self._job.disowned.add(ts)
+        await self._pass("disowned")
         self.posting = replace(self.posting, ts=tuple(other for other in self.posting.ts if other != ts))
         self.shown.pop(ts, None)
 

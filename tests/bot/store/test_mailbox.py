@@ -276,6 +276,21 @@ async def test_a_message_is_either_part_of_an_answer_or_taken_back(mailbox: Mail
     assert (await claimed(mailbox)).posting.ts == ("101.000100",)
 
 
+async def test_a_message_of_an_answer_that_is_taken_back_is_nobodys(mailbox: Mailbox) -> None:
+    await mailbox.enqueue(turn())
+    claim = await claimed(mailbox)
+    for ts in ("101.000100", "102.000100"):
+        await mailbox.note_post(claim, ts)
+    for _ in range(2):
+        await mailbox.note_taken_back(claim, "102.000100")
+    assert await mailbox.recorded(THREAD) == {"101.000100"}
+    assert await mailbox.disown(THREAD, "102.000100")
+    await mailbox.fail(claim, delay_seconds=0)
+    with pytest.raises(LeaseLost):
+        await mailbox.note_taken_back(claim, "101.000100")
+    assert (await claimed(mailbox)).posting.ts == ("101.000100", "102.000100"), "whoever takes over sees to it"
+
+
 async def test_an_attempt_that_does_not_count_leaves_the_others(mailbox: Mailbox) -> None:
     await mailbox.enqueue(turn())
     for claims in (1, 2, 3):

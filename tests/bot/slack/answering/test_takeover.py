@@ -232,6 +232,23 @@ async def test_what_is_being_taken_back_is_nobodys_answer(
     stands_once(thread, job, WHOLE)
 
 
+async def test_killed_before_it_took_a_message_back_the_next_one_does(
+    worker: Worker, job: Job, thread: Thread, no_streams: Pacer, killed: Kill
+) -> None:
+    """Also where it has use for one: what is being taken back is no part of an answer any more."""
+    await answer(worker, job.claim(), no_streams, LONG)
+    assert len(thread.texts) == 3
+    last = thread.messages[-1]["ts"]
+    journal = job.claim()
+    journal.stops_at = "disowned"
+    await killed(answer(worker, journal, no_streams, LONG[: MARKDOWN_CHARACTERS + 100]), journal.stopped)
+    assert thread.messages[-1]["ts"] == last
+    assert last not in job.recorded
+    await answer(worker, job.claim(), no_streams, LONG)
+    stands_once(thread, job, *pieces_of(LONG))
+    assert last not in job.recorded
+
+
 async def test_a_paused_worker_writes_over_nothing(
     worker: Worker, job: Job, thread: Thread, first_pacer: Pacer, pacer: Pacer
 ) -> None:

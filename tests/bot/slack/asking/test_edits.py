@@ -1,5 +1,6 @@
 """Messages that are edited or deleted: what waits, what is remembered, what becomes a question, what is refused."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from redis.asyncio import Redis
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.attachments import SUMMARISE, Attached
-from bot.conversation import Line
+from bot.conversation import Exchange, Line
 from bot.errors import NotUnderstood, QuestionTooLong, StoreUnavailable, TooManyWaiting
 from bot.local.workspace import Workspace
 from bot.local.workspace.clock import ManualClock
@@ -197,6 +198,24 @@ async def test_a_deleted_answer_takes_its_question_out_of_memory(ears: Listener)
     assert answer is not None
     await ears.edits.deleted(deleted(answer))
     assert await ears.remembered(root, GENERAL) == []
+
+
+async def test_what_dolly_takes_back_itself_withdraws_nothing(ears: Listener) -> None:
+    """A new answer needs fewer messages than the old one, which is remembered until the new one is."""
+    root = say(ears, f"{DOLLY} question")
+    answer_ts = await ears.remember(root, GENERAL, "a long answer")
+    answer = ears.workspace.timeline.message(GENERAL, answer_ts)
+    turn = await ears.questions.question({**root, "channel": GENERAL}, direct=False)
+    assert answer is not None
+    assert turn is not None
+    assert await ears.edits._repeats.ask(replace(turn, again="1.2.trigger")) == "stored"
+    claim = await ears.mailbox.claim()
+    assert claim is not None
+    await ears.mailbox.note_taken_back(claim, answer_ts)
+    await ears.edits.deleted(deleted(answer))
+    assert await ears.remembered(root, GENERAL) == [("question", "a long answer")]
+    await ears.mailbox.commit(claim, Exchange(turn.ts, ASHA, "question", "a short answer", 10))
+    assert await ears.remembered(root, GENERAL) == [("question", "a short answer")]
 
 
 async def test_a_question_that_is_too_long_is_refused_once(ears: Listener) -> None:
