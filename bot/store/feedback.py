@@ -78,9 +78,7 @@ class FeedbackStore:
         found: list[tuple[str, float]] = []
         for prefix in self._layout.prefixes:
             async with store_errors():
-                of_partition: Any = await self._client.zrevrange(
-                    f"{prefix}rated:{rater_id}", 0, most - 1, withscores=True
-                )
+                of_partition: Any = await self._client.zrange(f"{prefix}rated:{rater_id}", -most, -1, withscores=True)
             found += of_partition
         newest = sorted(found, key=lambda entry: -entry[1])[:most]
         listed = []

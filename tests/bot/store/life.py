@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from bot.conversation import ConversationId, Exchange, Line, Posting, Turn
+from bot.conversation import AGAIN, ConversationId, Exchange, Line, Posting, Turn
 from bot.errors import LeaseLost, TooManyWaiting
+from bot.feedback import Feedback
 from bot.preferences import Preferences
 from bot.quotas import Quotas
 from bot.store.claims import Claim
@@ -15,6 +16,7 @@ from bot.store.connection import Client, store_errors
 from bot.store.corrections import Corrections
 from bot.store.cursors import Cursors
 from bot.store.dead_letters import DeadLetters
+from bot.store.feedback import FeedbackStore
 from bot.store.files import rewrite_files
 from bot.store.forgetting import Forgetting
 from bot.store.layout import Layout, agree
@@ -22,6 +24,7 @@ from bot.store.mailbox import Mailbox
 from bot.store.marks import Marks
 from bot.store.memory import Memory
 from bot.store.preferences import PreferenceStore
+from bot.store.quotations import Quotation, Quotations
 from bot.store.rates import Rate, SharedRates
 from bot.store.repeats import Repeats
 from bot.store.sealing import Sealing
@@ -61,7 +64,10 @@ async def live(client: Client, layout: Layout, *, wait_replicas: int = 0) -> Non
         await life.answers_in_order(conversation)
         await life.is_taken_over(conversation)
         await life.gives_up(conversation)
+        await life.answers_once_more(conversation)
         await life.follows_slack(conversation)
+        await life.is_rated(conversation)
+        await life.is_asked_about(conversation)
     await life.bounds_one_person(spread(layout)[0])
     await life.is_looked_at()
     await life.raises_the_dead()
@@ -128,7 +134,7 @@ class Life:
         assert after.kept is not None
         with pytest.raises(LeaseLost):
             await self.mailbox.commit(before, None)
-        await self.mailbox.commit(after, after.kept)
+        await self.mailbox.commit(after, replace(after.kept, answer_ts=("3.000400",)))
         assert await self.mailbox.recorded(conversation) == {"3.000400"}
 
     async def gives_up(self, conversation: ConversationId) -> None:
@@ -139,6 +145,44 @@ class Life:
         again = await self.claimed()
         assert again.verdict == "apology"
         await self.mailbox.commit(again, None, buried="is_archived")
+
+    async def answers_once_more(self, conversation: ConversationId) -> None:
+        turn = Turn(conversation, "3.000300", "U2", "said", again="Tr1")
+        assert await self.repeats.ask(replace(turn, ts="9.000900")) == "unknown"
+        assert [await self.repeats.ask(replace(turn, again=by)) for by in ("Tr1", "Tr1", "Tr2")] == [
+            *("stored", "before", "waiting")
+        ]
+        claim = await self.claimed()
+        assert (claim.turn, claim.posting) == (turn, Posting("placed", ("3.000400",)))
+        await self.mailbox.commit(claim, Exchange(turn.ts, "U2", turn.text, "another", 5, answer_ts=("3.000400",)))
+        answered = await self.repeats.remembered(conversation, turn.ts)
+        assert answered is not None
+        assert answered.answer == "another"
+
+    async def is_rated(self, conversation: ConversationId) -> None:
+        opinions = FeedbackStore(self.client, self.layout, SEALING)
+        good = Feedback("2.000200", "U1", f"U{conversation.root_ts}", "up", "said", "answer", "", "", False, 1.0)
+        await opinions.put(conversation, good)
+        assert await opinions.newest(good.rater_id, 5) == [(conversation, good)]
+        assert await opinions.withdraw(conversation, good.ts, good.rater_id)
+        await opinions.put(conversation, good)
+        await opinions.drop(conversation, good.ts)
+        assert await opinions.newest(good.rater_id, 5) == []
+
+    async def is_asked_about(self, conversation: ConversationId) -> None:
+        quotations = Quotations(self.client, self.layout, SEALING)
+        where, copy = (replace(conversation, root_ts=conversation.root_ts + trigger) for trigger in (".a", ".b"))
+        message = {"ts": "8.000800", "text": "said"}
+        quotation = Quotation("U1", "U2", "C1", "8.000800", "9.000900", "http://127.0.0.1/r", 0.0, message)
+        await quotations.put(where, quotation)
+        await quotations.keep(where, is_private=False)
+        assert await quotations.copy(where, copy)
+        await quotations.forget(where)
+        assert await quotations.of(where) is None
+        await quotations.forget(copy, "U3")
+        assert await quotations.of(copy) == quotation
+        await quotations.forget(copy, "U2")
+        assert await quotations.of(copy) is None
 
     async def follows_slack(self, conversation: ConversationId) -> None:
         waits = Turn(conversation, "5.000500", "U1", "said")
@@ -187,10 +231,12 @@ class Life:
             async with store_errors():
                 jobs: Any = await self.client.zrange(prefix + "settle", 0, -1)
                 await self.client.zadd(prefix + "settle", dict.fromkeys(jobs, 0))
-            settling = await settlings.next()
-            assert settling is not None
-            assert (settling.turn_ts, settling.kept) == ("3.000300", ("3.000400",))
-            await settlings.done(settling)
+            for again in ("", AGAIN):
+                settling = await settlings.next()
+                assert settling is not None
+                assert settling.job_id.endswith("/3.000300" + again)
+                assert (settling.turn_ts, settling.kept) == ("3.000300", ("3.000400",))
+                await settlings.done(settling)
         assert await settlings.next() is None
 
     async def catches_up(self) -> None:
