@@ -29,7 +29,10 @@ redis.call('SET', KEYS[1], '1', 'EX', ARGV[3])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- Where a worker of the answer before may still be writing, this one counts as taken over: the thread is read again then.
+-- What that answer shows is put back no more; double messages still go.
 local claims = redis.call('EXISTS', KEYS[12], KEYS[13]) > 0 and 1 or 0
+redis.call('HDEL', KEYS[12], 'shown')
+redis.call('HDEL', KEYS[13], 'shown')
 redis.call('HSET', KEYS[2], 'turn', ARGV[2], 'user', ARGV[6], 'stored', now, 'attempts', 0, 'claims', claims)
 if posts ~= '' then
   redis.call('HSET', KEYS[2], 'shape', 'placed', 'posts', (string.gsub(posts, ',', ' ')))

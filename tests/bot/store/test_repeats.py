@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from redis.asyncio import Redis
 
-from bot.conversation import ConversationId, Exchange, Posting, Turn
+from bot.conversation import ConversationId, Exchange, Posting, Shown, Turn
 from bot.errors import LeaseLost, TooManyWaiting
 from bot.store.claims import Claim
 from bot.store.corrections import Corrections
@@ -15,6 +15,7 @@ from bot.store.mailbox import Mailbox
 from bot.store.memory import Memory
 from bot.store.repeats import Repeats
 from bot.store.sealing import Sealing
+from bot.store.settlings import Settlings
 
 THREAD = ConversationId("T1", "C1", "100.000100")
 LAYOUT, SEALING = Layout("T1/B1"), Sealing([bytes(32)])
@@ -177,6 +178,29 @@ async def test_where_a_worker_of_the_old_answer_may_still_write_the_thread_is_re
     await repeats.ask(turn(FIRST, again="x"))
     await mailbox.commit(await claimed(mailbox), exchange(FIRST, "another", "100.000110"))
     assert await redis.exists(f"{LAYOUT.prefixes[0]}settling:{THREAD}/{FIRST}~")
+
+
+async def test_a_thread_that_is_read_again_has_the_old_answer_put_back_no_more(
+    mailbox: Mailbox, repeats: Repeats, redis: Redis
+) -> None:
+    settlings, due = Settlings(redis, LAYOUT, SEALING), LAYOUT.prefixes[0] + "settle"
+    await mailbox.enqueue(turn(FIRST))
+    await mailbox.fail(await claimed(mailbox), delay_seconds=0)
+    for again in ("", "x", "y"):
+        if again:
+            assert await repeats.ask(turn(FIRST, again=again)) == "stored"
+            await redis.zadd(due, {job: 0 for job in await redis.zrange(due, 0, -1)})
+            while settling := await settlings.next():
+                assert (settling.kept, settling.shown) == (("100.000110",), {})
+        claim = await claimed(mailbox)
+        await mailbox.note_shape(claim, "placed")
+        await mailbox.note_post(claim, "100.000110")
+        answer = exchange(FIRST, f"answer {again}", "100.000110")
+        await mailbox.commit(claim, answer, shown={"100.000110": Shown(answer.answer)})
+    await redis.zadd(due, {f"{THREAD}/{FIRST}~": 0})
+    settling = await settlings.next()
+    assert settling is not None
+    assert settling.shown == {"100.000110": Shown("answer y")}
 
 
 async def test_a_stop_finds_it_by_its_question_by_its_message_and_where_it_waits(
