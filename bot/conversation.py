@@ -77,6 +77,9 @@ class Turn:
     again: str = ""
     """What has it answered once more, if something does: a click's trigger id, an edit's ts, when it was given up."""
 
+    asker_team_id: str = ""
+    """Slack's T… id of the team that `user_id` belongs to, where Slack told it."""
+
     @property
     def asked_about(self) -> ConversationId:
         """Where the message is kept that the question is about."""

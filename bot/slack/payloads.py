@@ -10,6 +10,8 @@ ID = re.compile(r"[\w.:-]{1,255}", re.ASCII)
 """Ids of users, channels and triggers. They become parts of the store's keys, in which "/" separates."""
 
 ADDRESS = re.compile(r"https?://[!-~]{1,2000}", re.ASCII)
+TEAM_ID = re.compile(r"T\w{1,254}", re.ASCII)
+"""Of a workspace; an organisation's begins with E."""
 TIMESTAMP = re.compile(r"\d{1,10}\.\d{1,6}", re.ASCII)
 LONE_SURROGATES = re.compile(r"[\ud800-\udfff]")
 
@@ -38,6 +40,12 @@ def text(payload: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str | None):
         raise NotUnderstood(name)
     return LONE_SURROGATES.sub("\ufffd", value or "")
+
+
+def team(payload: object, *names: str) -> str:
+    """The first team's id under one of `names`, where there may be an organisation's or none; "" where no team's is."""
+    values = [payload.get(name) for name in names] if isinstance(payload, Mapping) else []
+    return next((value for value in values if isinstance(value, str) and TEAM_ID.fullmatch(value)), "")
 
 
 def clicked(body: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:

@@ -3,7 +3,7 @@
 import itertools
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from aiohttp import web
@@ -21,12 +21,16 @@ class Faults:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.calls: dict[str, int] = defaultdict(int)
         """How often each method was called."""
+        self.sent: dict[str, Any] = {}
+        """What each method was last called with, where that is JSON."""
         self._coming: dict[str, Iterator[Answer]] = {}
         done, faults = WebApi._answer, self
 
         async def answer(api: WebApi, request: web.Request) -> web.Response:
             method = request.match_info["method"]
             faults.calls[method] += 1
+            if request.content_type == "application/json":
+                faults.sent[method] = await request.json()
             fault = next(faults._coming.get(method, iter(())), "done")
             if fault in ("cut", "lost"):
                 if fault == "lost":

@@ -11,6 +11,7 @@ from bot.local.workspace import Workspace
 from bot.slack.commands.channel import CHANNEL_RULES, PROMPT, RULES
 from bot.words import Words
 from tests.scenarios.conftest import SYSTEM_PROMPT, Json, Team, Transport, running_team, until
+from tests.scenarios.faults import Faults
 from tests.scripted_engine import Script, ScriptedEngine
 
 WORDS = Words()
@@ -164,6 +165,21 @@ async def test_the_operators_lists_decide(store_url: str, engine: ScriptedEngine
         direct = team.direct("ben")
         await team.say("ben", "hello?", channel=direct)
         await until(lambda: told(team, "ben", direct) == [WORDS.say("refused_team")])
+
+
+async def test_a_person_of_an_allowed_team_is_answered_by_a_stream_for_them(
+    store_url: str, engine: ScriptedEngine, transport: Transport, faults: Faults
+) -> None:
+    engine.script = Script(text="Certainly you may.", tokens_per_second=20)
+    rules = AccessRules(teams=frozenset({"T0OTHER0001"}))
+    async with running_team(store_url, engine.url, transport, rules=rules) as team:
+        general = team.channel("general")
+        guest = await team.workspace.people.invite("gita", general, team_id="T0OTHER0001")
+        asked = await team.workspace.people.post(guest.id, general, "@dolly may I?")
+        assert asked is not None
+        assert await team.answered(asked["ts"]) == ["Certainly you may."]
+        start = faults.sent["chat.startStream"]
+        assert (start["recipient_user_id"], start["recipient_team_id"]) == (guest.id, "T0OTHER0001")
 
 
 async def test_another_app_is_heard_where_it_is_named_and_only_by_a_mention(

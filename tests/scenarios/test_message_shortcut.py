@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot.access import Bounds
+from bot.access import AccessRules, Bounds
 from bot.conversation import Turn
 from bot.slack.answering.slash_reply import AGAIN, RESPONSE_SECONDS, SHARE
 from bot.slack.asking.message_shortcut import ASK_ABOUT, PLACE, QUESTION, THREAD
@@ -14,6 +14,7 @@ from bot.slack.commands.forget_list import FORGET_ME
 from bot.store.mailbox import Mailbox
 from bot.words import Words
 from tests.scenarios.conftest import Json, Team, Transport, running_team, until
+from tests.scenarios.faults import Faults
 from tests.scripted_engine import Script, ScriptedEngine
 
 WORDS, HINDI = Words(), Words("hi")
@@ -106,6 +107,25 @@ async def test_the_question_is_prefilled_in_the_persons_language(team: Team, eng
     await team.workspace.people.fill_in(asha.id, view["id"], {})
     await until(lambda: "It is about llamas." in shown(team))
     assert prompt(engine).endswith(HINDI.say("about_explain"))
+
+
+async def test_an_answer_in_the_thread_is_streamed_for_its_askers_team(
+    faults: Faults, store_url: str, transport: Transport
+) -> None:
+    slow, rules = (
+        Script(text="It is about llamas.", tokens_per_second=20),
+        AccessRules(teams=frozenset({"T0OTHER0001"})),
+    )
+    async with (
+        ScriptedEngine(slow) as engine,
+        running_team(store_url, engine.url, transport, rules=rules) as team,
+    ):
+        await team.workspace.people.invite("gita", team.channel("general"), team_id="T0OTHER0001")
+        ts = await team.say("ben", "Llamas spit.")
+        view = await form(team, ts, "gita")
+        await team.workspace.people.fill_in(team.person("gita"), view["id"], {QUESTION: "Why?", PLACE: THREAD})
+        await team.answered(ts)
+        assert faults.sent["chat.startStream"]["recipient_team_id"] == "T0OTHER0001"
 
 
 async def test_the_answer_may_go_to_the_thread(team: Team, engine: ScriptedEngine) -> None:

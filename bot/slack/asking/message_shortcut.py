@@ -7,6 +7,7 @@ store (bot/store/quotations.py) before the form opens, and the form holds no mor
 import asyncio
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -24,7 +25,7 @@ from bot.slack.asking.attachments import attachments_of
 from bot.slack.asking.questions import COMMAND_TS, Questions
 from bot.slack.client import UNREACHABLE, Identity, failure
 from bot.slack.mrkdwn import PLAIN_MENTION, escape, to_plain
-from bot.slack.payloads import address, identifier, selected, text, timestamp, typed
+from bot.slack.payloads import address, identifier, selected, team, text, timestamp, typed
 from bot.slack.people import WordsOf
 from bot.store.connection import store_errors
 from bot.store.quotations import Quotation, Quotations
@@ -93,7 +94,8 @@ class MessageShortcut:
                 is_private = not _wants_thread(view)
                 async with store_errors(STORE_SECONDS):
                     await self._quotations.keep(conversation, is_private=is_private)
-                await self._questions.take(_turn(conversation, quotation, question, is_private=is_private))
+                turn = _turn(conversation, quotation, question, is_private=is_private)
+                await self._questions.take(replace(turn, asker_team_id=team(user, "team_id")))
                 sentence = ""
         except (StoreUnavailable, TooManyWaiting, QuestionTooLong) as error:
             log.warning("not_asked", reason=str(error))

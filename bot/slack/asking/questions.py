@@ -15,7 +15,7 @@ from bot.slack.asking.attachments import attachments_of
 from bot.slack.asking.follow_ups import FollowUps
 from bot.slack.client import Identity
 from bot.slack.mrkdwn import mentions, to_plain
-from bot.slack.payloads import address, identifier, text, timestamp
+from bot.slack.payloads import address, identifier, team, text, timestamp
 from bot.store.connection import store_errors
 from bot.store.mailbox import Mailbox
 
@@ -129,6 +129,7 @@ class Questions:
             is_direct=is_direct or conversation.channel_id.startswith("D"),
             is_late=is_late,
             files=attachments_of(message),
+            asker_team_id=team(message, "user_team", "team"),
         )
 
     async def ask(self, turn: Turn) -> Outcome:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bot.errors import NotUnderstood
-from bot.slack.payloads import address, identifier, text, timestamp
+from bot.slack.payloads import address, identifier, team, text, timestamp
 
 ODD: list[Any] = [None, "", 5, True, [], {}, "a b", "ü"]
 Reader = Callable[[dict[str, Any], str], str]
@@ -62,3 +62,17 @@ def test_half_a_surrogate_pair_is_shown_as_unknown() -> None:
 def test_a_part_that_is_no_object_is_not_understood(read: Callable[[Any, str], str], part: Any) -> None:
     with pytest.raises(NotUnderstood, match="field"):
         read(part, "field")
+
+
+@pytest.mark.parametrize(
+    ("payload", "team_id"),
+    [
+        ({"user_team": "T0OTHER0001", "team": "T0DOLLY0001"}, "T0OTHER0001"),
+        ({"user_team": "E0OTHER0001", "team": "T0OTHER0001"}, "T0OTHER0001"),
+        ({"team": "E0OTHER0001"}, ""),
+        *(({"user_team": odd, "team": odd}, "") for odd in ODD),
+        *((part, "") for part in ODD),
+    ],
+)
+def test_a_team_is_a_workspace_where_one_is_named(payload: Any, team_id: str) -> None:
+    assert team(payload, "user_team", "team") == team_id

@@ -1,6 +1,7 @@
 """One answer on its way into a thread. Takeovers are in test_takeover.py, Dolly whole in tests/scenarios."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,10 +16,10 @@ from bot.responder import Stopped
 from bot.slack.answering.markdown import MARKDOWN_CHARACTERS
 from bot.slack.answering.output_filter import OutputFilter
 from bot.slack.answering.reply_stream import ReplyStream
-from bot.slack.client import Identity
+from bot.slack.client import Identity, PacedClient
 from bot.slack.pacing import Pacer, Permit
 from bot.words import Words
-from tests.bot.slack.conftest import ASHA, GENERAL, Thread, Worker
+from tests.bot.slack.conftest import ASHA, GENERAL, Thread, Worker, english
 from tests.bot.slack.memory_journal import Job
 from tests.scenarios.faults import Answer, Faults
 
@@ -211,6 +212,7 @@ REFUSALS = [
     *("missing_recipient_user_id", "missing_recipient_team_id", "message_not_owned_by_app", "msg_too_long"),
     *("markdown_text_or_chunks_required", "cannot_provide_both_markdown_text_and_chunks", "markdown_text_conflict"),
     *("channel_type_not_supported", "restricted_action", "team_access_not_granted", "invalid_arguments"),
+    *("team_not_found", "user_not_found"),
 ]
 """Slack's names for what a stream may be refused with; any other is met in the same way."""
 
@@ -505,4 +507,16 @@ async def test_the_reader_is_named(reply: ReplyStream, identity: Identity, sent:
     await asyncio.sleep(0.01)
     start = sent["chat_startStream"]
     assert (start["recipient_user_id"], start["recipient_team_id"]) == (ASHA, identity.home_id)
+    await reply.abandon()
+
+
+async def test_a_reader_of_another_team_is_named_with_it(
+    client: PacedClient, identity: Identity, turn: Turn, job: Job, pacer: Pacer, sent: dict[str, dict[str, Any]]
+) -> None:
+    theirs = replace(turn, asker_team_id="T0OTHER0001")
+    reply = ReplyStream(client, identity, theirs, job.claim(), pacer, english, OutputFilter())
+    await reply.begin()
+    await reply.write("Hi")
+    await asyncio.sleep(0.01)
+    assert sent["chat_startStream"]["recipient_team_id"] == "T0OTHER0001"
     await reply.abandon()
