@@ -18,6 +18,8 @@ from bot.store.sealing import Sealing
 
 log = structlog.get_logger(__name__)
 
+REVISED: dict[int, Revised] = {1: "waiting", 2: "unknown"}
+"""What revise.lua has found."""
 NOTICED_SECONDS = 2.0
 """After which the worker of a question that was deleted has learned so from its lease, and writes no more."""
 
@@ -38,7 +40,8 @@ class Corrections:
     async def revise(self, conversation: ConversationId, ts: str, text: str) -> Revised:
         """The message `ts` was edited to `text`, wherever it is now: in a waiting turn, or in what is remembered.
 
-        It is in both while it is answered once more.
+        It is in both while it is answered once more. Where it was refused, and its author not told so yet, the refusal
+        goes, and the message is as unknown as one that was never stored.
         """
         while (found := await self._waiting_turn(conversation, ts)) is not None:
             stored, turn = found
@@ -47,13 +50,17 @@ class Corrections:
             if turn.text == text:
                 return "waiting"
             revised = claims.dump(replace(turn, text=text), self._sealing)
-            if await self._run(
+            done = await self._run(
                 "revise",
                 conversation,
-                keys=[f"job:{turn.job_id}", f"claim:{conversation}", "lease", "ready", f"seen:{turn.mark_id}"],
+                keys=[
+                    *(f"job:{turn.job_id}", f"claim:{conversation}", "lease", "ready", f"seen:{turn.mark_id}"),
+                    *(f"mailbox:{conversation}", "waiting", f"queue:{turn.user_id}"),
+                ],
                 args=[turn.job_id, str(conversation), stored, revised, DEDUPE_SECONDS],
-            ):
-                return "waiting"
+            )
+            if done:
+                return REVISED[done]
         return "remembered" if await self._change(conversation, ts, text) else "unknown"
 
     async def withdraw(self, conversation: ConversationId, ts: str) -> None:

@@ -5,13 +5,16 @@ from dataclasses import replace
 import pytest
 from redis.asyncio import Redis
 
+from bot.attachments import Attachment
 from bot.conversation import Line
-from bot.errors import LeaseLost
+from bot.errors import LeaseLost, TooManyWaiting
 from bot.store.corrections import Corrections
 from bot.store.mailbox import Mailbox
 from bot.store.memory import Memory
 from bot.store.settlings import Settlings
 from tests.bot.store.test_mailbox import EXCHANGE, LAYOUT, OTHER_THREAD, SEALING, THREAD, claimed, turn
+
+FILE = Attachment("F1", "notes.txt", "text/plain", 5, "https://files.example/1")
 
 
 @pytest.fixture
@@ -33,19 +36,49 @@ async def test_a_message_that_was_too_long_is_taken_when_it_is_made_shorter(
     mailbox: Mailbox, corrections: Corrections
 ) -> None:
     for is_told in (False, True):
-        asked = turn(f"100.00{is_told:04d}")
+        asked = replace(turn(f"100.00{is_told:04d}"), files=(FILE,))
         assert await mailbox.refuse(asked, "question_too_long", is_final=False)
         assert not await mailbox.refuse(asked, "question_too_long", is_final=False)
         if is_told:
             await mailbox.commit(await claimed(mailbox), None)
-            assert await corrections.revise(THREAD, asked.ts, "short") == "unknown"
-            assert await mailbox.enqueue(replace(asked, text="short"))
-        else:
-            assert await corrections.revise(THREAD, asked.ts, "short") == "waiting"
+        assert await corrections.revise(THREAD, asked.ts, "short") == "unknown"
+        assert await mailbox.enqueue(replace(asked, text="short"))
         assert not await mailbox.enqueue(replace(asked, text="short"))
         claim = await claimed(mailbox)
-        assert (claim.turn.text, claim.verdict) == ("short", None)
+        assert (claim.turn, claim.verdict) == (replace(asked, text="short"), None)
         await mailbox.commit(claim, None)
+
+
+async def test_a_refusal_that_is_edited_has_its_messages_place_and_not_its_own(
+    mailbox: Mailbox, corrections: Corrections
+) -> None:
+    first, second = turn("100.000100"), turn("100.000200")
+    await mailbox.enqueue(first)
+    await mailbox.refuse(second, "question_too_long", is_final=False)
+    teller = await claimed(mailbox)
+    assert teller.turn.ts == second.ts, "a refusal need not wait"
+    assert await corrections.revise(THREAD, second.ts, "short") == "unknown"
+    with pytest.raises(LeaseLost):
+        await mailbox.commit(teller, None)
+    assert await mailbox.enqueue(replace(second, text="short"))
+    for asked in (first, replace(second, text="short")):
+        claim = await claimed(mailbox)
+        assert claim.turn == asked
+        await mailbox.commit(claim, None)
+    assert (await mailbox.report()).waiting == 0
+
+
+async def test_an_edit_is_no_way_past_the_limit(redis: Redis, corrections: Corrections) -> None:
+    mailbox = Mailbox(redis, LAYOUT, SEALING, waiting_per_user=1)
+    first, second = turn("100.000100"), turn("100.000200")
+    await mailbox.enqueue(first)
+    for text in ("one more", "one more!"):
+        with pytest.raises(TooManyWaiting):
+            await mailbox.enqueue(replace(second, text=text))
+        assert await mailbox.refuse(second, "too_many_waiting", is_final=True)
+        assert await corrections.revise(THREAD, second.ts, text) == "unknown"
+    await mailbox.commit(await claimed(mailbox), None)
+    assert await mailbox.enqueue(second), "there is room by now"
 
 
 async def test_an_edit_reaches_a_waiting_turn(mailbox: Mailbox, corrections: Corrections) -> None:

@@ -1,6 +1,7 @@
 """A question is answered once more: one job at a time, in the old messages; memory has the new answer for the old."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -189,7 +190,8 @@ async def test_a_thread_that_is_read_again_has_the_old_answer_put_back_no_more(
     for again in ("", "x", "y"):
         if again:
             assert await repeats.ask(turn(FIRST, again=again)) == "stored"
-            await redis.zadd(due, {job: 0 for job in await redis.zrange(due, 0, -1)})
+            jobs: Any = await redis.zrange(due, 0, -1)
+            await redis.zadd(due, dict.fromkeys(jobs, 0))
             while settling := await settlings.next():
                 assert (settling.kept, settling.shown) == (("100.000110",), {})
         claim = await claimed(mailbox)
