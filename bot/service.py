@@ -303,9 +303,17 @@ class _Kept:
             self.mailbox,
             memory_seconds=memory_seconds,
             waiting_per_user=bounds.waiting_per_user,
+            wait_replicas=store.wait_replicas,
         )
         self.corrections = Corrections(redis, self.layout, self.sealing, memory_seconds=memory_seconds)
-        self.dead_letters = DeadLetters(redis, self.layout, self.sealing, self.repeats, memory_seconds=memory_seconds)
+        self.dead_letters = DeadLetters(
+            redis,
+            self.layout,
+            self.sealing,
+            self.repeats,
+            memory_seconds=memory_seconds,
+            wait_replicas=store.wait_replicas,
+        )
         self.usage = Usage(redis, self.layout)
         self.memory = Memory(redis, self.layout, self.sealing)
         self.marks = Marks(redis, self.layout)

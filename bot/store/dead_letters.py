@@ -38,13 +38,21 @@ class DeadLetters:
     """Every method raises StoreUnavailable."""
 
     def __init__(
-        self, client: Client, layout: Layout, sealing: Sealing, repeats: Repeats, *, memory_seconds: float = 0
+        self,
+        client: Client,
+        layout: Layout,
+        sealing: Sealing,
+        repeats: Repeats,
+        *,
+        memory_seconds: float = 0,
+        wait_replicas: int = 0,
     ) -> None:
         self._client = client
         self._layout = layout
         self._sealing = sealing
         self._repeats = repeats
         self._memory_seconds = round(memory_seconds)
+        self._wait_replicas = wait_replicas
         self._partitions = Partitions(client, layout.prefixes)
         self._script = load_script("revive")
 
@@ -86,6 +94,7 @@ class DeadLetters:
                     self._script,
                     [prefix + name for name in names],
                     [job_id, str(conversation), user_id, microseconds(ts), DEDUPE_SECONDS, self._memory_seconds],
+                    wait_replicas=self._wait_replicas,
                 )
             )
 

@@ -6,6 +6,7 @@
 -- Returns 1 when stored, 0 when this was asked for before, 2 when it waits already, -1 when the user has too many waiting,
 -- -2 when the question is not remembered.
 if redis.call('EXISTS', KEYS[1]) == 1 then
+  redis.call('EXPIRE', KEYS[1], ARGV[3]) -- a write, so that WAIT after a repeated delivery confirms the first one too
   return 0
 end
 local posts

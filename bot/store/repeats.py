@@ -36,6 +36,7 @@ class Repeats:
         *,
         memory_seconds: float = 30 * 86_400,
         waiting_per_user: int = 20,
+        wait_replicas: int = 0,
     ) -> None:
         self._client = client
         self._layout = layout
@@ -44,6 +45,7 @@ class Repeats:
         self._memory = Memory(client, layout, sealing)
         self._memory_seconds = round(memory_seconds)
         self._waiting_per_user = waiting_per_user
+        self._wait_replicas = wait_replicas
         self._script = load_script("repeat")
 
     async def ask(self, turn: Turn, *, is_bounded: bool = True) -> Repeated:
@@ -66,7 +68,8 @@ class Repeats:
             *(turn.user_id, may_wait, self._memory_seconds, turn.ts, POSTED_SECONDS),
         ]
         async with store_errors():
-            outcome = await run_script(self._client, self._script, [prefix + name for name in names], args)
+            keys = [prefix + name for name in names]
+            outcome = await run_script(self._client, self._script, keys, args, wait_replicas=self._wait_replicas)
         if outcome == -1:
             metrics.quota_refusals.labels("waiting").inc()
             raise TooManyWaiting(f"A person has {self._waiting_per_user} unanswered questions; one more is refused.")

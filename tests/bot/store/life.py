@@ -93,7 +93,10 @@ class Life:
         self.client = client
         self.layout = layout
         self.mailbox = Mailbox(client, layout, SEALING, waiting_per_user=3, wait_replicas=wait_replicas)
-        self.repeats = Repeats(client, layout, SEALING, self.mailbox)
+        self.repeats = Repeats(client, layout, SEALING, self.mailbox, wait_replicas=wait_replicas)
+        self.letters = DeadLetters(
+            client, layout, SEALING, self.repeats, memory_seconds=86_400, wait_replicas=wait_replicas
+        )
         self.corrections = Corrections(client, layout, SEALING)
         self.memory = Memory(client, layout, SEALING)
         self.forgetting = Forgetting(client, layout, SEALING)
@@ -215,14 +218,13 @@ class Life:
         assert not await self.memory.first_time("T1/D1")
 
     async def raises_the_dead(self) -> None:
-        letters = DeadLetters(self.client, self.layout, SEALING, self.repeats, memory_seconds=86_400)
         job_id = f"{spread(self.layout)[0]}/4.000400"
-        assert await letters.ask_again(job_id)
+        assert await self.letters.ask_again(job_id)
         claim = await self.claimed()
         assert (claim.job_id, claim.attempt) == (job_id, 1)
         await self.mailbox.commit(claim, None, buried="is_archived")
-        for letter in await letters.newest(10):
-            assert letter.job_id == job_id or await letters.drop(letter.job_id)
+        for letter in await self.letters.newest(10):
+            assert letter.job_id == job_id or await self.letters.drop(letter.job_id)
 
     async def settles(self) -> None:
         settlings = Settlings(self.client, self.layout, SEALING)
