@@ -52,6 +52,21 @@ def escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
+def excerpt(text: str, most_characters: int) -> str:
+    """The beginning of `text`, escaped. As sent it has at most so many characters: Slack refuses a block with more."""
+    escaped = escape(text)
+    if len(escaped) <= most_characters:
+        return escaped
+    cut = escaped[: most_characters - 1]
+    before, ampersand, after = cut.rpartition("&")
+    return (before if ampersand and ";" not in after else cut) + "…"
+
+
+def one_line(text: str, most_characters: int) -> str:
+    """An excerpt on one line."""
+    return excerpt(" ".join(text.split()), most_characters)
+
+
 def time_token(epoch: int) -> str:
     """A time of day that Slack shows in each reader's own zone; in UTC where it cannot.
 

@@ -305,6 +305,16 @@ async def test_feedback_lists_what_one_said_and_takes_it_back(desk: Desk) -> Non
     assert len([block for block in (await desk.listed("ben"))["blocks"] if "accessory" in block]) == 1
 
 
+async def test_feedback_is_listed_whatever_was_said(desk: Desk) -> None:
+    """Escaped, three quotes of 300 characters would be longer than what a paragraph may have."""
+    root = await desk.asked("ben", "@dolly " + "&" * 400)
+    await desk.rate("ben", root, "down")
+    await desk.fill_in("ben", {CORRECTION: "&" * 400, COMMENT: "<" * 400})
+    (entry,) = [block["text"]["text"] for block in (await desk.listed("ben"))["blocks"] if "accessory" in block]
+    assert entry.count("&amp;…") == 2
+    assert entry.count("&lt;…") == 1
+
+
 async def test_feedback_with_more_words_is_a_question(desk: Desk, engine: ScriptedEngine) -> None:
     await desk.people.command(desk.team.person("ben"), desk.general, "/dolly", "feedback of customers: summarise")
     await until(lambda: any(ANSWER in message["text"] for message in desk.told("ben")))

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from bot.preferences import INSTRUCTION_CHARACTERS
 from bot.slack.commands.forget_list import FORGET_CONVERSATION, FORGET_ME
 from bot.slack.commands.settings import INSTRUCTIONS, LANGUAGE, LENGTH, SETTINGS
 from bot.words import Words
@@ -90,6 +91,19 @@ async def test_settings_are_changed_from_the_home_tab_and_forgotten_with_their_p
 
     await click(team, "ben", view, FORGET_ME)
     await home(team, "ben", lambda said: WORDS.say("forgotten_all") in said and usual in said and "nurse" not in said)
+
+
+async def test_the_home_tab_is_drawn_whatever_the_instructions_are(team: Team) -> None:
+    """Escaped they are four times as long as Slack takes them; and longer than what a paragraph may have."""
+    ben = team.person("ben")
+    await team.workspace.people.open_home(ben)
+    await click(team, "ben", await home(team, "ben", lambda said: bool(said)), SETTINGS)
+    await until(lambda: team.workspace.timeline.top_view(ben) is not None)
+    form = team.workspace.timeline.top_view(ben)
+    assert form is not None
+    assert await team.workspace.people.fill_in(ben, form["id"], {INSTRUCTIONS: "<" * INSTRUCTION_CHARACTERS}) == {}
+    view = await home(team, "ben", lambda said: "&lt;" in said)
+    assert "&lt;…" in said_on(view)
 
 
 async def test_the_status_names_the_model_the_queue_and_the_usual_wait(team: Team) -> None:

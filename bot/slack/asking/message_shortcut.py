@@ -24,7 +24,7 @@ from bot.slack.answering.slash_reply import RESPONSE_SECONDS
 from bot.slack.asking.attachments import attachments_of
 from bot.slack.asking.questions import COMMAND_TS, Questions
 from bot.slack.client import UNREACHABLE, Identity, failure
-from bot.slack.mrkdwn import PLAIN_MENTION, escape, to_plain
+from bot.slack.mrkdwn import PLAIN_MENTION, excerpt, one_line, to_plain
 from bot.slack.payloads import address, identifier, selected, team, text, timestamp, typed
 from bot.slack.people import WordsOf
 from bot.store.connection import store_errors
@@ -163,15 +163,14 @@ class MessageShortcut:
 
 def _quoted(said: str) -> str:
     """A text as a quote, people's names in it; in a form, a mention calls nobody."""
-    return PLAIN_MENTION.sub(r"<@\1>", escape(said)).replace("\n", "\n> ")
+    return PLAIN_MENTION.sub(r"<@\1>", excerpt(said, QUOTED_CHARACTERS)).replace("\n", "\n> ")
 
 
 def _form(quotation: Quotation, metadata: str, words: Words, *, is_member: bool) -> blocks.Block:
     """Message, question, and where Dolly is in the channel, the choice of who reads the answer."""
     said = to_plain(quotation.message["text"], "")
-    if len(said) > QUOTED_CHARACTERS:
-        said = said[:QUOTED_CHARACTERS] + "…"
-    author = f"<@{quotation.message['user']}>" if quotation.message["user"] else escape(quotation.message["username"])
+    user_id, username = quotation.message["user"], quotation.message["username"]
+    author = f"<@{user_id}>" if user_id else one_line(username, QUOTED_CHARACTERS)
     form = [
         blocks.section(f"*{author}*\n> " + _quoted(said)),
         blocks.field(

@@ -6,7 +6,7 @@ from typing import Any
 from bot.conversation import ConversationId
 from bot.slack import blocks
 from bot.slack.client import Identity
-from bot.slack.mrkdwn import date_token, escape
+from bot.slack.mrkdwn import date_token, one_line
 from bot.slack.payloads import TIMESTAMP
 from bot.slack.permalinks import permalink
 from bot.store.connection import store_errors
@@ -84,16 +84,14 @@ class ForgetList:
             line = words.say("forget_entry", where=where, when=when, link=link)
         else:  # a trigger id: there is no thread, and no date
             line = words.say("forget_entry_private", where=where)
-        quoted = " ".join(listed.question.split())
-        if len(quoted) > QUOTED_CHARACTERS:
-            quoted = quoted[:QUOTED_CHARACTERS] + "…"
+        quoted = one_line(listed.question, QUOTED_CHARACTERS)
         button = blocks.button(
             words.say("forget_button"),
             FORGET_CONVERSATION,
             value=str(listed.conversation),
             confirm=_confirmation(words, words.say("forget_confirm")),
         )
-        return blocks.section(f"{line}\n> {escape(quoted)}" if quoted else line, accessory=button)
+        return blocks.section(f"{line}\n> {quoted}" if quoted else line, accessory=button)
 
 
 def _confirmation(words: Words, sentence: str) -> blocks.Block:

@@ -14,7 +14,7 @@ from bot.slack.afterwards import Afterwards
 from bot.slack.client import UNREACHABLE, failure
 from bot.slack.commands.forget_list import ForgetList
 from bot.slack.commands.settings import SETTINGS, length_words, own_name
-from bot.slack.mrkdwn import escape
+from bot.slack.mrkdwn import escape, one_line
 from bot.slack.payloads import identifier
 from bot.slack.people import WordsOf
 from bot.store.connection import store_errors
@@ -25,6 +25,8 @@ log = structlog.get_logger(__name__)
 
 STORE_SECONDS = 5.0
 """Nobody waits for an acknowledgement any more."""
+SHOWN_CHARACTERS = 2_000
+"""Of one's own instructions, as sent; the paragraph that they stand in may have 3,000."""
 
 
 class Home:
@@ -93,6 +95,6 @@ def _settings(preferences: Preferences, words: Words) -> list[blocks.Block]:
     language = own_name(preferences.language) if preferences.language else words.say("settings_language_of_question")
     said = words.say("home_settings", length=length_words(preferences.answer_length, words), language=language)
     if preferences.instructions:
-        said += "\n> " + escape(" ".join(preferences.instructions.split()))
+        said += "\n> " + one_line(preferences.instructions, SHOWN_CHARACTERS)
     button = blocks.button(words.say("home_change"), SETTINGS)
     return [blocks.header(words.say("settings_title")), blocks.section(said, accessory=button)]

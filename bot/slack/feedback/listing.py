@@ -14,7 +14,7 @@ from bot.slack.afterwards import Afterwards
 from bot.slack.answering.answer_blocks import place, placed
 from bot.slack.client import Identity
 from bot.slack.feedback.actions import replace, thread_of
-from bot.slack.mrkdwn import date_token, escape
+from bot.slack.mrkdwn import date_token, one_line
 from bot.slack.payloads import clicked, identifier, text
 from bot.slack.people import WordsOf
 from bot.slack.permalinks import permalink
@@ -83,19 +83,14 @@ class FeedbackList:
         if root_ts := thread_of(conversation):
             link = permalink(self._identity.url, conversation.channel_id, root_ts)
             lines[0] += f" · <{link}|{words.say('feedback_open')}>"
-        lines.append(f"> {_quoted(feedback.question)}")
+        lines.append(f"> {one_line(feedback.question, QUOTED_CHARACTERS)}")
         if feedback.correction:
-            lines.append(words.say("feedback_corrected", text=_quoted(feedback.correction)))
+            lines.append(words.say("feedback_corrected", text=one_line(feedback.correction, QUOTED_CHARACTERS)))
         if feedback.comment:
-            lines.append(words.say("feedback_commented", text=_quoted(feedback.comment)))
+            lines.append(words.say("feedback_commented", text=one_line(feedback.comment, QUOTED_CHARACTERS)))
         if feedback.consent:
             lines.append(words.say("feedback_trains"))
         value = place(conversation, feedback.ts)
         return blocks.section(
             "\n".join(lines), accessory=blocks.button(words.say("feedback_withdraw"), WITHDRAW_LISTED, value=value)
         )
-
-
-def _quoted(said: str) -> str:
-    quoted = " ".join(said.split())
-    return escape(quoted[:QUOTED_CHARACTERS] + "…" if len(quoted) > QUOTED_CHARACTERS else quoted)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.slack.mrkdwn import escape, mentions, time_token, to_plain, unescape
+from bot.slack.mrkdwn import escape, excerpt, mentions, one_line, time_token, to_plain, unescape
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,15 @@ def test_a_time_is_each_readers_own_and_utc_where_slack_cannot_say_it() -> None:
     token = time_token(1_763_820_225)
     assert token == "<!date^1763820225^{time_secs}|14:03:45 UTC>"
     assert to_plain(token, "UBOT") == "14:03:45 UTC"
+
+
+@given(st.text(st.sampled_from("ab<>&;… l"), max_size=60), st.integers(min_value=1, max_value=60))
+def test_an_excerpt_fits_as_it_is_sent_and_breaks_no_escape(text: str, most_characters: int) -> None:
+    shown = excerpt(text, most_characters)
+    assert len(shown) <= most_characters
+    assert shown == escape(text) or text.startswith(unescape(shown.removesuffix("…")))
+    assert "&" not in shown.replace("&amp;", "").replace("&lt;", "")
+
+
+def test_one_line_is_one() -> None:
+    assert one_line(" a\n\n<b>  c ", 80) == "a &lt;b> c"
