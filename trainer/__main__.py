@@ -102,7 +102,7 @@ def tune(
 
 @app.command()
 def export(
-    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint, or a base.")],
+    checkpoint: Annotated[Path, typer.Argument(help="A run (its best checkpoint), a checkpoint or a base.")],
     out: Out,
     gguf: Annotated[list[str] | None, typer.Option(help="f16 and q8_0 for llama.cpp. May be repeated.")] = None,
     lm_head_bias: Annotated[str, typer.Option(help="zero for TGI, which drops it; or keep.")] = "zero",
@@ -133,7 +133,7 @@ def evaluate(
 
 
 @app.command()
-def chat(model: Annotated[Path, typer.Argument(help="A checkpoint, a base or an export.")]) -> None:
+def chat(model: Annotated[Path, typer.Argument(help="A run, a checkpoint, a base or an export.")]) -> None:
     """Talk to a model in the terminal."""
     from trainer.chat import chat as run
 

@@ -1,4 +1,4 @@
-"""A talk with a model in the terminal: a base, a checkpoint or an export, in its own template, word by word."""
+"""A talk with a model in the terminal: a base, a run, a checkpoint or an export, in its own template, as it comes."""
 
 import re
 from collections.abc import Generator, Iterator, Sequence

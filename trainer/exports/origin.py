@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.artifacts import MANIFEST, read_manifest, sha256_of
-from trainer.errors import BadInput
+from trainer.errors import BadInput, NotWhole
 
 Manifest = Mapping[str, Any]
 
@@ -63,12 +63,17 @@ class Origin:
 
 
 def read_origin(folder: Path) -> Origin:
-    """Of a whole checkpoint or base, hashes checked. Raises NotWhole, BadInput."""
+    """Of a run's best checkpoint, a checkpoint or a base: whole, hashes checked. Raises NotWhole, BadInput."""
+    if not (folder / MANIFEST).exists() and (folder / "checkpoints").is_dir():
+        raise NotWhole(f"The run {folder} has not ended. Go on with it by --resume, or name one of its checkpoints.")
     manifest = read_manifest(folder, check=True)
+    if manifest["kind"] == "run":
+        folder = folder / (manifest.get("best") or manifest["last"])
+        manifest = read_manifest(folder, "checkpoint", check=True)
     if manifest["kind"] == "base":
         return Origin(folder, manifest, manifest, None)
     if manifest["kind"] != "checkpoint":
-        raise BadInput(f"{folder} holds a {manifest['kind']}; a checkpoint or a base is exported.")
+        raise BadInput(f"{folder} holds a {manifest['kind']}; a run, a checkpoint or a base is exported.")
     return Origin(folder, manifest, _of(manifest.get("base"), "base"), _of(manifest.get("dataset"), "dataset"))
 
 

@@ -39,7 +39,7 @@ def export(
     evaluation: Path | None = None,
     console: Console | None = None,
 ) -> Path:
-    """Export a checkpoint, or a base, to the directory `out`, and return it.
+    """Export a checkpoint, a run's best one, or a base to the directory `out`, and return it.
 
     `gguf` are files to write beside it, of f16 and q8_0. `lm_head_bias` is zero for TGI, which drops it, or keep.
     `evaluation` is an earlier one's directory, for the card. Raises BadInput, NotWhole, DiskFull.

@@ -97,6 +97,22 @@ def test_tgi_reads_what_transformers_5_reads(exports: dict[Family, tuple[Path, P
             assert torch.allclose(newer, logits(tuned)[..., : newer.shape[-1]], atol=1e-5)
 
 
+@pytest.mark.parametrize(("best", "chosen"), [("checkpoints/step-000007", 7), (None, 9)])
+def test_a_run_is_its_best_checkpoint_or_its_last(
+    best: str | None, chosen: int, exports: dict[Family, tuple[Path, Path]], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    for step in (7, 9):
+        shutil.copytree(exports["llama"][0], run / "checkpoints" / f"step-{step:06}")
+    with pytest.raises(NotWhole, match="has not ended"):
+        export(run, tmp_path / "served", console=QUIET)
+    named = {"last": "checkpoints/step-000009", "best": best}
+    write_manifest(run, "run", named, without="checkpoints")
+    parent = read_manifest(export(run, tmp_path / "served", console=QUIET))["parent"]
+    assert parent["directory"] == str(run / "checkpoints" / f"step-{chosen:06}")
+    assert parent["kind"] == "checkpoint"
+
+
 PROBE = "### Instruction:\nName 3 colours.\n\n### Response:\nRed,  12345 ça va\n\n### End <|im_start|>"
 
 
