@@ -104,10 +104,14 @@ class Corrections:
         return None
 
     async def _change(self, conversation: ConversationId, ts: str, text: str) -> bool:
-        """Change what is remembered; and what will be, where an answer that may quote it is under way."""
+        """Change what is remembered; and what will be, where an answer that may quote it is under way.
+
+        Also where changes from before are still to be made: the newest is the last.
+        """
         key = self._key(conversation, f"changes:{conversation}")
         async with store_errors():
-            if await self._client.hexists(self._key(conversation, f"claim:{conversation}"), "job"):
+            is_answering = await self._client.hexists(self._key(conversation, f"claim:{conversation}"), "job")
+            if is_answering or await self._client.exists(key):
                 await self._client.hset(key, ts, self._sealing.seal(str(conversation), text))
                 await self._client.expire(key, self._changes_seconds)
         return await self._memory.change(conversation, {ts: text})

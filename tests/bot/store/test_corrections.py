@@ -1,6 +1,7 @@
 """What is edited or deleted in Slack, on a real Valkey: what waits, is being answered, or is remembered, follows."""
 
 from dataclasses import replace
+from unittest.mock import AsyncMock
 
 import pytest
 from redis.asyncio import Redis
@@ -132,6 +133,20 @@ async def test_what_changes_while_an_answer_quotes_it_is_changed_after_it(
     await mailbox.commit(claim, replace(EXCHANGE, ts="100.000200", earlier=said))
     (exchange,) = await memory.read(THREAD)
     assert exchange.earlier == (Line("99.1", "U2", "Bo: changed"),)
+
+
+async def test_a_change_that_was_left_by_a_crash_is_not_made_after_a_later_one(
+    mailbox: Mailbox, corrections: Corrections, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await mailbox.enqueue(turn())
+    claim = await claimed(mailbox)
+    await corrections.revise(THREAD, "99.1", "changed")
+    with monkeypatch.context() as patch:
+        patch.setattr(Memory, "apply_changes", AsyncMock())  # its process has died by then
+        await mailbox.commit(claim, replace(EXCHANGE, earlier=(Line("99.1", "U2", "Bo: before"),)))
+    assert await corrections.revise(THREAD, "99.1", "changed again") == "remembered"
+    (exchange,) = await memory.read(THREAD)
+    assert exchange.earlier == (Line("99.1", "U2", "Bo: changed again"),)
 
 
 async def test_a_deleted_question_is_not_answered(mailbox: Mailbox, corrections: Corrections, memory: Memory) -> None:
