@@ -5,11 +5,14 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from bot.errors import StoreUnavailable
 from bot.preferences import INSTRUCTION_CHARACTERS
 from bot.slack.commands.forget_list import FORGET_CONVERSATION, FORGET_ME
 from bot.slack.commands.settings import INSTRUCTIONS, LANGUAGE, LENGTH, SETTINGS
+from bot.store.preferences import PreferenceStore
 from bot.words import Words
 from tests.scenarios.conftest import Json, Team, Transport, running_team, until
+from tests.scenarios.faults import Faults
 from tests.scripted_engine import Script, ScriptedEngine
 
 WORDS = Words()
@@ -104,6 +107,24 @@ async def test_the_home_tab_is_drawn_whatever_the_instructions_are(team: Team) -
     assert await team.workspace.people.fill_in(ben, form["id"], {INSTRUCTIONS: "<" * INSTRUCTION_CHARACTERS}) == {}
     view = await home(team, "ben", lambda said: "&lt;" in said)
     assert "&lt;…" in said_on(view)
+
+
+async def test_a_form_that_does_not_open_is_told_on_the_home_tab(
+    faults: Faults, team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ben = team.person("ben")
+    await team.workspace.people.open_home(ben)
+    view = await home(team, "ben", lambda said: bool(said))
+    faults.next("views.open", "invalid_arguments")
+    await click(team, "ben", view, SETTINGS)
+    view = await home(team, "ben", lambda said: said.startswith(WORDS.say("form_not_opened")))
+
+    async def away(*_: object) -> None:
+        raise StoreUnavailable("The store is away.")
+
+    monkeypatch.setattr(PreferenceStore, "of_person", away)
+    await click(team, "ben", view, SETTINGS)
+    await home(team, "ben", lambda said: said.startswith(WORDS.say(StoreUnavailable.words_key)))
 
 
 async def test_the_status_names_the_model_the_queue_and_the_usual_wait(team: Team) -> None:

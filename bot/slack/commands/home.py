@@ -56,9 +56,9 @@ class Home:
         if event.get("tab") == "home":
             self.draw_soon(identifier(event, "user"))
 
-    def draw_soon(self, user_id: str) -> None:
+    def draw_soon(self, user_id: str, sentence: str = "") -> None:
         """Draw it in the background."""
-        self._afterwards.do(self.draw(user_id))
+        self._afterwards.do(self.draw(user_id, sentence))
 
     async def draw(self, user_id: str, sentence: str = "") -> None:
         """Draw it, with `sentence` about what has just been done on top."""

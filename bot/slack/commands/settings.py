@@ -38,13 +38,13 @@ class SettingsModal:
         client: AsyncWebClient,
         preferences: PreferenceStore,
         words_of: WordsOf,
-        changed: Callable[[str], object],
+        draw_home: Callable[[str, str], object],
     ) -> None:
-        """`changed` is told whose settings have changed."""
+        """`draw_home` draws a person's App Home anew, with a sentence on top or ""."""
         self._client = client
         self._preferences = preferences
         self._words_of = words_of
-        self._changed = changed
+        self._draw_home = draw_home
 
     async def command(self, ack: AsyncAck, respond: AsyncRespond, command: dict[str, Any], rest: str) -> bool:
         """`/dolly settings`; with more words behind it, it is a question."""
@@ -56,10 +56,12 @@ class SettingsModal:
         return True
 
     async def clicked(self, ack: AsyncAck, body: dict[str, Any], respond: AsyncRespond) -> None:
-        """Listener of the button."""
+        """Listener of the button, which stands in the App Home: so does what keeps the form from opening."""
         user_id, trigger_id = identifier(body.get("user") or {}, "id"), identifier(body, "trigger_id")
-        await self._open(user_id, trigger_id)
+        sentence = await self._open(user_id, trigger_id)
         await ack()
+        if sentence:
+            self._draw_home(user_id, sentence)
 
     async def submitted(self, ack: AsyncAck, body: dict[str, Any], view: dict[str, Any]) -> None:
         """Listener of the form: what was chosen is kept, or the form stays open with the reason."""
@@ -78,7 +80,7 @@ class SettingsModal:
             await ack(response_action="errors", errors={LENGTH: words.say(error.words_key)})
         else:
             await ack()
-            self._changed(user_id)
+            self._draw_home(user_id, "")
 
     async def _open(self, user_id: str, trigger_id: str) -> str:
         """Show the form; the sentence that says why it could not be shown, or nothing."""
