@@ -27,7 +27,8 @@ NAME_END = re.compile(r"[\w@.+\-]*$")
 PATH = re.compile(r"\.?(?:[/?#\\][^ \t\n]|:\d)")
 HTTP = re.compile(r"(https?)://([^/?#@\\]+)([/?#]\S*)?", re.IGNORECASE)
 PLAIN_HTTP = re.compile(r"https?://([a-z0-9.\-]+)(?::\d+)?(?:[/?#][\w\-.~/%?#=&+:@!$]*)?", re.IGNORECASE | re.ASCII)
-ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
+ESCAPED = re.compile(r"\\([!-/:-@\[-_{-}])")
+"""Markdown's escapes, but for those of what opens code."""
 BROADCAST = re.compile(r"@(?=(?:here|channel|everyone)\b)", re.IGNORECASE)
 UNDECIDED = re.compile(r"[\w@.+\-:/?#\\]*$")
 """The end of a text that may become an address, or not."""

@@ -36,14 +36,13 @@ class Span:
 
 
 def code_lines(text: str) -> tuple[frozenset[int], frozenset[int]]:
-    """The numbers of the lines that are code, and of those among them that open a fence."""
+    """The numbers of the lines in fences, and of those among them that open one. An indent alone is no sure code."""
     code: set[int] = set()
     openers: set[int] = set()
-    for token in _blocks.parse(text):
-        if token.type in ("fence", "code_block") and token.map:
+    for token in _fences.parse(text):
+        if token.type == "fence" and token.map:
             code.update(range(*token.map))
-            if token.type == "fence":
-                openers.add(token.map[0])
+            openers.add(token.map[0])
     return frozenset(code), frozenset(openers)
 
 
@@ -52,11 +51,6 @@ def spans(line: str) -> list[Span]:
     found: list[Span] = []
     _inline.inline.parse(line, _inline, {"line": line, "spans": found}, [])
     return found
-
-
-def opens_code(line: str) -> bool:
-    """Whether a backtick is left that may pair with one in a line below, and so turn round what is code there."""
-    return TICK.search(_outside(line, [span for span in spans(line) if span.kind == "code"])) is not None
 
 
 def undecided_from(line: str, found: list[Span]) -> int:
@@ -230,10 +224,10 @@ def _open_fence(text: str) -> _Fence | None:
 # --- the library ------------------------------------------------------------------------------------------------------
 
 
-def _block_parser() -> MarkdownIt:
-    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+def _block_parser(*, has_tables: bool) -> MarkdownIt:
+    markdown = MarkdownIt("commonmark", {"html": False}).disable("reference")
     markdown.core.ruler.enableOnly(["normalize", "block"])
-    return markdown
+    return markdown.enable("table") if has_tables else markdown
 
 
 def _inline_parser() -> MarkdownIt:
@@ -251,5 +245,7 @@ def _inline_parser() -> MarkdownIt:
     return markdown
 
 
-_blocks = _block_parser()
+_blocks = _block_parser(has_tables=True)
+_fences = _block_parser(has_tables=False)
+"""What is shown has no definitions of references, and may not have all tables: other blocks might begin after both."""
 _inline = _inline_parser()

@@ -11,6 +11,7 @@ beginning of what will be shown of the whole: an end that may yet become somethi
 import html
 import re
 from collections.abc import Collection, Iterable
+from itertools import pairwise
 
 from bot import metrics
 from bot.slack.answering import addresses, markdown
@@ -24,6 +25,8 @@ JOINERS = re.compile("(?<![^\x00-\x7f])[\u200c\u200d]+")
 """Hindi and Persian need them, and emoji; between ASCII letters they only hide an address."""
 QUOTE = re.compile(r"(?:[ \t]*(?:>|[-*+](?=[ \t])|\d{1,9}[.)](?=[ \t])))*")
 """At the start of a line: the marks of quotes, also in lists."""
+BLOCK_MARKS = re.compile(r"[ \t\d`~\-+*#>=_|.)]*")
+"""At the start of a line: what blocks are made of."""
 ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 CONTROL = re.compile(r"<[@!#]")
 ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
@@ -75,44 +78,44 @@ class OutputFilter:
         lines = text.split("\n")
         code, openers = markdown.code_lines(text)
         for number in range(len(self._lines), len(lines) - 1):
-            line, hits = self._line(lines[number], is_code=number in code, is_whole=True)
+            line, hits, is_code_sure = self._line(lines[number], is_code=number in code, is_whole=True)
             self._lines.append(line)
             self._hits += hits
-            self._is_code_sure = self._is_code_sure_after(lines[number], is_code=number in code)
+            self._is_code_sure = is_code_sure or number in code or not line.strip()
         last = len(lines) - 1
         if last in openers and not is_whole:  # it may still turn out to be code within its line
             lines[last] = re.split("[`~]", lines[last])[0]
-        line, hits = self._line(lines[last], is_code=last in code, is_whole=is_whole)
+        line, hits, _ = self._line(lines[last], is_code=last in code, is_whole=is_whole)
         if is_whole:
             self._hits += hits
         return "".join(f"{line}\n" for line in self._lines) + line
 
-    def _is_code_sure_after(self, line: str, *, is_code: bool) -> bool:
-        if is_code or not line.strip():
-            return True
-        return self._is_code_sure and not markdown.opens_code(line)
-
-    def _line(self, line: str, *, is_code: bool, is_whole: bool) -> tuple[str, int]:
-        """One line as it is shown, as far as it is decided; and how much in it was broken."""
-        pieces = [(line, True)] if is_code else _pieces(line, is_whole=is_whole)
-        if not is_code and not self._is_code_sure:
-            pieces = [(piece, False) for piece, _ in pieces]
+    def _line(self, line: str, *, is_code: bool, is_whole: bool) -> tuple[str, int, bool]:
+        """One line as it is shown, as far as it is decided; how much in it was broken; and whether backticks below it
+        mean what they mean alone."""
+        pieces, is_code_sure = [(line, True)], True
+        if not is_code:
+            pieces, is_code_sure = _surely(_pieces(line, is_whole=is_whole), is_code_sure=self._is_code_sure)
         text = "".join(piece for piece, _ in pieces)
         literal = b"".join((b"\1" if flag else b"\0") * len(piece) for piece, flag in pieces)
         instead, hits = self._addresses.replacements(text, literal)
         end = len(text) if is_whole else addresses.undecided_from(text, literal)
         quote = QUOTE.match(text)
         marks = quote.end() if quote else 0
+        new_mark = _new_mark(line, text)
+        kept = [index for index in range(end) if instead.get(index) != ""]
         shown = []
-        for index in range(end):
+        for index, following in pairwise([*kept, end]):
             sign = text[index]
             part = instead.get(index)
             if part is None:
                 part = sign if sign == ">" and index < marks else ESCAPES.get(sign, sign)
-            if part.endswith("]") and text[index + 1 : index + 2] in ("(", ":") and not literal[index]:
+            if index == new_mark:
+                part = addresses.WORD_JOINER + part
+            if part.endswith("]") and text[following : following + 1] in ("(", ":") and not literal[index]:
                 part += " "  # with it, this is no link, and no definition of one
             shown.append(part)
-        return "".join(shown), hits + len(CONTROL.findall(text))
+        return "".join(shown), hits + len(CONTROL.findall(text)), is_code_sure
 
 
 def _visible(text: str) -> str:
@@ -131,12 +134,32 @@ def _pieces(line: str, *, is_whole: bool) -> list[Piece]:
         if span.end > end:
             break
         pieces.append((_plain(line[position : span.start]), False))
-        if span.kind == "code":
+        if (
+            span.kind == "code" and "|" in line[span.start : span.end]
+        ):  # a table's cells end there, and so does the code in them
+            pieces.append((_plain(line[span.start : span.end]), False))
+        elif span.kind == "code":
             pieces.append((line[span.start : span.end], True))
         else:
             pieces += _beside(_pieces(span.label, is_whole=True), _plain(span.url).replace(" ", "%20"))
         position = span.end
     return [*pieces, (_plain(line[position:end]), False)]
+
+
+def _surely(pieces: list[Piece], *, is_code_sure: bool) -> tuple[list[Piece], bool]:
+    """The pieces, of which none is literal after a backtick that stands alone: it turns round what is code."""
+    sure = []
+    for text, is_literal in pieces:
+        sure.append((text, is_literal and is_code_sure))
+        is_code_sure &= is_literal or "`" not in text
+    return sure, is_code_sure
+
+
+def _new_mark(line: str, text: str) -> int | None:
+    """Where in `text`, which shows `line`, begins what a reader would take for a mark of a block that `line` is not."""
+    marks = BLOCK_MARKS.match(text)
+    end = marks.end() if marks else 0
+    return next((index for index in range(end) if text[index] != line[index : index + 1]), None)
 
 
 def _beside(label: list[Piece], url: str) -> list[Piece]:

@@ -256,6 +256,59 @@ def test_no_reader_makes_a_link_that_may_not_be(text: str) -> None:
     assert forbidden(shown) == []
 
 
+LOGIN = "https://heard.example/x"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (f"[the company wiki]\\({LOGIN})", f"[the company wiki] ({LOGIN})"),
+        (f"[see {LOGIN} now]\\({LOGIN})", f"[see {LOGIN} now] ({LOGIN})"),
+        (f"[wiki]&#40;{LOGIN})", f"[wiki] ({LOGIN})"),
+        (f"[r]\\:{LOGIN}\n\n[wiki][r]", f"[r] :{LOGIN}\n\n[wiki][r]"),
+    ],
+)
+def test_an_escape_that_is_dropped_leaves_no_link_behind_a_label(text: str, shown: str) -> None:
+    assert whole(text) == shown
+    assert forbidden(shown) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "| x ` evil-host.com | ` y |\n|---|---|",
+        "| ` | ` b ` evil-host.com ` |\n|---|---|",
+        "[`a|b`](x) c ` | ` evil-host.com ` d",
+        "[a](x`y) ` evil-host.com ` `",
+        "&#96; ` evil-host.com `",
+        "&#96;\nx ` evil-host.com `",
+        "\\`evil.com ` evil-host.com `",
+    ],
+)
+def test_code_ends_where_a_cell_ends_and_turns_round_at_a_backtick_that_stands_alone(text: str) -> None:
+    assert "evil-host[.]com" in whole(text)
+    assert forbidden(whole(text)) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "&#96;&#96;&#96;\n\n```\nevil-host.com\n```",
+        "[```](x)\n\n```\nevil-host.com\n```",
+        "[](<~~~>)\n\n~~~\nevil-host.com\n~~~",
+        "\\~~~evil.com/a\n\n~~~\nevil-host.com\n~~~",
+        "&#45; a\n\n    evil-host.com",
+        "1&#46; a\n\n    evil-host.com",
+        "- [&#45; a](x)\n\n      evil-host.com",
+        '| a [x](y "|") |\n|---|---|\n    evil-host.com',
+        '| a [x](y "|") |\n|---|---|\n10000. a\n       ~~~\n       evil-host.com\n       ~~~',
+        "[r]: x\n10000. a\n       ~~~\n       evil-host.com\n       ~~~",
+    ],
+)
+def test_what_is_shown_has_the_blocks_that_were_judged(text: str) -> None:
+    assert forbidden(whole(text)) == []
+
+
 # --- what is counted ----------------------------------------------------------------------------------------------
 
 

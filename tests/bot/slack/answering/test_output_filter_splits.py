@@ -13,6 +13,8 @@ PARTS = [
     *("https://evil.com/", "https://good.example/a", "https://heard.example/a?b=1", "http", "://", ":", "//", "www."),
     *("evil.com", "bare.com", "mail@bare.com", ".com", ".", "README.md", "/", "?q=", "@", "@here", "@U0ABC", "mailto:"),
     *("[", "]", "(", ")", "](", "[a](b)", "[r]: ", "![", "!", "<", ">", "<!channel>", "<@U1>", "<https://x.com|y>"),
+    *("]\\(", "]\\:", "[word", "](https://heard.example/x)", "[- ", "[```](", "&#96;", "&#45; ", "1&#46; ", " ` "),
+    *("~~~\n", "evil-host.com", "10000. ", "       ", "| ` ", " | ` |\n"),
     *(
         "`",
         "``",
