@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import structlog
 
 from bot import metrics
+from bot.background import for_ever
 from bot.errors import DollyError, LeaseLost, StoreUnavailable
 from bot.store.claims import Claim
 from bot.store.mailbox import Mailbox
@@ -44,7 +45,7 @@ class Workers:
 
     async def run(self) -> None:
         """Answer until cancelled. Running answers may finish then, for `finish_seconds`; the others are handed back."""
-        settling = asyncio.create_task(self._settle_threads())
+        settling = asyncio.create_task(for_ever(self._settle_next, "settling"))
         try:
             while True:
                 await self._places.acquire()
@@ -75,6 +76,9 @@ class Workers:
                 await self._mailbox.wait(IDLE_SECONDS)
             except StoreUnavailable as error:
                 log.warning("store_unavailable", reason=str(error))
+                await asyncio.sleep(STORE_RETRY_SECONDS)
+            except Exception as error:  # a mistake of ours, about one turn perhaps: the others are answered
+                log.exception("claim_failed", error=type(error).__name__)
                 await asyncio.sleep(STORE_RETRY_SECONDS)
 
     async def _claim(self) -> Claim | None:
@@ -107,18 +111,17 @@ class Workers:
         except Exception as error:  # a mistake of ours: the lease ends by itself, and the attempt has counted
             job.exception("turn_failed", error=type(error).__name__)
 
-    async def _settle_threads(self) -> None:
-        """Read threads again in which two workers may have written, when both must be done."""
-        while True:
-            try:
-                settling = await self._settlings.next()
-                if settling is None:
-                    await asyncio.sleep(SETTLE_IDLE_SECONDS)
-                elif await self._settle(settling):
-                    await self._settlings.done(settling)
-            except DollyError as error:
-                log.warning("not_settled", error=type(error).__name__, reason=str(error))
-                await asyncio.sleep(STORE_RETRY_SECONDS)
+    async def _settle_next(self) -> None:
+        """Read a thread again in which two workers may have written, when both must be done."""
+        try:
+            settling = await self._settlings.next()
+            if settling is None:
+                await asyncio.sleep(SETTLE_IDLE_SECONDS)
+            elif await self._settle(settling):
+                await self._settlings.done(settling)
+        except DollyError as error:
+            log.warning("not_settled", error=type(error).__name__, reason=str(error))
+            await asyncio.sleep(STORE_RETRY_SECONDS)
 
     @contextlib.asynccontextmanager
     async def _lease_kept(self, claim: Claim) -> AsyncIterator[asyncio.Event]:
@@ -133,15 +136,18 @@ class Workers:
 
         async def keep() -> None:
             nonlocal lost
-            try:
-                while True:
-                    await asyncio.sleep(min(RENEW_SECONDS, self._mailbox.lease_seconds / 3))
-                    with contextlib.suppress(StoreUnavailable):
-                        if await self._mailbox.renew(claim):
-                            stop.set()
-            except LeaseLost as error:
-                lost = error
-                body.cancel()
+            while lost is None:
+                await asyncio.sleep(min(RENEW_SECONDS, self._mailbox.lease_seconds / 3))
+                try:
+                    if await self._mailbox.renew(claim):
+                        stop.set()
+                except StoreUnavailable:
+                    pass
+                except LeaseLost as error:
+                    lost = error
+                    body.cancel()
+                except Exception as error:  # a mistake of ours, of which the next try may know nothing
+                    log.exception("not_renewed", job=claim.job_id, error=type(error).__name__)
 
         keeping = asyncio.create_task(keep())
         try:

@@ -1,13 +1,14 @@
 """Workers and responder between a real mailbox and a scripted engine; Slack's side is a notebook."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
 from bot.attachments import Attached
 from bot.audit import AuditLog
@@ -476,3 +477,60 @@ async def test_four_conversations_are_answered_side_by_side(redis: Redis) -> Non
         await at.until(lambda: len(at.slack.notes) == 4 and all(note.finished for note in at.slack.notes))
         assert len(at.engine.requests) == 4
         assert asyncio.get_running_loop().time() - started < 4 * 0.3
+
+
+# --- in the background ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.background.PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("bot.workers.SETTLE_IDLE_SECONDS", 0.05)
+    monkeypatch.setattr("bot.workers.STORE_RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("bot.store.settlings.PAUSE_MS", 10)
+
+
+async def test_a_mistake_in_one_thread_does_not_end_settling(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch, quick: None
+) -> None:
+    settled: list[str] = []
+
+    async def settle(_: Notebook, settling: Settling) -> bool:
+        if settling.turn_ts == "1.0":
+            raise KeyError("messages")
+        settled.append(settling.turn_ts)
+        return True
+
+    monkeypatch.setattr(Notebook, "settle", settle)
+    for when, ts in enumerate(("1.0", "2.0")):
+        job_id = f"{THREAD}/{ts}"
+        await redis.zadd(f"{PREFIX}settle", {job_id: when})
+        await redis.hset(f"{PREFIX}settling:{job_id}", mapping={"conversation": str(THREAD), "ts": ts, "posts": ""})
+    with capture_logs() as logs:
+        async with desk(redis) as at:
+            await at.until(lambda: settled == ["2.0"])
+            await at.until(lambda: len([line for line in logs if line["event"] == "background_failed"]) > 1)
+    assert await redis.zrange(f"{PREFIX}settle", 0, -1) == [f"{THREAD}/1.0"], "it is tried again"
+
+
+@pytest.mark.parametrize("method", ["claim", "renew"])
+async def test_a_mistake_in_the_mailbox_ends_neither_claims_nor_leases(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch, quick: None, method: str
+) -> None:
+    wanted: Callable[..., Awaitable[Any]] = getattr(Mailbox, method)
+    calls = 0
+
+    async def mistaken(mailbox: Mailbox, *given: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise KeyError(method)
+        return await wanted(mailbox, *given)
+
+    monkeypatch.setattr(Mailbox, method, mistaken)
+    with capture_logs() as logs:  # to show a traceback in colours would take as long as the lease
+        async with desk(redis, Script(first_token_seconds=2.5), lease_seconds=2) as at:
+            assert (await at.ask("hello")).text
+            assert len(at.slack.notes) == 1, "the lease was kept"
+            assert calls > 2
+    assert [line["error"] for line in logs if line["log_level"] == "error"] == ["KeyError"]

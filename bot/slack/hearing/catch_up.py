@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 
 from bot import metrics
+from bot.background import for_ever
 from bot.conversation import AGAIN
 from bot.errors import DollyError, NotUnderstood, SlackError, SlackUnreachable, StoreUnavailable
 from bot.slack.asking.edits import Edits
@@ -79,6 +80,9 @@ class CatchUp:
         self._behind: dict[str, float] = {}
         """Channels that could not be read, each from where on."""
         self._is_reading = True  # until it is known what is to be read
+        self._heard_at = clock()
+        """When all was heard for the last time, as far as is known."""
+        self._was_deaf = False
         self._due = asyncio.Event()
 
     @property
@@ -88,11 +92,11 @@ class CatchUp:
 
     async def run(self) -> None:
         """Watch and catch up, first of all with what was asked before the start, until cancelled."""
-        heard = await self._heard_before()
+        heard, self._heard_at = await self._heard_before(), self._clock()
         self._behind = heard.behind
         self.missed(heard.until)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._watch())
+            tasks.create_task(for_ever(self._watch, "watching"))
             tasks.create_task(self._read_when_due())
 
     async def _heard_before(self) -> Heard:
@@ -109,25 +113,23 @@ class CatchUp:
         self._due.set()
 
     async def _watch(self) -> None:
-        """Notice deaf times, and move the cursor on in between."""
-        heard, was_deaf = self._clock(), False
-        while True:
-            await asyncio.sleep(WATCH_SECONDS)
-            if not self._hears():
-                was_deaf = True
-                continue
-            now = self._clock()
-            try:
-                # A full store refuses a probe, as it would a question.
-                await self._cursors.probe(DEAF_SECONDS)
-                if self.is_done:
-                    await self._cursors.advance((now - OVERLAP_SECONDS) // ADVANCE_SECONDS * ADVANCE_SECONDS)
-            except StoreUnavailable:
-                continue
-            if was_deaf or now - heard > DEAF_SECONDS:
-                log.warning("was_deaf", seconds=round(now - heard, 1), socket=was_deaf)
-                self.missed(heard - OVERLAP_SECONDS)
-            heard, was_deaf = now, False
+        """Look whether all is heard: notice the end of a deaf time, and move the cursor on where there was none."""
+        await asyncio.sleep(WATCH_SECONDS)
+        if not self._hears():
+            self._was_deaf = True
+            return
+        now = self._clock()
+        try:
+            # A full store refuses a probe, as it would a question.
+            await self._cursors.probe(DEAF_SECONDS)
+            if self.is_done:
+                await self._cursors.advance((now - OVERLAP_SECONDS) // ADVANCE_SECONDS * ADVANCE_SECONDS)
+        except StoreUnavailable:
+            return
+        if self._was_deaf or now - self._heard_at > DEAF_SECONDS:
+            log.warning("was_deaf", seconds=round(now - self._heard_at, 1), socket=self._was_deaf)
+            self.missed(self._heard_at - OVERLAP_SECONDS)
+        self._heard_at, self._was_deaf = now, False
 
     async def _read_when_due(self) -> None:
         retry_seconds = 0.0

@@ -13,6 +13,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
 
+from bot.background import for_ever
 from bot.errors import SlackError
 from bot.slack.app import dispatch
 from bot.slack.client import FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS, UNREACHABLE, error_name, is_passing
@@ -50,7 +51,7 @@ class Sockets:
         first, *others = self._clients
         first.wss_uri = await _address(first)
         await first.connect()
-        self._tasks = [asyncio.create_task(client.keep_address_fresh()) for client in self._clients]
+        self._tasks = [asyncio.create_task(for_ever(client.keep_address_fresh, "address")) for client in self._clients]
         self._tasks += [asyncio.create_task(client.join()) for client in others]
 
     async def close(self) -> None:
@@ -105,19 +106,18 @@ class _Client(SocketModeClient):
         while not self.is_live:
             try:
                 await self.connect_to_new_endpoint()
-            except (SlackApiError, *UNREACHABLE) as error:
+            except Exception as error:  # whatever it is, there is to be another socket
                 log.warning("socket_not_open", reason=type(error).__name__, retry_seconds=PING_SECONDS)
                 await asyncio.sleep(PING_SECONDS)
 
     async def keep_address_fresh(self) -> None:
-        """Ask for a new address while there is no connection.
+        """Ask for a new address while there is no connection; to be done again and again.
 
         An address is good for one connection, soon; the client would try one that has become useless for ever.
         """
-        while True:
-            await asyncio.sleep(1.5 * PING_SECONDS)
-            if not await self.is_connected():
-                self.wss_uri = None
+        await asyncio.sleep(1.5 * PING_SECONDS)
+        if not await self.is_connected():
+            self.wss_uri = None
 
 
 async def _address(client: SocketModeClient) -> str:

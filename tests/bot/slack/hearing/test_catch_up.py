@@ -14,6 +14,7 @@ from bot.local.workspace.clock import ManualClock
 from bot.local.workspace.records import BOT_USER_ID, Json
 from bot.slack.client import Identity
 from bot.store.connection import connect
+from bot.store.cursors import Cursors
 from tests.bot.local.workspace.bare_app import eventually
 from tests.bot.slack.conftest import ASHA, BEN, GENERAL
 from tests.bot.slack.listening import Listener
@@ -314,3 +315,26 @@ def port_of(store: RedisCluster, key: str) -> int:
     node = store.get_node_from_key(key)
     assert node is not None
     return int(node.port)
+
+
+async def test_a_mistake_does_not_end_the_watch(
+    ears: Listener, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was said while nobody watched is read as soon as somebody does."""
+    monkeypatch.setattr("bot.background.PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("bot.slack.hearing.catch_up.WATCH_SECONDS", 0.05)
+    probe, mistakes = Cursors.probe, 0
+
+    async def mistaken(cursors: Cursors, seconds: float) -> None:
+        nonlocal mistakes
+        mistakes += 1
+        if mistakes < 4:
+            raise KeyError("cursors")
+        await probe(cursors, seconds)
+
+    async with ears.catching_up() as catch_up:
+        monkeypatch.setattr(Cursors, "probe", mistaken)
+        say(ears, f"{DOLLY} unheard")
+        await clock.advance(30)
+        await eventually(lambda: mistakes > 5 and catch_up.is_done)
+        assert await ears.texts() == ["unheard"]

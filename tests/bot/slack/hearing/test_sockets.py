@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from slack_bolt.async_app import AsyncApp
+from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import SlackError
@@ -139,6 +140,34 @@ async def test_a_second_socket_that_slack_refuses_is_asked_for_again(
     async with listening(workspace, client) as ears:
         assert faults.calls["apps.connections.open"] == 4
         await settled(ears, await ears.say(5))
+
+
+async def test_a_mistake_costs_neither_the_second_socket_nor_its_address(
+    workspace: Workspace, client: AsyncWebClient, faults: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.background.PAUSE_SECONDS", 0.05)
+    mistakes = iter([KeyError("url"), KeyError("url")])
+    connect, is_connected = SocketModeClient.connect_to_new_endpoint, SocketModeClient.is_connected
+
+    async def connect_mistaken(socket: SocketModeClient, force: bool = False) -> None:
+        for mistake in mistakes:
+            raise mistake
+        await connect(socket, force)
+
+    asked = 0
+
+    async def is_connected_mistaken(socket: SocketModeClient) -> bool:
+        nonlocal asked
+        asked += 1
+        if asked < 4:
+            raise KeyError("session")
+        return bool(await is_connected(socket))
+
+    monkeypatch.setattr(SocketModeClient, "connect_to_new_endpoint", connect_mistaken)
+    monkeypatch.setattr(SocketModeClient, "is_connected", is_connected_mistaken)
+    async with listening(workspace, client) as ears:
+        await settled(ears, await ears.say(5))
+        await eventually(lambda: asked > 6)
 
 
 async def test_it_tells_when_it_hears_nothing(workspace: Workspace, client: AsyncWebClient, faults: Faults) -> None:
