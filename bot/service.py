@@ -14,6 +14,7 @@ from bot import metrics
 from bot.access import AccessRules, AdminPort, Bounds, SlackAccess, StoreAccess
 from bot.admin import Health, admin_server
 from bot.audit import AuditLog
+from bot.background import for_ever
 from bot.erasures import ErasureLog, Erasures
 from bot.guidance import Guidance
 from bot.learning import NoTrainer
@@ -272,7 +273,7 @@ async def running_service(
             hears,
             max_age_seconds=bounds.catchup_max_age_seconds,
         )
-        _begin(catch_up.run(), stack)
+        _begin(for_ever(catch_up.run, "catch_up"), stack)
         health.hears, health.workers, health.queue_report = hears, answering, kept.mailbox.report
         log.info("ready", team=identity.team, transport="http" if http_port else "socket_mode", admin_port=admin_port)
         yield Service(identity, answering, http_port, admin_port, report, hears, warnings)
