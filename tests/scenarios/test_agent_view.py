@@ -4,8 +4,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from bot.conversation import ConversationId, Turn
+from bot.slack.answering.answer_messages import AnswerMessages
 from bot.slack.answering.thinking import TITLE_CHARACTERS
+from bot.slack.client import web_client
+from bot.slack.pacing import Pacer
 from bot.words import Words
+from tests.bot.slack.memory_journal import Job
 from tests.scenarios.conftest import Team, Transport, running_team, until
 from tests.scenarios.faults import Faults
 from tests.scripted_engine import Script, ScriptedEngine
@@ -90,3 +95,20 @@ async def test_the_older_pane_is_greeted_suggested_to_and_answered_in(team: Team
     assert "what do llamas eat?" in str(engine.requests[0].messages[-1]["content"])
     assert sum(WORDS.say("greeting") == m["text"] for m in team.thread(root, channel=direct)) == 1
     await until(lambda: all(envelope.acked for envelope in team.workspace.delivery.delivered))
+
+
+async def test_a_greeting_after_a_question_is_not_taken_for_its_answer(team: Team, faults: Faults) -> None:
+    """A worker that takes over looks for a message of Dolly's that nobody has written down."""
+    ben, direct = team.person("ben"), team.direct("ben")
+    root = await team.workspace.people.open_assistant(ben)
+    await until(lambda: WORDS.say("greeting") in str(team.thread(root, channel=direct)))
+    greeting = team.thread(root, channel=direct)[-1]["ts"]
+    before = ConversationId(team.workspace.identity.team_id, direct, root)
+    job = Job(f"{before}/{root}")
+    job.shape = "stream"
+    client = web_client(team.workspace.identity.bot_token, team.workspace.api_url)
+    asked = Turn(before, root, ben, "what do llamas eat?", is_direct=True)
+    messages = AnswerMessages(client, team.service.identity, asked, job.claim(), Pacer(scale=1e6))
+    await messages.take_over()
+    assert not messages.is_begun
+    assert team.thread(root, channel=direct)[-1]["ts"] == greeting, "it stays"

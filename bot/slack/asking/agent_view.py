@@ -14,6 +14,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.conversation import ConversationId
 from bot.slack.afterwards import Afterwards
+from bot.slack.answering.own_messages import metadata
 from bot.slack.client import UNREACHABLE, Identity, failure
 from bot.slack.payloads import identifier, timestamp
 from bot.slack.people import WordsOf
@@ -27,6 +28,8 @@ STORE_SECONDS = 1.5
 SUGGESTED_SECONDS = 24 * 3600.0
 """Slack keeps what was suggested; it is said again once a day, in case that it does not."""
 PEOPLE_KEPT = 5_000
+GREETING = "greeting"
+"""In place of a question's ts in the mark of a message that answers none: nobody takes it for an answer's."""
 PROMPTS = 4
 """As many as Slack shows."""
 
@@ -89,7 +92,12 @@ class AgentView:
         words = await self._words_of(user_id)
         channel_id, root_ts = conversation.channel_id, conversation.root_ts
         try:
-            await self._client.chat_postMessage(channel=channel_id, thread_ts=root_ts, text=words.say("greeting"))
+            await self._client.chat_postMessage(
+                channel=channel_id,
+                thread_ts=root_ts,
+                text=words.say("greeting"),
+                metadata=metadata(f"{conversation}/{GREETING}"),
+            )
         except (SlackApiError, *UNREACHABLE) as error:
             log.warning("not_greeted", reason=str(failure("chat.postMessage", error)))
         await self._suggest(words, channel_id, root_ts)
