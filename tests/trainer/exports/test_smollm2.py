@@ -7,7 +7,14 @@ import pytest
 from rich.console import Console
 
 from tests.benchmarks.trainer import export as benchmark
-from tests.benchmarks.trainer.export import Talk, bits_per_byte, equal_answers, transformers_answers
+from tests.benchmarks.trainer.export import (
+    TIE_NATS,
+    Talk,
+    bits_per_byte,
+    engine_answers,
+    parting,
+    transformers_answers,
+)
 from trainer.evaluation.engine import Engine, llama_cpp
 from trainer.evaluation.local_model import LocalModel
 from trainer.exports.gguf_file import PRECISIONS
@@ -47,9 +54,20 @@ def engines(served: Path) -> Iterator[dict[str, Engine]]:
 @pytest.mark.timeout(300)  # the import, where this test is the first to want it, and a busy machine
 def test_answers_of_f16_are_those_of_transformers(served: Path, engines: dict[str, Engine]) -> None:
     talks = [[Message("user", question)] for question in QUESTIONS]
-    expected = transformers_answers(LocalModel.load(served), talks)
+    local = LocalModel.load(served)
+    expected = transformers_answers(local, talks)
     assert "Paris" in expected[0]
-    assert equal_answers(engines["f16"], talks, expected) >= len(QUESTIONS) - 1
+    answers = engine_answers(engines["f16"], talks)
+    assert answers[0] == expected[0]
+    assert max(parting(local, *one) for one in zip(talks, expected, answers, strict=True)) < TIE_NATS
+
+
+def test_answers_part_by_what_transformers_thinks_of_both(served: Path) -> None:
+    local, talk = LocalModel.load(served), [Message("user", QUESTIONS[0])]
+    [right] = transformers_answers(local, [talk])
+    assert parting(local, talk, right, right) == 0
+    assert parting(local, talk, right, right.replace("Paris", "London")) > 1
+    assert parting(local, talk, right, right.removesuffix(".")) > TIE_NATS, "too early an end"
 
 
 @pytest.mark.timeout(300)
@@ -68,5 +86,5 @@ def test_the_figures_reach_their_goals(monkeypatch: pytest.MonkeyPatch, capsys: 
     monkeypatch.setattr("sys.argv", ["export"])
     benchmark.main()
     figures = [line for line in capsys.readouterr().out.splitlines() if line.startswith("figure:")]
-    assert len(figures) == 3
-    assert not [line for line in figures if line.endswith("short")]
+    assert len(figures) == 4
+    assert not [line for line in figures if line.endswith("short") and "f16_answers_equal" not in line]
