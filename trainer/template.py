@@ -73,7 +73,7 @@ class Template:
         """The token that ends an answer."""
         eos_id = tokenizer.eos_token_id
         self.stop_ids: tuple[int, ...] = (self.end_id,) if eos_id in (None, self.end_id) else (self.end_id, eos_id)
-        """Tokens at which an engine stops."""
+        """Tokens at which this template's answers end; `stops_of` has the model's own besides."""
         asked, opened = (self._render([question], add_generation_prompt) for add_generation_prompt in (False, True))
         self._opening = opened.removeprefix(asked)
 
@@ -226,6 +226,17 @@ def template_of(tokenizer: Tokenizer) -> Template:
     if isinstance(source, str) and END_KEY in source and has_dolly_keys(tokenizer):
         return Template(tokenizer, "dolly", source)
     return own_template(tokenizer)
+
+
+def stops_of(tokenizer: Tokenizer, template: Template | None, named: int | Sequence[int] | None) -> tuple[int, ...]:
+    """Tokens at which an engine stops, what ends an answer first.
+
+    Those of the template (of a base without one, its end of text), and those `named` by the model's generation config
+    besides: Llama 3 has three.
+    """
+    own = template.stop_ids if template else (tokenizer.eos_token_id,)
+    further = (named,) if named is None or isinstance(named, int) else named
+    return tuple(dict.fromkeys(id for id in (*own, *further) if id is not None and id < len(tokenizer)))
 
 
 def has_dolly_keys(tokenizer: Tokenizer) -> bool:

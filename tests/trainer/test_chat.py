@@ -1,9 +1,11 @@
 """A talk in the terminal: words come as they are written, a conversation is remembered until it is reset."""
 
 import io
+import json
 import os
 import pty
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from rich.console import Console
 
 from tests.trainer.tiny import tiny_model, tiny_tokenizer
@@ -114,6 +117,20 @@ def test_words_that_stream_are_those_of_the_whole_answer(base: Path) -> None:
     assert "".join(local.stream(asked, greedy)) == whole.text
     with pytest.raises(EngineFailed, match="begin a new one"):
         list(local.stream([Message("user", "word " * 300)], greedy))
+
+
+def test_a_model_ends_at_each_stop_that_it_names(base: Path, tmp_path: Path) -> None:
+    asked, greedy = [Message("user", "Name three primary colours.")], Sampling(max_new_tokens=24)
+    local = LocalModel.load(base)
+    ids = local.template.encode_prompt(asked)
+    third = int(local.model.generate(torch.tensor([ids]), max_new_tokens=3, do_sample=False)[0, -1])
+    named = shutil.copytree(base, tmp_path / "base")
+    said = json.loads((named / "generation_config.json").read_text())
+    (named / "generation_config.json").write_text(json.dumps(said | {"eos_token_id": [0, third]}))
+    (ended,) = LocalModel.load(named).answers([asked], greedy)
+    assert ended is not None
+    assert (ended.finish, ended.tokens) == ("stop", 3)
+    assert "".join(LocalModel.load(named).stream(asked, greedy)) == ended.text
 
 
 @pytest.mark.parametrize("kind", ["base", "gguf"])

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from trainer.errors import BadInput, EngineFailed
 from trainer.evaluation.engine import Answer, Sampling
 from trainer.records import Message
-from trainer.template import END_KEY, Template, dolly_source, template_of
+from trainer.template import END_KEY, Template, dolly_source, stops_of, template_of
 
 
 class LocalModel:
@@ -25,12 +25,11 @@ class LocalModel:
         if not self.has_template:
             tokenizer.chat_template = dolly_source(tokenizer).replace(rf"'\n\n{END_KEY}'", "eos_token")
         self.template: Template = template_of(tokenizer)
+        self.stop_ids = stops_of(tokenizer, self.template, model.generation_config.eos_token_id)
         limits = (getattr(model.config, name, None) for name in ("max_position_embeddings", "n_positions"))
         self.context_tokens: int = next((limit for limit in limits if limit), 2048)
         # A base's own generation defaults (sampling, penalties) would mix with what is asked for here.
-        self.model.generation_config = GenerationConfig(
-            eos_token_id=list(self.template.stop_ids), pad_token_id=self.template.stop_ids[0]
-        )
+        self.model.generation_config = GenerationConfig(eos_token_id=list(self.stop_ids), pad_token_id=self.stop_ids[0])
 
     @classmethod
     def load(cls, folder: Path) -> "LocalModel":
@@ -86,7 +85,7 @@ class LocalModel:
                 output = self.model(input_ids=fed, past_key_values=cache, use_cache=True, logits_to_keep=1)
             cache = output.past_key_values
             drawn = _drawn(output.logits[0, -1].float(), sampling)
-            if drawn in self.template.stop_ids:
+            if drawn in self.stop_ids:
                 break
             ids.append(drawn)
             written.append(drawn)
@@ -99,7 +98,7 @@ class LocalModel:
     @torch.inference_mode()
     def _batch(self, prompts: Sequence[list[int]], sampling: Sampling) -> Iterator[Answer]:
         longest = max(map(len, prompts))
-        pad = self.template.stop_ids[0]
+        pad = self.stop_ids[0]
         ids = torch.tensor([[pad] * (longest - len(prompt)) + prompt for prompt in prompts])
         seen = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
         drawing = {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p or 1.0, "top_k": 0}
@@ -110,7 +109,7 @@ class LocalModel:
             **(drawing if sampling.temperature else {"do_sample": False}),
         )
         for row in written[:, longest:].tolist():
-            end = next((place for place, token in enumerate(row) if token in self.template.stop_ids), None)
+            end = next((place for place, token in enumerate(row) if token in self.stop_ids), None)
             if end is None:
                 yield Answer(self._text(row), "length", len(row))
             else:

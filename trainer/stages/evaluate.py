@@ -109,7 +109,7 @@ def _judge(
         folder,
         template=local.template.name,
         keys=local.template.keys,
-        stop_tokens=tuple(local.tokenizer.convert_ids_to_tokens(list(local.template.stop_ids))),
+        stop_tokens=tuple(local.tokenizer.convert_ids_to_tokens(list(local.stop_ids))),
         answered_by="",
     )
     if not local.has_template:
@@ -165,7 +165,7 @@ def _gguf(judged: Judged, local: LocalModel, settings: EvaluateChoice, place: Pa
         if not local.has_template:
             raise BadInput("its directory has no chat template that an engine could apply.")
         check_gguf(json.loads((judged.folder / "config.json").read_text("utf-8")))
-        write_gguf(judged.folder, made, settings.gguf, name=judged.label, stop_ids=local.template.stop_ids)
+        write_gguf(judged.folder, made, settings.gguf, name=judged.label, stop_ids=local.stop_ids)
     except BadInput as reason:
         judged.notes.append(f"Answered by transformers, which people will not read, for there is no GGUF: {reason}")
         return None

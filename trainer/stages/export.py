@@ -24,7 +24,7 @@ from trainer.exports.weights import (
     load_merged,
     settle_head_bias,
 )
-from trainer.template import Template, template_of
+from trainer.template import Template, stops_of, template_of
 
 SHARD_SIZE = "5GB"
 """Engines load shards side by side."""
@@ -56,10 +56,13 @@ def export(
     check_finite(model)
     bias = settle_head_bias(model, tokenizer, "keep" if lm_head_bias == "keep" else "zero")
     dropped = drop_padding(model, tokenizer)
+    stop_ids = stops_of(tokenizer, template, model.generation_config.eos_token_id)
     with write_artifact(out) as folder:
         with console.status("Writing the directory for TGI and vLLM"):
-            _write_directory(folder, model, tokenizer, template)
+            _write_directory(folder, model, tokenizer, template, stop_ids)
         facts = _facts(out.name, origin, model, tokenizer, template) | {
+            "stop_ids": list(stop_ids),
+            "stop_tokens": tokenizer.convert_ids_to_tokens(list(stop_ids)),
             "rows_dropped": dropped,
             "lm_head_bias": _bias_facts(bias),
             "engines": _engines(bias, gguf),
@@ -70,7 +73,7 @@ def export(
             if precision in gguf:
                 with console.status(f"Writing GGUF {precision}"):
                     path = folder / facts["gguf"][precision]
-                    write_gguf(folder, path, precision, name=out.name, stop_ids=tuple(facts["stop_ids"]))
+                    write_gguf(folder, path, precision, name=out.name, stop_ids=stop_ids)
         write_model_card(folder, origin, facts, evaluation)
         write_manifest(folder, "export", facts)
     _show(out, facts, bias, console)
@@ -91,28 +94,19 @@ def _template(tokenizer: Any, origin: Origin) -> Template | None:
     return template_of(tokenizer)
 
 
-def _write_directory(folder: Path, model: Any, tokenizer: Any, template: Template | None) -> None:
+def _write_directory(
+    folder: Path, model: Any, tokenizer: Any, template: Template | None, stop_ids: tuple[int, ...]
+) -> None:
     model.save_pretrained(folder, max_shard_size=SHARD_SIZE)
     tokenizer.save_pretrained(folder)
-    make_readable(
-        folder,
-        chat_template=template.chat_template if template else None,
-        stop_ids=_stop_ids(tokenizer, template),
-    )
+    make_readable(folder, chat_template=template.chat_template if template else None, stop_ids=stop_ids)
     read_back = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     if read_back["vocab_size"] != model.get_input_embeddings().weight.shape[0]:
         raise RuntimeError("config.json says another vocabulary than the weights have")
 
 
-def _stop_ids(tokenizer: Any, template: Template | None) -> tuple[int, ...]:
-    if template is not None:
-        return template.stop_ids
-    return () if tokenizer.eos_token_id is None else (tokenizer.eos_token_id,)
-
-
 def _facts(name: str, origin: Origin, model: Any, tokenizer: Any, template: Template | None) -> dict[str, Any]:
     """What the gate, the bot and people need to know of the export."""
-    stop_ids = list(_stop_ids(tokenizer, template))
     sources = (origin.dataset or {}).get("sources", ())
     return {
         "name": name,
@@ -124,8 +118,6 @@ def _facts(name: str, origin: Origin, model: Any, tokenizer: Any, template: Temp
         "recipe": (origin.recipe or {}).get("name"),
         "template": template.name if template else None,
         "keys": list(template.keys if template else tokenizer.all_special_tokens),
-        "stop_ids": stop_ids,
-        "stop_tokens": tokenizer.convert_ids_to_tokens(stop_ids),
         "licences": {source["name"]: source["licence"] for source in sources},
         "non_commercial": origin.is_non_commercial,
     }

@@ -143,6 +143,19 @@ def test_the_manifest_says_what_the_bot_and_the_gate_need(exports: dict[Family, 
     assert {"config.json", "model.safetensors", "tokenizer.json", "README.md"} <= set(manifest["files"])
 
 
+def test_further_stops_of_the_base_are_kept(exports: dict[Family, tuple[Path, Path]], tmp_path: Path) -> None:
+    """Llama 3 ends a turn, a text and a message to a tool by three tokens."""
+    tuned = shutil.copytree(exports["llama"][0], tmp_path / "step-000007")
+    said = json.loads((tuned / "generation_config.json").read_text())
+    (tuned / "generation_config.json").write_text(json.dumps(said | {"eos_token_id": [17, 0, 33, 440]}))
+    write_manifest(tuned, "checkpoint", {"base": {}, "dataset": {}, "recipe": RECIPE})
+    served = export(tuned, tmp_path / "served", gguf=["f16"], console=QUIET)
+    stops = [*read_manifest(exports["llama"][1])["stop_ids"], 17, 33]  # 440 is a row without a token
+    assert read_manifest(served)["stop_ids"] == stops
+    assert json.loads((served / "generation_config.json").read_text())["eos_token_id"] == stops
+    assert len(read_manifest(served)["stop_tokens"]) == 4
+
+
 def test_the_card_warns_and_tells_how_to_serve(exports: dict[Family, tuple[Path, Path]]) -> None:
     card = (exports["llama"][1] / "README.md").read_text()
     assert "NOT FOR COMMERCIAL USE" in card
