@@ -21,7 +21,9 @@ from trainer.tuning.keys import add_keys
 
 CHROMIUM = Path("/usr/bin/chromium")
 QUIET = Console(quiet=True)
-SETTINGS = EvaluateChoice(held_out_records=6, max_answer_tokens=8, context_tokens=256, side_by_side=4)
+SETTINGS = EvaluateChoice(
+    held_out_records=6, max_answer_tokens=8, answers_at_once=1, context_tokens=256, side_by_side=4
+)
 
 
 def export_of(folder: Path, family: Family, seed: int) -> Path:
