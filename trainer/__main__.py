@@ -121,6 +121,9 @@ def evaluate(
     recipe: Recipe = "laptop-smollm2",
     override: Override = NO_OVERRIDES,
     engine_url: Annotated[str | None, typer.Option(help="An engine that serves the last of them already.")] = None,
+    engine_key: Annotated[
+        str | None, typer.Option(envvar="ENGINE_API_KEY", help="The key it was started with.")
+    ] = None,
     instructions: Annotated[Path | None, typer.Option(help="The 252 user-oriented instructions (JSONL).")] = None,
 ) -> None:
     """Compare models by what people would read, and write a report page."""
@@ -129,7 +132,15 @@ def evaluate(
 
     labelled = dict(_labelled(model) for model in models)
     settings = load_recipe(recipe, override).evaluate
-    run(labelled, data, out, settings=settings, engine_url=engine_url, instructions=instructions)
+    run(
+        labelled,
+        data,
+        out,
+        settings=settings,
+        engine_url=engine_url,
+        engine_key=engine_key,
+        instructions=instructions,
+    )
 
 
 @app.command()

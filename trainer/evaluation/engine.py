@@ -62,14 +62,14 @@ class Engine:
     """An engine at a URL. Closed by `close`, or by leaving it as a context manager."""
 
     def __init__(self, url: str, *, model: str = "tgi", api_key: str | None = None) -> None:
-        """`url` is the server's root, with or without `/v1`. `model` matters to vLLM alone: the name it serves."""
+        """`url` is the server's root, with or without `/v1`. `model` is the name it serves, which `recognise` asks."""
         self.url = url.rstrip("/").removesuffix("/v1")
         self._model = model
         # trust_env would send a proxy, or a password of ~/.netrc, where prompts go to a machine of one's own.
         self._http = httpx.Client(
             timeout=httpx.Timeout(ANSWER_TIMEOUT_SECONDS, connect=10.0),
             limits=httpx.Limits(max_connections=None),
-            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
+            headers={b"Authorization": f"Bearer {api_key.strip()}".encode()} if api_key else None,
             trust_env=False,
         )
 
@@ -81,6 +81,22 @@ class Engine:
 
     def close(self) -> None:
         self._http.close()
+
+    def recognise(self) -> str | None:
+        """The name of what the engine serves, where it says one; vLLM answers requests with that name alone.
+
+        TGI takes any name but `tgi` for an adapter's, and answers without one where it does not know it.
+        """
+        try:
+            info = self._http.get(f"{self.url}/info").json()
+            if isinstance(info.get("max_total_tokens"), int):
+                self._model = "tgi"
+                return str(info.get("model_id"))
+        except (httpx.HTTPError, ValueError, AttributeError):
+            pass  # no TGI
+        name = self.served_model()
+        self._model = name or self._model
+        return name
 
     def served_model(self) -> str | None:
         """The name under which the engine serves its model, where it says one."""
@@ -174,6 +190,8 @@ class Engine:
 
     def _check_refusal(self, status: int, text: str) -> None:
         """Returns where the prompt was too long; raises EngineFailed for every other refusal."""
+        if status in (401, 403):
+            raise EngineFailed(f"The engine at {self.url} wants another key: it is taken from ENGINE_API_KEY.")
         if status not in (400, 413, 422) or not any(sign in text for sign in TOO_LONG):
             raise EngineFailed(f"The engine at {self.url} refused a prompt with status {status}: {_start(text)}")
 

@@ -30,13 +30,13 @@ SERVING = {
 ```sh
 docker run --gpus all --shm-size 1g -p 8080:80 -v "$PWD":/models/{name} -e HF_HUB_OFFLINE=1 \\
   ghcr.io/huggingface/text-generation-inference:3.3.7 \\
-  --model-id /models/{name} --dtype {dtype} --usage-stats off --api-key "$ENGINE_KEY"
+  --model-id /models/{name} --dtype {dtype} --usage-stats off --api-key "$ENGINE_API_KEY"
 ```
 """,
     "vllm": """### vLLM
 
 ```sh
-vllm serve "$PWD" --served-model-name {name} --dtype {dtype} --api-key "$ENGINE_KEY"
+vllm serve "$PWD" --served-model-name {name} --dtype {dtype} --api-key "$ENGINE_API_KEY"
 ```
 """,
     "transformers": """### transformers
@@ -48,7 +48,7 @@ transformers serve "$PWD"
     "llama.cpp": """### llama.cpp
 
 ```sh
-llama-server --model {gguf} --jinja --ctx-size {context} --api-key "$ENGINE_KEY"
+llama-server --model {gguf} --jinja --ctx-size {context} --api-key "$ENGINE_API_KEY"
 ```
 """,
 }

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,14 +50,17 @@ def evaluate(
     *,
     settings: EvaluateChoice,
     engine_url: str | None = None,
+    engine_key: str | None = None,
     instructions: Path | None = None,
     console: Console | None = None,
 ) -> Path:
     """Writes report.json, report.html and answers.jsonl to `out` and returns it.
 
     `models` are labels with an imported base's or an export's directory; differences are taken from the first. The
-    engine at `engine_url` serves the last of them; the others are served here. `instructions` is the JSONL of the
-    252 user-oriented instructions, or `download`. Raises BadInput, NotWhole, EngineFailed.
+    engine at `engine_url`, asked with its `engine_key`, serves the last of them; the others are served here.
+    `instructions` is the JSONL of the 252 user-oriented instructions, or `download`.
+
+    Raises BadInput, NotWhole, EngineFailed.
     """
     console = console or Console()
     check_lm_eval(settings.lm_eval_tasks)
@@ -70,11 +73,15 @@ def evaluate(
         "dataset": {"directory": str(dataset), "held_out": read_manifest(dataset)["files"]["held_out.jsonl"]["sha256"]},
         "settings": asdict(settings),
     }
-    with write_artifact(out) as place:
+    with ExitStack() as stack, write_artifact(out) as place:
+        engine = stack.enter_context(Engine(engine_url, api_key=engine_key)) if engine_url else None
+        if engine:  # what it refuses, it refuses before hours are spent on the others
+            engine.recognise()
+            engine.answer([Message("user", "Hello.")], Sampling(1))
         judged = []
         for label, folder in models.items():
-            url = engine_url if label == list(models)[-1] else None
-            judged.append(_judge(label, folder, records, items, settings, url, console))
+            serving = engine if label == list(models)[-1] else None
+            judged.append(_judge(label, folder, records, items, settings, serving, console))
         report = Report(judged, facts)
         write_report(report, place, side_by_side=settings.side_by_side, seed=settings.seed)
         hashes = {label: {"directory": str(folder), "made": _made(folder)} for label, folder in models.items()}
@@ -99,7 +106,7 @@ def _judge(
     records: Sequence[Record],
     items: Sequence[suites.Item],
     settings: EvaluateChoice,
-    engine_url: str | None,
+    engine: Engine | None,
     console: Console,
 ) -> Judged:
     """All that is measured of one model. Its weights are in memory once: for bits per byte, then in the engine."""
@@ -119,7 +126,7 @@ def _judge(
     if left_out:
         judged.notes.append(f"{left_out} of {len(records)} held-out records are longer than its window or refused.")
     with TemporaryDirectory(prefix="dolly-gguf-") as place:
-        opened = _open(judged, local, settings, engine_url, Path(place))
+        opened = _open(judged, local, settings, engine, Path(place))
         del local  # the engine holds the weights now
         with opened as answering, Progress(f"{label}: answers", len(items), console=console) as progress:
             answers = answering.answers(
@@ -138,13 +145,12 @@ def _judge(
 
 
 def _open(
-    judged: Judged, local: LocalModel, settings: EvaluateChoice, engine_url: str | None, place: Path
+    judged: Judged, local: LocalModel, settings: EvaluateChoice, engine: Engine | None, place: Path
 ) -> AbstractContextManager[Answering]:
     """What answers for the model, told in `judged`; entered, it runs. A GGUF that has to be made lies in `place`."""
-    if engine_url:
-        engine = Engine(engine_url)
-        judged.answered_by = f"{engine.served_model() or 'the model'} at {engine.url}"
-        return engine
+    if engine:
+        judged.answered_by = f"{engine.recognise() or 'the model'} at {engine.url}"
+        return nullcontext(engine)
     gguf = _gguf(judged, local, settings, place)
     if gguf is None:
         judged.answered_by = "transformers"

@@ -1,6 +1,7 @@
 """An HTTP server on loopback that answers as told: what TGI and vLLM do that llama.cpp does not."""
 
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,10 @@ class StandIn:
     replies: list[tuple[int, str]]
     page: str = json.dumps({"data": [{"id": "team/model"}]})
     """What every GET is given."""
+    info: str = ""
+    """What TGI says at /info; nothing of the kind is there without it."""
+    api_key: str = ""
+    """Without it nobody under /v1 is answered, as in vLLM."""
     url: str = ""
     requests: list[dict[str, Any]] = field(default_factory=list)
 
@@ -29,27 +34,48 @@ def completion(text: str, finish: str = "stop", tokens: int = 7) -> tuple[int, s
     return 200, json.dumps({"id": "", "choices": [choice], "usage": {"completion_tokens": tokens}})
 
 
+class Server(ThreadingHTTPServer):
+    """Quiet about who hung up."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 @contextmanager
-def standing_in(*replies: tuple[int, str]) -> Iterator[StandIn]:
-    told = StandIn(list(replies))
+def standing_in(*replies: tuple[int, str], info: str = "", api_key: str = "") -> Iterator[StandIn]:
+    told = StandIn(list(replies), info=info, api_key=api_key)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            told.requests.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            status, text = told.reply()
+            body = self.rfile.read(length := int(self.headers["Content-Length"]))
+            if len(body) < length:
+                return  # whoever asked has gone, as where an evaluation ends early
+            if self._may_ask():
+                told.requests.append(json.loads(body))
+                self._say(*told.reply())
+
+        def do_GET(self) -> None:
+            if self.path == "/info":
+                self._say(200 if told.info else 404, told.info)
+            elif self._may_ask():
+                self._say(200, told.page)
+
+        def _may_ask(self) -> bool:
+            if told.api_key and self.headers["Authorization"] != f"Bearer {told.api_key}":
+                self._say(401, "")
+                return False
+            return True
+
+        def _say(self, status: int, text: str) -> None:
             self.send_response(status)
             self.end_headers()
             self.wfile.write(text.encode())
 
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(told.page.encode())
-
         def log_message(self, format: str, *values: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     told.url = f"http://127.0.0.1:{server.server_address[1]}"

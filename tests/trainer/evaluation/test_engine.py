@@ -1,5 +1,7 @@
 """Answers come from engines, llama.cpp's real server among them; what goes wrong there is said in a sentence."""
 
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -89,6 +91,40 @@ def test_what_is_sent_is_what_every_engine_takes() -> None:
     }
     assert "top_p" not in second  # TGI refuses 1
     assert (third["top_p"], third["seed"]) == (0.9, 5)
+
+
+def test_vllm_is_asked_for_the_name_that_it_serves() -> None:
+    with standing_in(completion("Hi"), api_key="k") as server, Engine(server.url, api_key="k\n") as engine:
+        assert engine.recognise() == "team/model"
+        engine.answer(HELLO, GREEDY)
+    assert server.requests[0]["model"] == "team/model"
+
+
+def test_tgi_keeps_its_own_name() -> None:
+    info = '{"model_id": "/models/dolly", "max_total_tokens": 2048}'
+    with standing_in(completion("Hi"), info=info) as server, Engine(server.url) as engine:
+        assert engine.recognise() == "/models/dolly"
+        engine.answer(HELLO, GREEDY)
+    assert server.requests[0]["model"] == "tgi"
+
+
+def test_a_wrong_key_is_told_and_not_shown() -> None:
+    with standing_in(completion("Hi"), api_key="k") as server, Engine(server.url, api_key="schlüssel") as engine:
+        with pytest.raises(EngineFailed, match="ENGINE_API_KEY") as raised:
+            engine.answer(HELLO, GREEDY)
+        assert "schl" not in str(raised.value)
+
+
+def test_the_stand_in_is_quiet_about_who_hangs_up(capfd: pytest.CaptureFixture[str]) -> None:
+    with standing_in(completion("Hi")) as server:
+        for sent in (
+            b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\n",
+            b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}",
+        ):
+            with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) as client:
+                client.sendall(sent)
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closed by a reset
+    assert capfd.readouterr().err == ""
 
 
 def test_every_end_but_length_is_a_stop() -> None:

@@ -67,7 +67,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def report(place: Path) -> Path:
     with standing_in(
-        completion("It is red. ### Instruction: " + "again and " * 20, "length"), completion("x")
+        completion("Hi"),  # before anything is loaded
+        completion("It is red. ### Instruction: " + "again and " * 20, "length"),
+        completion("x"),
+        api_key="k",
     ) as server:
         return evaluate(
             {"current": place / "current", "candidate": place / "candidate"},
@@ -75,6 +78,7 @@ def report(place: Path) -> Path:
             place / "report",
             settings=SETTINGS,
             engine_url=server.url,
+            engine_key="k",
             instructions=place / "instructions.jsonl",
             console=QUIET,
         )
@@ -165,6 +169,20 @@ def test_lm_eval_is_asked_for_before_anything_is_loaded(place: Path) -> None:
     settings = EvaluateChoice(lm_eval_tasks=("arc_easy",))
     with pytest.raises(BadInput, match=r"arc_easy, and lm-eval is not installed: `pip install"):
         evaluate({"base": place / "current"}, place / "dataset", place / "no", settings=settings, console=QUIET)
+
+
+def test_a_wrong_key_is_told_before_anything_is_loaded(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("trainer.stages.evaluate.LocalModel")
+    with standing_in(completion("x"), api_key="k") as server, pytest.raises(EngineFailed, match="wants another key"):
+        evaluate(
+            {"candidate": place / "candidate"},
+            place / "dataset",
+            place / "no",
+            settings=SETTINGS,
+            engine_url=server.url,
+            console=QUIET,
+        )
+    assert not (place / "no").exists()
 
 
 def test_an_engine_that_is_not_there_leaves_no_half_report(place: Path) -> None:
