@@ -31,6 +31,8 @@ BUSY_PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 """Waits before asking again an engine that says 429 or 503."""
 
 GGUF_MAGIC = b"GGUF"
+CANNOT_LOAD = "llama.cpp cannot load"
+"""How llama_server.py's last words begin."""
 TOO_LONG = ("exceed_context_size", "inputs` tokens", "input tokens", "maximum context length", "max_total_tokens")
 """How llama.cpp, TGI and vLLM say that a prompt leaves no room for an answer."""
 
@@ -232,7 +234,10 @@ def llama_cpp(
                 _end(server, patience_seconds=5.0)  # its last words come after its output has ended
                 log.seek(0)
                 said = log.read().decode(errors="replace").strip().splitlines()
-                raise EngineFailed(f"llama.cpp did not start on {gguf}: {' / '.join(said[-3:]) or 'it said nothing'}")
+                told = [line for line in said if line.startswith(CANNOT_LOAD)] or said[
+                    -3:
+                ]  # llama.cpp logs by a thread
+                raise EngineFailed(f"llama.cpp did not start on {gguf}: {' / '.join(told) or 'it said nothing'}")
             with Engine(url) as engine:
                 yield engine
         finally:
