@@ -10,8 +10,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from accelerate import Accelerator
-from accelerate.utils import DistributedType
-from torch.distributed.fsdp import FSDPModule, fully_shard
+from accelerate.utils import parse_flag_from_env
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
 BUCKET_NUMBERS = 1 << 24
 """Gradients that travel together."""
@@ -21,13 +21,15 @@ class Processes:
     """This process among all."""
 
     def __init__(self) -> None:
-        self._accelerator = Accelerator()
+        # Told so, accelerate lets processes without GPUs find each other; else each would take itself for the only one.
+        self._accelerator = Accelerator(cpu=not torch.accelerator.is_available())
         self.index: int = self._accelerator.process_index
         self.count: int = self._accelerator.num_processes
         self.device: torch.device = self._accelerator.device
         self.is_main: bool = self._accelerator.is_main_process
-        self.shards: bool = self._accelerator.distributed_type == DistributedType.FSDP
-        """Whether each process holds a part of every weight (FSDP2)."""
+        self.shards: bool = self.count > 1 and bool(parse_flag_from_env("ACCELERATE_USE_FSDP"))
+        """Whether each process holds a part of every weight (FSDP2), by the flag that `accelerate launch` sets:
+        `distributed_type` never says so of CPUs."""
 
     def shard(self, model: Any) -> None:
         """Move the model to the device; under FSDP2 share each block's weights among the processes."""
@@ -38,9 +40,11 @@ class Processes:
             (module for module in model.modules() if isinstance(module, torch.nn.ModuleList)),
             key=lambda blocks: sum(parameter.numel() for parameter in blocks.parameters()),
         )
+        # As sum_gradients does, in fp32 at least: bf16 would round at each process.
+        exact = MixedPrecisionPolicy(reduce_dtype=torch.promote_types(next(model.parameters()).dtype, torch.float32))
         for block in blocks:
-            fully_shard(block)
-        fully_shard(model)
+            fully_shard(block, mp_policy=exact)
+        fully_shard(model, mp_policy=exact)
         for module in model.modules():
             if isinstance(module, FSDPModule):
                 module.set_gradient_divide_factor(1.0)

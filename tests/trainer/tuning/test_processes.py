@@ -1,76 +1,146 @@
-"""Two processes learn what one does: `accelerate launch --cpu`, and FSDP2 over gloo."""
+"""Two processes learn what one does: with gradients summed between them, and with weights shared out (FSDP2)."""
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from accelerate.commands.config.config_args import load_config_from_file
 from safetensors.torch import load_file
 
+from tests.trainer.tiny import FAMILIES, Family, tiny_model
 from tests.trainer.tuning import gradients, tiny_runs
 from trainer.tuning.plan import Plan, share
+from trainer.tuning.processes import Processes
 
 ROOT = Path(__file__).resolve().parents[3]
+CONFIGS = ROOT / "deploy" / "accelerate"
+WITHOUT_GRADIENT = "query_key_value.bias"
+"""A bias adds as much to a query's scores with all keys, where heads are not turned: its gradient is but rounding, of
+which AdamW makes whole steps."""
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made")
-    tiny_runs.base(folder / "base", "llama")
+    for family in FAMILIES:
+        tiny_runs.base(folder / family, family)
     tiny_runs.dataset(folder / "data", train=40)
     return folder
 
 
-def launch(processes: int, module: str, *words: str, **environment: str) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", str(processes)]
-    command += ["--num_machines", "1", "--mixed_precision", "no", "--main_process_ip", "127.0.0.1"]
-    command += ["--main_process_port", str(port), "--num_cpu_threads_per_process", "1", "-m", module, *words]
+@pytest.fixture(scope="module")
+def one(made: Path) -> Path:
+    """What one process makes of it: gradients of the first step, and runs."""
+    for family in FAMILIES:
+        gradients.save_gradients(made, made / "one", family, Processes())
+        gradients.run(made, made / "one", family)
+    return made / "one"
+
+
+@pytest.fixture(scope="module")
+def two(made: Path) -> Path:
+    """What two make of it, each with all weights."""
+    launch("cpu.yaml", str(made), str(made / "two"))
+    return made / "two"
+
+
+@pytest.fixture(scope="module")
+def shared(made: Path) -> Path:
+    """What two make of it, each with half of the weights."""
+    launch("fsdp2.yaml", str(made), str(made / "shared"), "shared")
+    return made / "shared"
+
+
+def launch(config: str, *words: str) -> None:
+    """The processes of this configuration, two of them, on any machine's processors."""
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(CONFIGS / config)]
+    command += ["--main_process_port", "0", *(["--num_processes", "2"] if config != "cpu.yaml" else [])]
     done = subprocess.run(
-        command, cwd=ROOT, env=os.environ | environment, text=True, capture_output=True, timeout=280, check=False
+        [*command, "-m", gradients.__name__, *words],
+        cwd=ROOT,
+        env=os.environ | {"ACCELERATE_USE_CPU": "true"},
+        text=True,
+        capture_output=True,
+        timeout=280,
+        check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
-def furthest(left: Path, right: Path) -> float:
-    one, other = (load_file(run / "run/checkpoints/step-000020/model.safetensors") for run in (left, right))
-    assert one.keys() == other.keys()
-    return max(float((one[name] - other[name]).abs().max()) for name in one)
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    found = load_file(run / gradients.LAST / "model.safetensors")
+    return {name: values for name, values in found.items() if not name.endswith(WITHOUT_GRADIENT)}
 
 
-@pytest.fixture(scope="module")
-def one(made: Path) -> Path:
-    """What one process makes of it: a run, and the gradients of its first step."""
-    gradients.main(made, made / "one")
-    return made / "one"
-
-
-@pytest.mark.timeout(300)
-def test_two_processes_have_the_gradients_of_one_in_float64_and_its_weights_after_20_steps(
-    made: Path, one: Path
-) -> None:
-    two = made / "two"
-    launch(2, "tests.trainer.tuning.gradients", str(made), str(two))
-    left, right = (load_file(folder / "gradients.safetensors") for folder in (one, two))
+def furthest(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> float:
     assert left.keys() == right.keys()
-    assert all(values.dtype == torch.float64 for values in left.values())
-    assert max(float((left[name] - right[name]).abs().max()) for name in left) < 1e-10
-    assert max(float(values.abs().max()) for values in left.values()) > 1e-3
-    assert furthest(one, two) < 1e-5
+    return max(float((left[name] - right[name]).abs().max()) for name in left)
 
 
 @pytest.mark.timeout(300)
-def test_fsdp2_over_two_processes_has_the_weights_of_one(made: Path, one: Path) -> None:
-    fsdp = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
-    launch(2, "tests.trainer.tuning.gradients", str(made), str(made / "shared"), "run-only", **fsdp)
-    names = {path.name for path in (made / "shared/run/checkpoints/step-000020").iterdir()}
+@pytest.mark.parametrize("family", FAMILIES)
+def test_two_processes_have_the_gradients_of_one_in_float64(one: Path, two: Path, family: Family) -> None:
+    left, right = (load_file(folder / f"{family}.safetensors") for folder in (one, two))
+    assert all(values.dtype == torch.float64 for values in left.values())
+    assert max(float(values.abs().max()) for values in left.values()) > 1e-3
+    assert furthest(left, right) < 1e-10
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_two_processes_have_the_weights_of_one_after_20_steps(one: Path, two: Path, family: Family) -> None:
+    assert furthest(weights(one / family), weights(two / family)) < 1e-5
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_fsdp2_over_two_processes_has_the_weights_of_one(one: Path, shared: Path, family: Family) -> None:
+    names = {path.name for path in (shared / family / gradients.LAST).iterdir()}
     assert {"optimizer-00000-of-00002.safetensors", "optimizer-00001-of-00002.safetensors"} <= names
-    assert furthest(one, made / "shared") < 1e-5
+    assert furthest(weights(one / family), weights(shared / family)) < 1e-5
+
+
+@pytest.mark.timeout(300)
+def test_adapters_under_fsdp2_are_those_of_one(made: Path, one: Path, shared: Path) -> None:
+    gradients.run(made, one, "llama", lora=True)
+    left, right = (
+        load_file(folder / "llama-lora" / gradients.LAST / "adapter/adapter_model.safetensors")
+        for folder in (one, shared)
+    )
+    assert furthest(left, right) < 1e-5
+
+
+@pytest.mark.timeout(300)
+def test_a_run_under_fsdp2_goes_on_bit_by_bit(shared: Path) -> None:
+    whole, gone_on = shared / "gptj-whole", shared / "gptj" / gradients.LAST
+    for path in whole.glob("*.safetensors"):
+        left, right = load_file(path), load_file(gone_on / path.name)
+        assert all(torch.equal(left[name], right[name]) for name in left)
+
+
+def test_gradients_of_bf16_weights_that_are_shared_out_are_summed_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
+    summed_in: list[torch.dtype | None] = []
+    monkeypatch.setattr(
+        "trainer.tuning.processes.fully_shard", lambda module, mp_policy: summed_in.append(mp_policy.reduce_dtype)
+    )
+    processes = Processes()
+    processes.shards = True
+    processes.shard(tiny_model("llama", dtype=torch.bfloat16))
+    assert summed_in == [torch.float32] * 3
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_configuration_is_one_that_accelerate_knows(path: Path) -> None:
+    config = load_config_from_file(str(path))
+    assert config.mixed_precision == "no", "the recipe decides"
+    several = {"cpu": "MULTI_GPU", "fsdp2": "FSDP", "nodes": "FSDP", "one-gpu": "NO"}
+    assert config.distributed_type == several[path.stem]
+    assert config.use_cpu is (path.stem == "cpu")
+    if config.distributed_type == "FSDP":
+        assert config.fsdp_config["fsdp_version"] == 2
 
 
 def test_a_step_has_the_same_records_however_they_are_shared() -> None:
