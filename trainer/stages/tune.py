@@ -14,6 +14,7 @@ import transformers
 from rich.console import Console
 from rich.table import Table
 from tokenizers import AddedToken
+from torch.distributed.fsdp import FSDPModule
 from transformers import AutoConfig, AutoTokenizer
 
 from trainer.artifacts import MANIFEST, is_disk_full, read_manifest, sha256_of, write_manifest
@@ -280,6 +281,8 @@ def _settle_head_bias(tuning: Tuning, recipe: Recipe, *, fresh: bool, console: C
     held_out, tuning.held_out = tuning.held_out, tuning.held_out[:BIAS_ROWS]
     (size,) = tuning.processes.sum(float(local(bias.detach()).abs().sum()))
     before = tuning.evaluate() if fresh and size else None
+    if isinstance(tuning.model, FSDPModule):
+        tuning.model.reshard()  # the evaluation has left the whole head at hand, and the next one would still take it
     local(bias.detach()).zero_()
     if before is not None and tuning.held_out:
         after = tuning.evaluate()

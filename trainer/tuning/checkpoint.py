@@ -115,11 +115,13 @@ def remove_old(run: Path, keep: int, best: int | None) -> None:
 
 
 def _gathered(model: Any) -> dict[str, torch.Tensor]:
-    """All weights on the main process, through torch.distributed.checkpoint."""
+    """All weights on the main process, through torch.distributed.checkpoint; of tied ones the first."""
     weights: dict[str, Any] = get_model_state_dict(
         model, options=StateDictOptions(full_state_dict=True, cpu_offload=True)
     )
-    return weights
+    once = {name for name, _ in model.named_parameters()}
+    tied = {name for name, _ in model.named_parameters(remove_duplicate=False)} - once
+    return {name: values for name, values in weights.items() if name not in tied}
 
 
 def _write_model(folder: Path, model: Any, tokenizer: Any, weights: dict[str, torch.Tensor] | None) -> None:
