@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from tests.trainer.tiny import FAMILIES, Family, tiny_model
+from tests.trainer.tiny import FAMILIES, Family, redraw, tiny_model
 from trainer.errors import BadInput
 from trainer.template import Encoded
 from trainer.tuning import families
@@ -246,16 +246,58 @@ def test_a_family_that_cannot_keep_examples_apart_is_refused() -> None:
         prepare(AutoModelForCausalLM.from_config(config))
 
 
-def test_another_family_is_tuned_through_transformers_interface() -> None:
+SIZES: dict[str, Any] = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "intermediate_size": 64,
+    "vocab_size": 448,
+    "pad_token_id": 0,
+    "bos_token_id": 0,
+    "eos_token_id": 0,
+}
+
+
+def another_model(family: str, **own: Any) -> Any:
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "num_key_value_heads": 2}
-    config = AutoConfig.for_model("qwen2", **sizes, intermediate_size=64, vocab_size=448)
-    model: Any = AutoModelForCausalLM.from_config(config).eval()
+    model: Any = AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **SIZES, **own)).eval()
+    redraw(model, 0)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("family", "own"),
+    [("qwen2", {}), ("qwen3", {"head_dim": 8}), ("mistral", {"sliding_window": None, "head_dim": 8})],
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_another_family_is_tuned_through_transformers_interface(
+    family: str, own: dict[str, Any], dtype: torch.dtype
+) -> None:
+    model = another_model(family, **own).to(dtype)
     expected = [alone(model, example) for example in examples()]
     prepare(model)
     row = row_of(examples())
-    assert worst_difference(packed_logits(model, row), row, expected) < 2e-5
+    if dtype == torch.float32:
+        assert worst_difference(packed_logits(model, row), row, expected) < 2e-5
+
+
+@pytest.mark.parametrize(
+    ("family", "own", "why"),
+    [
+        ("granite", {"logits_scaling": 8.0}, "logits are not just what its head makes"),
+        ("cohere", {}, "logits are not just what its head makes"),
+        ("lfm2", {"layer_types": ["conv", "full_attention"]}, "changes with the one before it"),
+        ("mistral", {"sliding_window": 8, "head_dim": 8}, "sliding_window"),
+    ],
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_family_that_would_be_tuned_wrong_is_refused(
+    family: str, own: dict[str, Any], why: str, dtype: torch.dtype
+) -> None:
+    with pytest.raises(BadInput, match=why):
+        prepare(another_model(family, **own).to(dtype))
 
 
 def test_dropout_and_windows_are_refused() -> None:

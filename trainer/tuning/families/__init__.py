@@ -1,21 +1,25 @@
 """What is special about each family of models: how a row of packed examples goes through it."""
 
+import math
 from collections.abc import Callable
 from types import MethodType
 from typing import Any
 
 import torch
+from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM
 
 from trainer.errors import BadInput
+from trainer.template import Encoded
 from trainer.tuning.attention import IMPLEMENTATION, NO_MASK_SHAPE, Packing, packing_of
 from trainer.tuning.families import gptj
-from trainer.tuning.loss import supervised_loss
+from trainer.tuning.loss import row_loss, supervised_loss
 from trainer.tuning.memory import keep_freed_memory
-from trainer.tuning.packing import Row
+from trainer.tuning.packing import Row, row_of
 
 PROVEN = ("gptj", "gpt_neox", "llama")
 """Families whose packed logits and gradients are tested to equal the unpacked ones."""
+_PROVEN = f"Proven families: {', '.join(PROVEN)}."
 
 
 def prepare(model: Any) -> None:
@@ -23,7 +27,8 @@ def prepare(model: Any) -> None:
 
     Called once, before PEFT, DDP or FSDP wrap the model. Without a row the model answers as before, so it generates.
     Weights and their names stay as they are. On a CPU the process keeps the memory it frees from now on. Raises
-    BadInput for a family that cannot keep examples apart.
+    BadInput for a family that cannot keep examples apart, or whose loss is not its head's: one that is not proven is
+    tried with a row of two examples.
     """
     family = model.config.model_type
     if family == "gptj":
@@ -33,7 +38,7 @@ def prepare(model: Any) -> None:
         if not model._supports_attention_backend:
             raise BadInput(
                 f"A {family} model cannot be tuned: transformers gives its attention no way to keep packed examples "
-                f"apart. Proven families: {', '.join(PROVEN)}."
+                f"apart. {_PROVEN}"
             )
         model.set_attn_implementation(IMPLEMENTATION)
         hidden_states = _hidden_states
@@ -49,6 +54,42 @@ def prepare(model: Any) -> None:
         return supervised_loss(self.get_output_embeddings(), hidden, row.labels)
 
     model.forward = MethodType(forward, model)
+    if family not in PROVEN:
+        _try(model)
+
+
+@torch.no_grad()
+def _try(model: Any) -> None:
+    """Raises BadInput where the row's second example is told of the first, or a loss is not that of the model's logits.
+
+    What transformers says of a family tells neither: states of convolutions and recurrences run on from example to
+    example, and what a model does to its logits (scales, caps) it does after its head.
+    """
+    family, device = model.config.model_type, model.device
+    most = min(1000, model.get_output_embeddings().weight.shape[0])
+    generator = torch.Generator().manual_seed(0)
+    first, other, second = (torch.randint(most, (size,), generator=generator).tolist() for size in (12, 12, 4))
+    silent, learned = [False] * 12, [True] * 4
+    near = 1e-4 if model.dtype in (torch.float32, torch.float64) else 1e-2
+    try:
+        beside, beside_other = (
+            float(row_loss(model, row_of([Encoded(ids, silent), Encoded(second, learned)]))[0])
+            for ids in (first, other)
+        )
+        logits = model(torch.tensor([second], device=device), use_cache=False).logits[0, :-1].float()
+    except (TypeError, AttributeError, ValueError, KeyError) as error:
+        raise BadInput(f"A {family} model cannot be tuned in packed rows: {error} {_PROVEN}") from error
+    alone = float(cross_entropy(logits, torch.tensor(second[1:], device=device), reduction="sum"))
+    if not math.isclose(beside, beside_other, rel_tol=near):
+        raise BadInput(
+            f"A {family} model cannot be tuned: what is learned of an example changes with the one before it in a row "
+            f"({beside:.4f}, {beside_other:.4f}). {_PROVEN}"
+        )
+    if not math.isclose(beside, alone, rel_tol=near):
+        raise BadInput(
+            f"A {family} model cannot be tuned: its logits are not just what its head makes of its last states, so the "
+            f"loss would not be its own ({beside:.4f} for {alone:.4f}). {_PROVEN}"
+        )
 
 
 def _hidden_states(model: Any, row: Row, packing: Packing) -> torch.Tensor:
