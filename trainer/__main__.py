@@ -104,13 +104,20 @@ def tune(
 def export(
     checkpoint: Annotated[Path, typer.Argument(help="A run (its best checkpoint), a checkpoint or a base.")],
     out: Out,
-    gguf: Annotated[list[str] | None, typer.Option(help="f16 and q8_0 for llama.cpp. May be repeated.")] = None,
-    lm_head_bias: Annotated[str, typer.Option(help="zero for TGI, which drops it; or keep.")] = "zero",
+    gguf: Annotated[
+        list[str] | None, typer.Option(help="f16 and q8_0 for llama.cpp, or none; else what the run's recipe says.")
+    ] = None,
+    lm_head_bias: Annotated[
+        str | None, typer.Option(help="zero for TGI, which drops it, or keep; else what the run's recipe says.")
+    ] = None,
+    evaluation: Annotated[
+        Path | None, typer.Option(help="An evaluation of an earlier export of the same, for the card.")
+    ] = None,
 ) -> None:
     """Write what engines serve: a directory for TGI and vLLM, GGUF for llama.cpp, a model card."""
     from trainer.stages.export import export as run
 
-    run(checkpoint, out, gguf=gguf or (), lm_head_bias=lm_head_bias)
+    run(checkpoint, out, gguf=() if gguf == ["none"] else gguf, lm_head_bias=lm_head_bias, evaluation=evaluation)
 
 
 @app.command()

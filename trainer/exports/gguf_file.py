@@ -31,9 +31,9 @@ def check_gguf(config: dict[str, Any]) -> None:
     """Raises BadInput, with the reason, for a model that llama.cpp would not compute as transformers does."""
     kind = config.get("model_type")
     if kind != "llama":
-        raise BadInput(f"GGUF is written for the Llama family, and this is {kind}. Export without --gguf.")
+        raise BadInput(f"GGUF is written for the Llama family, and this is {kind}. Export with --gguf none.")
     if config.get("hidden_act", "silu") != "silu":
-        raise BadInput(f"llama.cpp computes silu, and this model has {config['hidden_act']}. Export without --gguf.")
+        raise BadInput(f"llama.cpp computes silu, and this model has {config['hidden_act']}. Export with --gguf none.")
     scaling = _rope(config).get("rope_type", "default")
     if scaling not in ("default", "linear", "llama3"):
         raise BadInput(f"This model's rope scaling is {scaling}; in GGUF linear and llama3 are written.")
@@ -145,7 +145,7 @@ class _Tensors:
                 for source in opened.keys():  # noqa: SIM118 - safetensors' handle is no mapping
                     target = names.get_name(source, try_suffixes=(".weight", ".bias"))
                     if target is None:
-                        raise BadInput(f"llama.cpp has no place for the tensor {source}. Export without --gguf.")
+                        raise BadInput(f"llama.cpp has no place for the tensor {source}. Export with --gguf none.")
                     self._sources[target] = (file, source)
                     self.shapes[target] = tuple(opened.get_slice(source).get_shape())
         for target in VOCABULARY & self.shapes.keys():

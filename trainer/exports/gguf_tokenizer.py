@@ -67,7 +67,7 @@ def read_vocabulary(folder: Path) -> Vocabulary:
     model = tokenizer["model"]
     if model.get("type") != "BPE":
         raise BadInput(
-            f"GGUF is written for BPE tokenizers, and this one is {model.get('type')}. Export without --gguf."
+            f"GGUF is written for BPE tokenizers, and this one is {model.get('type')}. Export with --gguf none."
         )
     ids = model["vocab"] | {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
     texts = {number: text for text, number in ids.items()}
@@ -99,7 +99,7 @@ def _byte_level_name(tokenizer: Mapping[str, Any]) -> str:
             return name
     raise BadInput(
         "llama.cpp is not known to split text as this tokenizer does "
-        f"(known: {', '.join(BYTE_LEVEL)} and LLaMA's SentencePiece). Export without --gguf, "
+        f"(known: {', '.join(BYTE_LEVEL)} and LLaMA's SentencePiece). Export with --gguf none, "
         "and serve with vLLM or TGI."
     )
 
@@ -118,7 +118,7 @@ def _check_sentencepiece(tokenizer: Mapping[str, Any]) -> None:
     if not (by_normalizer or by_metaspace):
         raise BadInput(
             "This SentencePiece tokenizer puts spaces elsewhere than LLaMA's, so llama.cpp would split text otherwise. "
-            "Export without --gguf, and serve with vLLM or TGI."
+            "Export with --gguf none, and serve with vLLM or TGI."
         )
 
 
@@ -126,7 +126,9 @@ def _mark_bytes(tokens: list[str], types: list[int]) -> None:
     numbers = {text: number for number, text in enumerate(tokens)}
     for byte in range(256):
         if (number := numbers.get(f"<0x{byte:02X}>")) is None:
-            raise BadInput(f"The tokenizer falls back to bytes and has no token <0x{byte:02X}>. Export without --gguf.")
+            raise BadInput(
+                f"The tokenizer falls back to bytes and has no token <0x{byte:02X}>. Export with --gguf none."
+            )
         types[number] = int(TokenType.BYTE)
 
 

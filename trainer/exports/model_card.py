@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainer.artifacts import read_manifest
 from trainer.errors import BadInput
 from trainer.exports.origin import Origin
 
@@ -54,7 +56,26 @@ llama-server --model {gguf} --jinja --ctx-size {context} --api-key "$ENGINE_API_
 }
 
 
-def write_model_card(folder: Path, origin: Origin, facts: Mapping[str, Any], evaluation: Path | None) -> None:
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What an evaluation found of a model: a part of its report.json."""
+
+    label: str
+    judged: Mapping[str, Any]
+
+
+def read_figures(evaluation: Path, origin: Origin) -> Figures:
+    """Of the checkpoint or base, in the directory of an evaluation that judged it. Raises BadInput, NotWhole."""
+    models = read_manifest(evaluation, "evaluation", check=True)["models"]
+    own = origin.parent()["manifest_sha256"]
+    labels = [label for label, model in models.items() if model.get("made_of") == own]
+    if not labels:
+        raise BadInput(f"{evaluation} judged no export of {origin.folder}: its figures are of other models.")
+    report = json.loads((evaluation / "report.json").read_text(encoding="utf-8"))
+    return Figures(labels[-1], report["models"][labels[-1]])
+
+
+def write_model_card(folder: Path, origin: Origin, facts: Mapping[str, Any], figures: Figures | None) -> None:
     """Write it beside the model. `facts` are those of the export's manifest."""
     parts = [
         FRONT_MATTER.format(base=json.dumps(origin.base_name), licence=_card_licence(origin)),
@@ -65,7 +86,7 @@ def write_model_card(folder: Path, origin: Origin, facts: Mapping[str, Any], eva
         _made_of(origin, facts),
         _prompt(facts),
         _serving(folder, facts),
-        _evaluation(evaluation),
+        _evaluation(figures) if figures else "",
     ]
     text = "\n".join(part.strip("\n") + "\n" for part in parts if part)
     (folder / "README.md").write_text(text, encoding="utf-8")
@@ -136,27 +157,20 @@ def _serving(folder: Path, facts: Mapping[str, Any]) -> str:
     return "\n".join(["## Serve", "", *(SERVING[engine].format(**values) for engine in facts["engines"])])
 
 
-def _evaluation(evaluation: Path | None) -> str:
-    """What an evaluation's report.json says of its last model, the candidate."""
-    if evaluation is None:
-        return ""
-    try:
-        report = json.loads((evaluation / "report.json").read_text(encoding="utf-8"))
-        label, judged = list(report["models"].items())[-1]
-        rows = [
-            (suite, measure, f"{value['mean']:.3f} ± {value['margin']:.3f}", value["number"])
-            for suite, found in judged["suites"].items()
-            for measure, value in found["slices"].get("all", {}).items()
-        ]
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        raise BadInput(f"{evaluation} holds no report.json of an evaluation.") from None
+def _evaluation(figures: Figures) -> str:
+    judged = figures.judged
+    rows = [
+        (suite, measure, f"{value['mean']:.3f} ± {value['margin']:.3f}", value["number"])
+        for suite, found in judged["suites"].items()
+        for measure, value in found["slices"].get("all", {}).items()
+    ]
     lines = [f"| {suite} | {measure} | {value} | {number} |" for suite, measure, value, number in rows]
     return "\n".join(
         [
             "## Evaluation",
             "",
-            f"As `{label}`, answered by {judged['answered_by']}, template {judged['template']}; ± is half of the 95 % "
-            "interval, shares are 0 to 1.",
+            f"As `{figures.label}`, answered by {judged['answered_by']}, template {judged['template']}; ± is half of the "
+            "95 % interval, shares are 0 to 1.",
             "",
             "| asked | measure | mean | of |",
             "|---|---|---|---|",

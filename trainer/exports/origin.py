@@ -30,6 +30,10 @@ class Origin:
     def recipe(self) -> Manifest | None:
         return self.manifest.get("recipe")
 
+    def chosen(self, section: str, key: str) -> Any:
+        """What the recipe of the run says there; None for a base."""
+        return ((self.recipe or {}).get(section) or {}).get(key)
+
     @property
     def base_name(self) -> str:
         return str(

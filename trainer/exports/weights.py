@@ -64,7 +64,7 @@ def load_merged(origin: Origin) -> tuple[Any, Any]:
     tokenizer = AutoTokenizer.from_pretrained(origin.folder, local_files_only=True)
     if has_dolly_keys(tokenizer):
         add_keys(base, base_tokenizer)
-    if ((origin.recipe or {}).get("tune") or {}).get("lm_head_bias") == "zero":
+    if origin.chosen("tune", "lm_head_bias") == "zero":
         zero_head_bias(base)  # as it was while the adapters learned
     return PeftModel.from_pretrained(base.float(), str(adapter)).merge_and_unload().to(precision).eval(), tokenizer
 

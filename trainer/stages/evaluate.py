@@ -7,12 +7,12 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Protocol
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.table import Table
 
-from trainer.artifacts import read_manifest, write_artifact, write_manifest
+from trainer.artifacts import MANIFEST, read_manifest, sha256_of, write_artifact, write_manifest
 from trainer.datasets import read_split
 from trainer.errors import BadInput
 from trainer.evaluation import suites
@@ -84,8 +84,10 @@ def evaluate(
             judged.append(_judge(label, folder, records, items, settings, serving, console))
         report = Report(judged, facts)
         write_report(report, place, side_by_side=settings.side_by_side, seed=settings.seed)
-        hashes = {label: {"directory": str(folder), "made": _made(folder)} for label, folder in models.items()}
-        write_manifest(place, "evaluation", {"models": hashes, **{key: facts[key] for key in ("dataset", "settings")}})
+        judged_ones = {label: _identity(folder) for label, folder in models.items()}
+        write_manifest(
+            place, "evaluation", {"models": judged_ones, **{key: facts[key] for key in ("dataset", "settings")}}
+        )
     _print_summary(report, out, console)
     return out
 
@@ -96,8 +98,11 @@ def _check_servable(folder: Path) -> None:
         raise BadInput(f"{folder} holds a {kind}. Export it first: what will be served is what is judged.")
 
 
-def _made(folder: Path) -> str:
-    return str(read_manifest(folder)["made"])
+def _identity(folder: Path) -> dict[str, Any]:
+    """Of a judged model. `made_of` is the hash of the manifest of the checkpoint that was exported, or of the base."""
+    manifest = read_manifest(folder)
+    made_of = manifest["parent"]["manifest_sha256"] if "parent" in manifest else sha256_of(folder / MANIFEST)
+    return {"directory": str(folder), "made": manifest["made"], "made_of": made_of}
 
 
 def _judge(

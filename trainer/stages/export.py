@@ -12,7 +12,7 @@ from rich.markup import escape
 from trainer.artifacts import write_artifact, write_manifest
 from trainer.errors import BadInput
 from trainer.exports.gguf_file import PRECISIONS, check_gguf, write_gguf
-from trainer.exports.model_card import write_model_card
+from trainer.exports.model_card import read_figures, write_model_card
 from trainer.exports.origin import Origin, read_origin
 from trainer.exports.tgi import make_readable
 from trainer.exports.weights import (
@@ -34,21 +34,25 @@ def export(
     checkpoint: Path,
     out: Path,
     *,
-    gguf: Sequence[str] = (),
-    lm_head_bias: str = "zero",
+    gguf: Sequence[str] | None = None,
+    lm_head_bias: str | None = None,
     evaluation: Path | None = None,
     console: Console | None = None,
 ) -> Path:
     """Export a checkpoint, a run's best one, or a base to the directory `out`, and return it.
 
-    `gguf` are files to write beside it, of f16 and q8_0. `lm_head_bias` is zero for TGI, which drops it, or keep.
-    `evaluation` is an earlier one's directory, for the card. Raises BadInput, NotWhole, DiskFull.
+    `gguf` are files to write beside it, of f16 and q8_0. `lm_head_bias` is zero for TGI, which drops it, or keep. None:
+    as the run's recipe says. `evaluation` is the directory of one that judged an earlier export of this checkpoint, for
+    the card. Raises BadInput, NotWhole, DiskFull.
     """
     console = console or Console(stderr=True)
     transformers.logging.disable_progress_bar()
-    _check_choices(gguf, lm_head_bias)
+    _check_choices(gguf or (), lm_head_bias or "zero")
     with console.status(f"Reading {escape(str(checkpoint))}"):
         origin = read_origin(checkpoint)
+        gguf = (origin.chosen("export", "gguf") or ()) if gguf is None else gguf
+        lm_head_bias = lm_head_bias or origin.chosen("tune", "lm_head_bias")
+        figures = read_figures(evaluation, origin) if evaluation else None
         model, tokenizer = load_merged(origin)
     template = _template(tokenizer, origin)
     if gguf:
@@ -74,7 +78,7 @@ def export(
                 with console.status(f"Writing GGUF {precision}"):
                     path = folder / facts["gguf"][precision]
                     write_gguf(folder, path, precision, name=out.name, stop_ids=stop_ids)
-        write_model_card(folder, origin, facts, evaluation)
+        write_model_card(folder, origin, facts, figures)
         write_manifest(folder, "export", facts)
     _show(out, facts, bias, console)
     return out

@@ -51,12 +51,12 @@ def checkpoint(folder: Path, family: Family, *, commercial: bool = False, **mode
     return saved(folder / "step-000007", family, base, dataset, **model)
 
 
-def saved(place: Path, family: Family, base: Path, dataset: Path, **model: Any) -> Path:
+def saved(place: Path, family: Family, base: Path, dataset: Path, *, recipe: Any = RECIPE, **model: Any) -> Path:
     tuned, tokenizer = tiny_model(family, **model), tiny_tokenizer(extra_tokens=EXTRA_TOKENS if family == "gptj" else 0)
     add_keys(tuned, tokenizer)
     tuned.save_pretrained(place)
     tokenizer.save_pretrained(place)
-    facts = {"base": {"path": str(base)}, "dataset": {"path": str(dataset)}, "recipe": RECIPE}
+    facts = {"base": {"path": str(base)}, "dataset": {"path": str(dataset)}, "recipe": recipe}
     write_manifest(place, "checkpoint", facts)
     return place
 
@@ -203,6 +203,26 @@ def test_a_kept_bias_is_not_for_tgi(tmp_path: Path) -> None:
     [read] = read_as_tgi([served], IDS, tmp_path)
     assert torch.equal(read.logits["as_saved"], logits(served))
     assert not torch.equal(read.logits["as_served"], read.logits["as_saved"])
+
+
+def test_the_recipe_is_followed_where_nothing_else_is_said(tmp_path: Path) -> None:
+    recipe = RECIPE | {"tune": {"lm_head_bias": "keep"}, "export": {"gguf": ["q8_0"]}}
+    llama = checkpoint(tmp_path / "llama", "llama", recipe=recipe)
+    assert read_manifest(export(llama, tmp_path / "1", console=QUIET))["gguf"] == {"q8_0": "model-q8_0.gguf"}
+    assert read_manifest(export(llama, tmp_path / "2", gguf=(), console=QUIET))["gguf"] == {}
+    gptj = checkpoint(tmp_path / "gptj", "gptj", recipe=recipe)
+    with pytest.raises(BadInput, match="Export with --gguf none"):
+        export(gptj, tmp_path / "3", console=QUIET)
+    assert read_manifest(export(gptj, tmp_path / "3", gguf=(), console=QUIET))["lm_head_bias"]["choice"] == "keep"
+    zeroed = export(gptj, tmp_path / "4", gguf=(), lm_head_bias="zero", console=QUIET)
+    assert read_manifest(zeroed)["lm_head_bias"]["choice"] == "zero"
+
+
+def test_figures_of_another_model_are_refused(exports: dict[Family, tuple[Path, Path]], tmp_path: Path) -> None:
+    (tmp_path / "report").mkdir()
+    write_manifest(tmp_path / "report", "evaluation", {"models": {"candidate": {"made_of": "0" * 64}}})
+    with pytest.raises(BadInput, match="its figures are of other models"):
+        export(exports["llama"][0], tmp_path / "served", evaluation=tmp_path / "report", console=QUIET)
 
 
 def test_what_is_not_whole_is_refused(exports: dict[Family, tuple[Path, Path]], tmp_path: Path) -> None:
