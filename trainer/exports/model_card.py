@@ -169,8 +169,8 @@ def _evaluation(figures: Figures) -> str:
         [
             "## Evaluation",
             "",
-            f"As `{figures.label}`, answered by {judged['answered_by']}, template {judged['template']}; ± is half of the "
-            "95 % interval, shares are 0 to 1.",
+            f"As `{figures.label}`, answered by {judged['answered_by']}, template {judged['template']}; ± is half "
+            "of the 95 % interval, shares are 0 to 1.",
             "",
             "| asked | measure | mean | of |",
             "|---|---|---|---|",
