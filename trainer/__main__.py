@@ -54,12 +54,16 @@ def dataset_build(
     evaluation: Annotated[
         list[Path] | None, typer.Option(help="What a model is evaluated on: records equal to it are left out.")
     ] = None,
+    licence: Annotated[
+        str | None, typer.Option(help="The licence of files that do not come with one, where you know it.")
+    ] = None,
 ) -> None:
     """Read, check, split and write records, with a manifest."""
     from trainer.recipe import load_recipe
     from trainer.stages.build_dataset import build_dataset as run
 
-    run(sources, out, settings=load_recipe(recipe, override).dataset, evaluation=evaluation or ())
+    settings = load_recipe(recipe, override).dataset
+    run(sources, out, settings=settings, evaluation=evaluation or (), licence=licence)
 
 
 @dataset.command("show")
@@ -137,7 +141,11 @@ def evaluate(
     from trainer.recipe import load_recipe
     from trainer.stages.evaluate import evaluate as run
 
-    labelled = dict(_labelled(model) for model in models)
+    labelled: dict[str, Path] = {}
+    for label, folder in map(_labelled, models):
+        if label in labelled:
+            raise typer.BadParameter(f"{label} is said of two models: give each a label of its own.")
+        labelled[label] = folder
     settings = load_recipe(recipe, override).evaluate
     run(
         labelled,

@@ -57,17 +57,22 @@ KNOWN = {
     "databricks/databricks-dolly-15k": DOLLY_15K,
 }
 """By the SHA-256 of a file, or a name on the hub."""
+PRESUMED = "Presumed: "
 OF_SHAPE: dict[Kind, Licence] = {
-    "alpaca": Licence(ALPACA.name, True, "Presumed: the records have Stanford Alpaca's shape. " + ALPACA.note),
-    "dolly15k": Licence(DOLLY_15K.name, False, "Presumed: the records have its shape. " + DOLLY_15K.note),
+    "alpaca": Licence(ALPACA.name, True, f"{PRESUMED}the records have Stanford Alpaca's shape. " + ALPACA.note),
+    "dolly15k": Licence(DOLLY_15K.name, False, f"{PRESUMED}the records have its shape. " + DOLLY_15K.note),
     "chat": Licence("not stated"),
     "feedback": Licence("the team's own", note="Exported by the bot, of channels that agreed to it."),
 }
 
 
-def read_source(spec: str, taken: Iterable[str] = ()) -> Source:
+TOLD = "As told on the command line."
+
+
+def read_source(spec: str, taken: Iterable[str] = (), *, licence: str | None = None) -> Source:
     """What `KIND:PATH`, `hub:NAME` or a path whose kind is found out holds; its name is none of those taken.
 
+    `licence` is of records that come without one, and whose shape alone would have to tell.
     A line that is no record is a Reject in its place. Raises BadInput where nothing can be read at all.
     """
     prefix, colon, rest = spec.partition(":")
@@ -81,8 +86,9 @@ def read_source(spec: str, taken: Iterable[str] = ()) -> Source:
         data = _bytes_of(path)
         rows, stated, sha256 = _rows(data, name), None, hashlib.sha256(data).hexdigest()
     kind = kind or _kind(rows, spec)
-    licence = KNOWN.get(sha256 or place) or stated or OF_SHAPE[kind]
-    return Source(name, kind, sha256, licence, tuple(_entries(rows, kind, name)))
+    told = Licence(licence, _forbids_sale(licence), TOLD) if licence else None
+    found = KNOWN.get(sha256 or place) or stated or told or OF_SHAPE[kind]
+    return Source(name, kind, sha256, found, tuple(_entries(rows, kind, name)))
 
 
 def read_evaluation(path: Path) -> list[tuple[str, str]]:

@@ -65,6 +65,11 @@ def test_what_is_wrong_is_said_in_a_sentence(
     assert not (tmp_path / "x").exists()
 
 
+def test_a_label_is_of_one_model(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert typed(monkeypatch, "evaluate", "candidate=a", "candidate=b", "--dataset", "d", "-o", "x") == 2
+    assert "candidate is said of two models" in capsys.readouterr().err
+
+
 def test_a_model_has_a_label(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert typed(monkeypatch, "evaluate", "exports/1", "--dataset", "d", "-o", "x") == 2
     assert "LABEL=DIRECTORY" in capsys.readouterr().err.replace("\n", " ")

@@ -16,7 +16,7 @@ from trainer.errors import BadInput
 from trainer.readers import Reject
 from trainer.recipe import DatasetChoice
 from trainer.records import Record
-from trainer.sources import Source, read_evaluation, read_source
+from trainer.sources import PRESUMED, TOLD, Source, read_evaluation, read_source
 
 SHOWN_REJECTS = 5
 """Lines that are shown while the file holds all."""
@@ -38,15 +38,17 @@ def build_dataset(
     *,
     settings: DatasetChoice,
     evaluation: Sequence[Path] = (),
+    licence: str | None = None,
     console: Console | None = None,
 ) -> dict[str, Any]:
     """Build it; the manifest. Raises BadInput, DiskFull.
 
     `sources` are `KIND:PATH`, `hub:NAME` or paths; what is asked in `evaluation` is left out.
+    `licence` is that of the files that come without one.
     """
     console = console or Console(stderr=True)
     items = [item for path in evaluation for item in read_evaluation(path)]
-    read = _read(sources, console)
+    read = _read(sources, licence, console)
     records = [entry for source in read for entry in source.entries if isinstance(entry, Record)]
     rejects = [entry for source in read for entry in source.entries if isinstance(entry, Reject)]
     lines = len(records) + len(rejects)
@@ -77,11 +79,14 @@ def build_dataset(
     return manifest
 
 
-def _read(sources: Sequence[str], console: Console) -> list[Source]:
+def _read(sources: Sequence[str], licence: str | None, console: Console) -> list[Source]:
     read: list[Source] = []
     for spec in sources:
         with console.status(f"Reading {escape(spec)}"):
-            read.append(read_source(spec, [source.name for source in read]))
+            read.append(read_source(spec, [source.name for source in read], licence=licence))
+    if licence and not any(source.licence.note == TOLD for source in read):
+        known = ", ".join(f"{source.name} is {source.licence.name}" for source in read)
+        raise BadInput(f"--licence {licence} is for what comes without one, and here {known}. Leave it out.")
     return read
 
 
@@ -166,3 +171,5 @@ def _show(manifest: dict[str, Any], rejects: Sequence[Reject], out: Path, consol
             )
         else:
             console.print(f"{escape(source['name'])}: licence {source['licence']}. {escape(source['note'])}")
+        if source["note"].startswith(PRESUMED):
+            console.print("If that is wrong, tell its licence with --licence.")

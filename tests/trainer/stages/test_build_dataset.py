@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from trainer.artifacts import read_manifest
+from trainer.artifacts import read_manifest, sha256_of
 from trainer.datasets import read_split
 from trainer.errors import BadInput
 from trainer.recipe import DatasetChoice, load_recipe
+from trainer.sources import ALPACA, KNOWN
 from trainer.stages.build_dataset import build_dataset
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
@@ -87,6 +88,30 @@ def test_everything_left_out_is_counted_and_named(tmp_path: Path) -> None:
     }
     assert "chats.jsonl, line 21: is no JSON" in said.getvalue()
     assert "NOT FOR COMMERCIAL USE" not in said.getvalue()
+
+
+def test_a_licence_is_told_where_it_would_be_presumed(tmp_path: Path) -> None:
+    alpaca_shaped = {"instruction": "Name a colour.", "input": "", "output": "Red."}
+    source = written(tmp_path / "ours.jsonl", alpaca_shaped)
+    console, said = shown()
+    presumed = build_dataset([source], tmp_path / "presumed", settings=SETTINGS, console=console)
+    assert presumed["non_commercial"] is True
+    assert "--licence" in said.getvalue()
+    console, said = shown()
+    told = build_dataset([source], tmp_path / "told", settings=SETTINGS, licence="ours", console=console)
+    assert told["non_commercial"] is False
+    assert (told["sources"][0]["licence"], told["sources"][0]["note"]) == ("ours", "As told on the command line.")
+    assert "NOT FOR COMMERCIAL USE" not in said.getvalue()
+    told = build_dataset([source], tmp_path / "nc", settings=SETTINGS, licence="CC BY-NC 4.0", console=console)
+    assert told["non_commercial"] is True
+
+
+def test_a_licence_that_is_known_is_not_told_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = written(tmp_path / "a.jsonl", chat("Hello there, how are you?"))
+    monkeypatch.setitem(KNOWN, sha256_of(Path(source)), ALPACA)
+    console, _ = shown()
+    with pytest.raises(BadInput, match=r"here a\.jsonl is CC BY-NC 4\.0"):
+        build_dataset([source], tmp_path / "set", settings=SETTINGS, licence="ours", console=console)
 
 
 def test_near_duplicates_stay_where_counts_must_hold(tmp_path: Path) -> None:
