@@ -23,18 +23,20 @@ SCHEME = re.compile(
     re.IGNORECASE,
 )
 NAME = re.compile(r"[\w@.+\-]+")
-NAME_END = re.compile(r"[\w@.+\-]*$")
+NAME_END = re.compile(r"(?<![\w@.+\-])[\w@.+\-]+\Z")  # without what is before it, it would be tried at each sign
 PATH = re.compile(r"\.?(?:[/?#\\][^ \t\n]|:\d)")
 HTTP = re.compile(r"(https?)://([^/?#@\\]+)([/?#]\S*)?", re.IGNORECASE)
 PLAIN_HTTP = re.compile(r"https?://([a-z0-9.\-]+)(?::\d+)?(?:[/?#][\w\-.~/%?#=&+:@!$]*)?", re.IGNORECASE | re.ASCII)
 ESCAPED = re.compile(r"\\([!-/:-@\[-_{-}])")
 """Markdown's escapes, but for those of what opens code."""
 BROADCAST = re.compile(r"@(?=(?:here|channel|everyone)\b)", re.IGNORECASE)
-UNDECIDED = re.compile(r"[\w@.+\-:/?#\\]*$")
+UNDECIDED = re.compile(r"(?<![\w@.+\-:/?#\\])[\w@.+\-:/?#\\]+\Z")
 """The end of a text that may become an address, or not."""
 CLOSING = {")": "(", "]": "[", "}": "{"}
 TRAILING = frozenset(".,;:!?'\"*_~`|…»”’。，、；：！？」』）】")
 OPENING = re.compile(r"[(\[*_\"'`]{0,4}")
+LONGEST_ADDRESS = 2_000
+"""What is longer is never a link: it would take long to tell, where thousands stand side by side without spaces."""
 TRAILING_CHARACTERS = 4
 """More could tell something, where Slack takes them for a part of the link."""
 WORD_JOINER = "\u2060"
@@ -64,12 +66,16 @@ class Addresses:
         for text in texts:
             for run in RUN.findall(text):
                 for found in _found(run):
+                    if found.end - found.start > LONGEST_ADDRESS:
+                        continue
                     address = run[found.start : found.end]
                     shorter = re.split(r"[\"'`<>|]", address)[0]
                     self._heard |= {_canonical(_trimmed(address)), _canonical(_trimmed(shorter))}
 
     def may_stay(self, found: str) -> bool:
         """Whether an address may be a link as it is written, a little of its sentence's punctuation behind it."""
+        if len(found) > LONGEST_ADDRESS:
+            return False
         address = _trimmed(found)
         if len(found) - len(address) > TRAILING_CHARACTERS:
             return False
@@ -117,18 +123,15 @@ class Addresses:
 
 def undecided_from(line: str, is_code: bytes) -> int:
     """From where on the end of a line that goes on may still be shown otherwise."""
-    match = re.search(r"[^ \t]+$", line)
-    if match is None:
-        return len(line)
-    run, start = match[0], match.start()
+    start = max(line.rfind(" "), line.rfind("\t")) + 1
+    run = line[start:]
     marks = [len(run)]
     marks += [index for index, sign in enumerate(run) if sign == "\\" and not is_code[start + index]][:1]
     marks += [
         found.breaks[0] for found in _found(run, [bool(flag) for flag in is_code[start:]]) if found.end == len(run)
     ]
-    tail = UNDECIDED.search(run)
-    assert tail is not None
-    marks += [tail.start() + index for index, sign in enumerate(tail[0]) if sign in ".:@"][:1]
+    if tail := UNDECIDED.search(run):
+        marks += [tail.start() + index for index, sign in enumerate(tail[0]) if sign in ".:@"][:1]
     if run.endswith("]"):
         marks.append(len(run) - 1)
     return start + min(marks)
@@ -155,14 +158,14 @@ def _found(run: str, is_code: list[bool] | None = None) -> Iterator[Found]:
     end = len(run)
     if scheme is not None:
         end = scheme.start()
-        if "." in (glued := NAME_END.findall(run[:end])[0]):  # `7.com://`: a host as well as a scheme
-            end -= len(glued)
-    position = 0
+        if (glued := NAME_END.search(run[:end])) and "." in glued[0]:  # `7.com://`: a host as well as a scheme
+            end = glued.start()
+    position = 0 if "." in run else end  # a host has one
     while (name := NAME.search(run, position, end)) is not None:
         position = name.end()
         literal = bool(is_code and is_code[name.start()])
         has_path = PATH.match(run, name.end() - name[0].endswith(".")) is not None
-        if _is_host(name[0], run[: name.start()], has_path=has_path, is_code=literal):
+        if _is_host(name[0], run[max(0, name.start() - 1) : name.start()], has_path=has_path, is_code=literal):
             stop = len(run) if has_path else name.end()
             breaks = _breaks(run, name.start(), stop)
             start = _beginning(run, name.start())
@@ -187,9 +190,11 @@ def _breaks(run: str, start: int, end: int) -> tuple[int, ...]:
 
 
 def _is_host(name: str, before: str, *, has_path: bool, is_code: bool) -> bool:
-    """Whether Slack may take `name`, or the half of it before or after an @, for an address without a scheme."""
-    if before and not before[-1].isascii() and unicodedata.category(before[-1])[0] in "LMSC":
-        name = before[-1] + name  # of a script that NAME does not know whole
+    """Whether Slack may take `name`, or the half of it before or after an @, for an address without a scheme.
+
+    `before` is the sign before it, if there is one."""
+    if before and not before.isascii() and unicodedata.category(before)[0] in "LMSC":
+        name = before + name  # of a script that NAME does not know whole
     is_mail = "@" in name.strip("@")
     for part in re.split(r"[@+]", name):
         labels = part.strip(".-_").lower().split(".")
@@ -221,13 +226,19 @@ def _is_top_level(label: str) -> bool:
 
 def _trimmed(address: str) -> str:
     """Without the punctuation that is rather its sentence's."""
-    while address:
-        last = address[-1]
-        opening = CLOSING.get(last)
-        if last not in TRAILING and (opening is None or address.count(opening) >= address.count(last)):
+    end = len(address)
+    surplus: dict[str, int] = {}
+    while end:
+        last = address[end - 1]
+        if opening := CLOSING.get(last):
+            surplus.setdefault(last, address.count(last) - address.count(opening))
+            if surplus[last] <= 0:
+                break
+            surplus[last] -= 1
+        elif last not in TRAILING:
             break
-        address = address[:-1]
-    return address
+        end -= 1
+    return address[:end]
 
 
 def _canonical(address: str) -> str:

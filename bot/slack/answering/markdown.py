@@ -15,7 +15,11 @@ MARKDOWN_CHARACTERS = 11_500
 ESCAPED = re.compile(r"\\.")
 TICK = re.compile("`")
 ANGLE = re.compile(r"<[^<>\x00-\x20]*$")
-UNDECIDED = re.compile(r"(?:\\|!|&[&#;\w]*|(?<!~)~~?)$")
+UNDECIDED = re.compile(r"(?:\\|!|(?<!~)~~?|(?<![&#;\w])[#;\w]*(&[&#;\w]*))\Z")
+"""What an end may begin with. An entity is sought from the start of its word, or each sign of it would be tried."""
+
+DEEPEST = 3
+"""Brackets in brackets that are read for links; more would be read over and over. Where there are more, none is one."""
 
 _Rule = Callable[[StateInline, bool], bool]
 
@@ -64,16 +68,18 @@ def undecided_from(line: str, found: list[Span]) -> int:
     unescaped = ESCAPED.sub("  ", outside)
     for pattern, text in ((TICK, unescaped), (ANGLE, outside), (UNDECIDED, outside)):
         match = pattern.search(text)
-        marks += [match.start()] if match else []
+        marks += [match.start(match.lastindex or 0)] if match else []
     bracket = _undecided_bracket(unescaped, line, min(marks))
     return min([*marks, bracket])
 
 
 def _outside(line: str, found: list[Span]) -> str:
     """The line with spaces for its spans."""
+    parts, position = [], 0
     for span in found:
-        line = line[: span.start] + " " * (span.end - span.start) + line[span.end :]
-    return line
+        parts += [line[position : span.start], " " * (span.end - span.start)]
+        position = span.end
+    return "".join([*parts, line[position:]])
 
 
 def _undecided_bracket(literal: str, line: str, until: int) -> int:
@@ -232,7 +238,7 @@ def _block_parser(*, has_tables: bool) -> MarkdownIt:
 
 def _inline_parser() -> MarkdownIt:
     """Takes every address for one, and leaves it as it is written: others judge it."""
-    markdown = MarkdownIt("commonmark", {"html": False})
+    markdown = MarkdownIt("commonmark", {"html": False, "maxNesting": DEEPEST})
     markdown.normalizeLink = lambda url: url  # type: ignore[method-assign]
     markdown.validateLink = lambda url: True  # type: ignore[method-assign]
     for name, rule, read in (

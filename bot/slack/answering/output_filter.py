@@ -31,6 +31,10 @@ ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,3
 CONTROL = re.compile(r"<[@!#]")
 ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
+WAITING_SHARE = 8
+TEXT_SHARE = 64
+"""Of what waits to be decided, and of the text: by so much it grows before it is judged anew."""
+
 Piece = tuple[str, bool]
 """Text, and whether Markdown takes it literally."""
 
@@ -47,7 +51,10 @@ class OutputFilter:
         """Whether backticks mean in the next line what they mean in it alone."""
         self._hits = 0
         self._shown = ""
-        self._is_judged = True
+        self._grown_at = 0
+        """How long the text was when more of it was last shown."""
+        self._judged_from = 0
+        """How long it has to be to be judged again."""
 
     def hear(self, texts: Iterable[str]) -> None:
         """Addresses in `texts`, plain text that people wrote, may stay links. To be called before `write`."""
@@ -56,14 +63,22 @@ class OutputFilter:
     def write(self, delta: str) -> None:
         """Add a piece of the model's text."""
         self._text += delta
-        self._is_judged = False
 
     @property
     def so_far(self) -> str:
-        """What may be shown now: a beginning of what `whole` will be."""
-        if not self._is_judged:
-            self._shown = max(self._shown, self._judged(is_whole=False), key=len)  # each is a beginning of the whole
-            self._is_judged = True
+        """What may be shown now: a beginning of what `whole` will be.
+
+        Where the last look at the text brought nothing, the next is taken when enough has come: each costs as much as
+        the text is long.
+        """
+        length = len(self._text)
+        if length >= self._judged_from:
+            shown = max(self._shown, self._judged(is_whole=False), key=len)  # each is a beginning of the whole
+            if shown[len(self._shown) :].strip():
+                self._grown_at = length
+            self._shown = shown
+            waiting = length - self._grown_at
+            self._judged_from = length + 1 + (max(waiting // WAITING_SHARE, length // TEXT_SHARE) if waiting else 0)
         return self._shown
 
     def whole(self) -> str:
