@@ -31,6 +31,7 @@ from trainer.tuning.checkpoint import (
     last_checkpoint,
     load_optimizer,
     read_state,
+    remove_after,
     remove_old,
     save_checkpoint,
 )
@@ -79,16 +80,15 @@ def tune(
         context = loaded.model.config.max_position_embeddings
         train = _fitted(recipe, dataset, "train", loaded.template, context)
         held_out = _fitted(recipe, dataset, "held_out", loaded.template, context)
-        for fitted, what in ((train, "to train on"), (held_out, "held out")):
-            if fitted and fitted.dropped + fitted.cut:
-                console.print(
-                    f"Of the records {what}, {fitted.dropped} are too long and left out, {fitted.cut} are cut."
-                )
         assert train is not None
+        records = {
+            "train": _counted(train, "to train on", console),
+            "held_out": _counted(held_out, "held out", console),
+        }
         plan = Plan(train.examples, recipe.tune, processes.count)
         model = _prepared(loaded, recipe, checkpoint, processes)
         rows = rows_of_process(held_out.examples, recipe.tune, processes.count, processes.index) if held_out else []
-        facts = {"recipe": asdict(recipe), "base": of_base, "dataset": of_dataset}
+        facts = {"recipe": asdict(recipe), "base": of_base, "dataset": of_dataset, "records": records}
         tuning = Tuning(
             model=model,
             tokenizer=loaded.tokenizer,
@@ -103,7 +103,7 @@ def tune(
         )
         _settle_head_bias(tuning, recipe, fresh=checkpoint is None, console=console)
         if checkpoint:
-            _go_on(tuning, checkpoint)
+            _go_on(tuning, checkpoint, out)
             console.print(f"Going on after step {tuning.step} of {plan.steps}, from {checkpoint}.")
         ended = _run(tuning, out, console)
     return _finished(tuning, out, facts, ended, console)
@@ -194,6 +194,20 @@ def _fitted(recipe: Recipe, dataset: Path, split: Split, template: Template, con
         return None
     longest = min(recipe.dataset.max_tokens, context)
     return fit(read_split(dataset, split), template, longest, recipe.dataset.too_long)
+
+
+def _counted(fitted: Fitted | None, what: str, console: Console) -> dict[str, int]:
+    """What became of the records, for the run's manifest; what is not learned from is said."""
+    if fitted is None:
+        return {"used": 0}
+    counts = {"used": len(fitted.records), "dropped": fitted.dropped, "cut": fitted.cut, "refused": fitted.refused}
+    if fitted.dropped or fitted.cut or fitted.refused:
+        console.print(
+            f"Of the records {what}, {len(fitted.records)} are used; {fitted.dropped} are too long and left out, "
+            f"{fitted.cut} are cut, {fitted.refused} are conversations that the template does not take.",
+            highlight=False,
+        )
+    return counts
 
 
 def _estimated(recipe: Recipe, base: Path, dataset: Path, processes: Processes) -> Estimate:
@@ -293,11 +307,14 @@ def _settle_head_bias(tuning: Tuning, recipe: Recipe, *, fresh: bool, console: C
     tuning.held_out = held_out
 
 
-def _go_on(tuning: Tuning, checkpoint: Path) -> None:
+def _go_on(tuning: Tuning, checkpoint: Path, out: Path) -> None:
     state = read_state(checkpoint)
     tuning.step = tuning.saved_step = state["step"]
     tuning.best = BestWatch(**state["best"])
     load_optimizer(checkpoint, tuning.optimizer, tuning.step, tuning.processes)
+    tuning.processes.wait()
+    if tuning.processes.is_main:
+        remove_after(out, tuning.step)
 
 
 def _save(tuning: Tuning, out: Path, facts: dict[str, Any]) -> None:
@@ -328,13 +345,12 @@ def _finished(tuning: Tuning, out: Path, facts: dict[str, Any], ended: Ended, co
         console.print(f"Stopped after step {tuning.step} of {tuning.plan.steps}; {last} is saved. Go on by --resume.")
     else:
         best = checkpoint_folder(out, tuning.best.step)
-        named = {
-            "last": str(last.relative_to(out)),
-            "best": str((best if best.is_dir() else last).relative_to(out)),
-        }
+        best = best if best.is_dir() else last
         if tuning.processes.is_main:
-            write_manifest(out, "run", named | {"ended": ended} | tuning.state() | facts, without="checkpoints")
+            named = {"last": str(last.relative_to(out)), "best": str(best.relative_to(out))}
+            found = {"ended": ended, "best_held_out_loss": tuning.best.loss}
+            write_manifest(out, "run", tuning.state() | facts | named | found, without="checkpoints")
         why = "early: held-out loss falls no more" if ended == "early" else "done"
-        console.print(f"Tuned ({why}). Last checkpoint: {last}; best: {out / named['best']}.", highlight=False)
+        console.print(f"Tuned ({why}). Last checkpoint: {last}; best: {best}.", highlight=False)
     tuning.processes.end()
     return out

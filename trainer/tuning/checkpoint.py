@@ -114,6 +114,13 @@ def remove_old(run: Path, keep: int, best: int | None) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def remove_after(run: Path, step: int) -> None:
+    """A run that goes on after `step` leaves what lies behind it: half-written or damaged, it would count as newest."""
+    for folder in checkpoints(run):
+        if folder.name > checkpoint_folder(run, step).name:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def _gathered(model: Any) -> dict[str, torch.Tensor]:
     """All weights on the main process, through torch.distributed.checkpoint; of tied ones the first."""
     weights: dict[str, Any] = get_model_state_dict(

@@ -63,10 +63,11 @@ class Tuning:
                 if log:
                     facts = {"step": self.step, "loss": loss, "learning_rate": rate, "tokens": tokens}
                     log.step(facts | {"gradient_norm": norm, "tokens_per_second": tokens / seconds})
-                ended = self._after_step(log, progress)
-                if asked or ended:
+                if asked:  # whoever asks may not wait for an evaluation
                     self._save_once()
-                    return ended or "asked"
+                    return "asked" if self.step < self.plan.steps else "done"
+                if ended := self._after_step(log, progress):
+                    return ended
         return "done"
 
     def evaluate(self) -> float:
@@ -128,7 +129,7 @@ class Tuning:
         return "early" if stop else None
 
     def _judge(self, log: RunLog | None, progress: Progress) -> bool:
-        """Held-out loss and samples; whether to stop early."""
+        """Held-out loss and samples, and a checkpoint of the best; whether to stop early."""
         is_best = False
         if self.held_out:
             loss = self.evaluate()
@@ -143,12 +144,10 @@ class Tuning:
             log.samples(self.step, self.choice.sample_prompts, answers)
             for prompt, answer in zip(self.choice.sample_prompts, answers, strict=True):
                 progress.say(f"  {prompt}\n  > {' '.join(answer.split())[:400]}")
-        patience = self.choice.early_stop_patience
-        if patience is None:
-            return False
         if is_best:
             self._save_once()
-        return self.best.evaluations_since >= patience
+        patience = self.choice.early_stop_patience
+        return patience is not None and self.best.evaluations_since >= patience
 
     def _save_once(self) -> None:
         if self.saved_step != self.step:

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,17 @@ import torch
 from rich.console import Console
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from tests.trainer.tiny import tiny_base
 from tests.trainer.tuning import tiny_runs
-from trainer.artifacts import read_manifest
+from trainer.artifacts import read_manifest, write_manifest
+from trainer.datasets import write_dataset
 from trainer.errors import BadInput, DiskFull, Diverged, OutOfMemory
+from trainer.recipe import DatasetChoice
+from trainer.records import Message
 from trainer.stages import tune as stage
 from trainer.template import template_of
 from trainer.tuning import checkpoint as checkpoints
+from trainer.tuning.loop import Tuning
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +55,47 @@ def test_a_run_leaves_checkpoints_log_samples_and_tensorboard(made: Path, tmp_pa
     tokenizer = AutoTokenizer.from_pretrained(last)
     assert template_of(tokenizer).name == "dolly"
     assert AutoModelForCausalLM.from_pretrained(last).config.model_type == "llama"
+
+
+def test_the_best_is_saved_and_named_though_nothing_else_is_saved_there(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = iter([3.0, 2.0, 2.5, 2.6])
+    monkeypatch.setattr(Tuning, "evaluate", lambda self: next(losses))
+    recipe = tiny_runs.recipe(evaluate_every_steps=3, save_every_steps=0, keep_checkpoints=1)
+    out = stage.tune(recipe, made / "base", made / "data", tmp_path / "run", console=console())
+    manifest = read_manifest(out, "run")
+    assert (manifest["best"], manifest["best_held_out_loss"]) == ("checkpoints/step-000006", 2.0)
+    assert manifest["last"] == "checkpoints/step-000012"
+    assert sorted(path.name for path in (out / "checkpoints").iterdir()) == ["step-000006", "step-000012"]
+    assert read_manifest(out / manifest["best"], "checkpoint", check=True)["step"] == 6
+
+
+NO_SYSTEM = (
+    "{% for message in messages %}{% if message.role == 'system' %}{{ raise_exception('no system here') }}{% endif %}"
+    "<{{ message.role }}>{{ message.content }}{% if message.role == 'assistant' %}{{ eos_token }}{% endif %}"
+    "{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+
+
+def test_records_that_are_not_learned_from_are_said_and_counted(tmp_path: Path) -> None:
+    tiny_base(tmp_path / "base", "llama")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "base")
+    tokenizer.chat_template = NO_SYSTEM
+    tokenizer.save_pretrained(tmp_path / "base")
+    write_manifest(tmp_path / "base", "base", {"source": "tiny"})
+    records = tiny_runs.records(24)
+    records[:3] = [replace(one, messages=(Message("system", "Be kind."), *one.messages)) for one in records[:3]]
+    write_dataset(tmp_path / "data", records, tiny_runs.records(6, seed=1), [], {"sources": []})
+    said = console()
+    recipe = tiny_runs.recipe(epochs=0.3)
+    recipe = replace(recipe, base=replace(recipe.base, template="own"), dataset=DatasetChoice(max_tokens=40))
+    out = stage.tune(recipe, tmp_path / "base", tmp_path / "data", tmp_path / "run", console=said)
+    counted = read_manifest(out, "run")["records"]["train"]
+    assert counted["refused"] == 3
+    assert counted["dropped"] > 0
+    assert counted["used"] + counted["dropped"] + counted["refused"] == 24
+    assert "3 are conversations that the template does not take" in said.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_nothing_more_to_gain_ends_it(made: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from trainer.artifacts import read_manifest
 from trainer.errors import BadInput, NotWhole
 from trainer.recipe import LoraChoice
 from trainer.stages.tune import tune
+from trainer.tuning.loop import Tuning
 
 ROOT = Path(__file__).resolve().parents[3]
 LAST = "checkpoints/step-000012"
@@ -100,6 +101,42 @@ def test_a_half_written_checkpoint_is_refused_and_the_one_before_taken(made: Pat
         read_manifest(out / LAST)
     tune(tiny_runs.recipe(keep_checkpoints=3), made / "base", made / "data", out, resume=True)
     assert weights(out / LAST) == before, "from step 4, for step 8 is damaged"
+
+
+def test_what_is_said_to_be_saved_stays_where_a_later_one_is_damaged(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = tiny_runs.recipe(keep_checkpoints=3)
+    out = tune(chosen, made / "base", made / "data", tmp_path / "run")
+    (out / LAST / "model.safetensors").write_bytes(b"")
+    ask_after(monkeypatch, 9)
+    once_more = tiny_runs.recipe(keep_checkpoints=1)
+    tune(once_more, made / "base", made / "data", out, resume=True)
+    names = [path.name for path in (out / "checkpoints").iterdir()]
+    assert "step-000009" in names
+    assert "step-000012" not in names
+    read_manifest(out / "checkpoints/step-000009", "checkpoint", check=True)
+
+
+def test_whoever_asks_does_not_wait_for_an_evaluation(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask_after(monkeypatch, 4)
+    out = tune(tiny_runs.recipe(), made / "base", made / "data", tmp_path / "run")
+    assert [path.name for path in (out / "checkpoints").iterdir()] == ["step-000004"]
+    assert "held_out_loss" not in (out / "log.jsonl").read_text()
+
+
+def ask_after(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """SIGTERM comes in the middle of this step."""
+    learn = Tuning._learn
+
+    def learn_and_ask(self: Tuning, *args: Any) -> Any:
+        if self.step == step - 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return learn(self, *args)
+
+    monkeypatch.setattr(Tuning, "_learn", learn_and_ask)
 
 
 def test_another_recipe_does_not_go_on(made: Path, tmp_path: Path) -> None:
