@@ -3,8 +3,9 @@
     python tests/trainer/envs/read_as_tgi.py IDS.json DIRECTORY…
 
 prints a JSON list with one answer per directory, and leaves DIRECTORY.logits.safetensors beside it: `as_saved`, eager
-attention, of transformers; for GPT-J also `as_served`, with the head's bias left out and the GELU of TGI's
-flash_gptj_modeling.py.
+attention, of transformers; for GPT-J also `as_served`, as TGI's flash_gptj_modeling.py has it: without the head's
+bias, with its GELU, its rope's angles in fp32; and `as_tuned`, the same with those angles rounded to the model's dtype,
+as transformers 5 does.
 """
 
 import json
@@ -16,6 +17,7 @@ import torch
 import transformers
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers.models.gptj.modeling_gptj import create_sinusoidal_positions
 
 PROBE = "### Instruction:\nName 3 colours.\n\n### Response:\nRed,  12345 ça va\n\n### End <|im_start|>"
 
@@ -40,14 +42,19 @@ def read(folder: Path, ids: torch.Tensor) -> dict[str, Any]:
     ).eval()
     with torch.no_grad():
         logits = {"as_saved": model(ids).logits.contiguous()}
+        angles_off = 0.0
         if config.model_type == "gptj":
+            angles_off = _angles_off(model)
             serve_as_flash_gptj(model)
             logits["as_served"] = model(ids).logits.contiguous()
+            round_angles(model)
+            logits["as_tuned"] = model(ids).logits.contiguous()
     save_file(logits, f"{folder}.logits.safetensors")
     stop = GenerationConfig.from_pretrained(folder).eos_token_id
     template = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8")).get("chat_template")
     return answer | {
         "dtype": str(config.torch_dtype),
+        "angles_off": angles_off,
         "entries": len(tokenizer),
         "rows": model.get_input_embeddings().weight.shape[0],
         "probe": tokenizer(PROBE, add_special_tokens=False)["input_ids"],
@@ -63,7 +70,22 @@ def serve_as_flash_gptj(model: Any) -> None:
     approximate = "tanh" if name in ("gelu_fast", "gelu_pytorch_tanh") else "none"
     for layer in model.transformer.h:
         layer.mlp.act = torch.nn.GELU(approximate=approximate)
+        layer.attn.embed_positions = _angles(model)
     model.lm_head.bias = None
+
+
+def round_angles(model: Any) -> None:
+    for layer in model.transformer.h:
+        layer.attn.embed_positions = layer.attn.embed_positions.to(model.dtype)
+
+
+def _angles(model: Any) -> torch.Tensor:
+    """As in fp32. from_pretrained makes them of frequencies in the model's dtype."""
+    return create_sinusoidal_positions(model.config.n_positions, model.config.rotary_dim)
+
+
+def _angles_off(model: Any) -> float:
+    return float((model.transformer.h[0].attn.embed_positions - _angles(model)).abs().max())
 
 
 if __name__ == "__main__":
