@@ -72,7 +72,8 @@ class TuneChoice:
     row_tokens: AtLeastOne = 8192
     """Longest packed row, in tokens: what one forward pass holds."""
     fill_lengths: Annotated[tuple[AtLeastOne, ...], Field(max_length=4)] = ()
-    """Rows are filled up to the next of these lengths, in tokens, so that a compiled model sees few shapes."""
+    """Rows are filled up to the next of these lengths, in tokens, so that a compiled model sees few shapes;
+    where they are given, its blocks are compiled on a GPU."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-5
     """The highest of the schedule."""
     schedule: Literal["constant", "cosine", "linear"] = "constant"

@@ -36,6 +36,7 @@ from trainer.tuning.checkpoint import (
     save_checkpoint,
 )
 from trainer.tuning.estimate import SPARE, Estimate, estimate, gib, measured_flops_per_second, what_to_lower
+from trainer.tuning.families import PROVEN, compile_blocks
 from trainer.tuning.keys import key_ids
 from trainer.tuning.loop import Ended, Tuning
 from trainer.tuning.optimizer import local, make_optimizer
@@ -109,13 +110,17 @@ def tune(
     return _finished(tuning, out, facts, ended, console)
 
 
-def dry_run(recipe: Recipe, base: Path, dataset: Path, *, console: Console | None = None) -> Estimate:
-    """Say what memory, time and disk it takes; no weights are read."""
+def dry_run(
+    recipe: Recipe, base: Path, dataset: Path, out: Path | None = None, *, console: Console | None = None
+) -> Estimate:
+    """Say what memory, time and disk it takes, the disk of `out` or else of here; no weights are read."""
     console = console or Console()
     processes = Processes()
     found = _estimated(recipe, base, dataset, processes)
     memory = _available_memory(processes.device)
-    free = shutil.disk_usage(Path.cwd()).free
+    place = (out or Path.cwd()).absolute()
+    place = next(folder for folder in (place, *place.parents) if folder.is_dir())
+    free = shutil.disk_usage(place).free
     table = Table(title=f"{recipe.name}: estimated, nothing loaded")
     for column in ("what", "takes", "of"):
         table.add_column(column)
@@ -130,7 +135,7 @@ def dry_run(recipe: Recipe, base: Path, dataset: Path, *, console: Console | Non
     table.add_row(
         "time", took, f"{found.steps:,} steps, {found.tokens:,} tokens, {found.flops:.2e} FLOPs", style="bold"
     )
-    table.add_row("disk", gib(found.disk_bytes), f"{gib(free)} free here", style="bold")
+    table.add_row("disk", gib(found.disk_bytes), f"{gib(free)} free in {place}", style="bold")
     console.print(table)
     if found.memory_bytes > SPARE * memory:
         console.print(f"[bold red]It does not fit.[/] {what_to_lower(recipe, found, memory)}")
@@ -218,6 +223,11 @@ def _estimated(recipe: Recipe, base: Path, dataset: Path, processes: Processes) 
         tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
         raise BadInput(f"{base} has no config and tokenizer that transformers can load: {error}") from None
+    if recipe.base.family not in ("other", config.model_type):
+        raise BadInput(
+            f"{base} is a {config.model_type} model, and the recipe is for {recipe.base.family}. Name a base that the "
+            f'recipe is for, or set base.family to "{config.model_type if config.model_type in PROVEN else "other"}".'
+        )
     if recipe.base.template == "dolly" and not has_dolly_keys(tokenizer):
         tokenizer.add_tokens(
             [AddedToken(key, special=True, normalized=False) for key in DOLLY_KEYS], special_tokens=True
@@ -267,7 +277,7 @@ def _said_clearly(recipe: Recipe, planned: Estimate, out: Path, device: torch.de
 
 
 def _prepared(loaded: Loaded, recipe: Recipe, checkpoint: Path | None, processes: Processes) -> Any:
-    """The model with what is trained chosen, on its device."""
+    """The model with what is trained chosen, on its device; on a GPU compiled, where rows have few lengths."""
     model = loaded.model
     bias = head_bias(model)
     if bias is not None and recipe.tune.lm_head_bias == "zero":
@@ -282,6 +292,8 @@ def _prepared(loaded: Loaded, recipe: Recipe, checkpoint: Path | None, processes
     if recipe.tune.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     model.train()
+    if processes.device.type == "cuda" and recipe.tune.fill_lengths:
+        compile_blocks(model)
     processes.shard(model)
     return model
 

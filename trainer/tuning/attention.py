@@ -21,8 +21,8 @@ IMPLEMENTATION = "dolly_packed"
 """The name under which transformers finds this attention."""
 NO_MASK_SHAPE = (1, 1, 1, 1)
 """transformers takes a mask of four dimensions as made already: it builds none of tokens x tokens."""
-EXAMPLES_STEP = 8
-"""Borders are padded to a multiple of this, so that a filler more or less compiles nothing anew."""
+LEAST_EXAMPLES, EXAMPLES_STEP = 72, 8
+"""Borders are padded to at least so many examples, and beyond to a multiple: few more or less compile nothing anew."""
 LEAST_LONGEST = 2048
 """The kernel is told of an example at least so long: it passes over what is not there, and is compiled once."""
 
@@ -47,7 +47,7 @@ def packing_of(lengths: tuple[int, ...], device: torch.device, dtype: torch.dtyp
 
 def bordered(lengths: tuple[int, ...], device: torch.device) -> Packing:
     """The layout for the kernel of differing lengths: between most rows only the tensor's values differ."""
-    slots = (len(lengths) // EXAMPLES_STEP + 1) * EXAMPLES_STEP
+    slots = max(LEAST_EXAMPLES, (len(lengths) // EXAMPLES_STEP + 1) * EXAMPLES_STEP)
     borders = [0, *accumulate(lengths)]
     borders += borders[-1:] * (slots + 1 - len(borders))
     longest = max(LEAST_LONGEST, 1 << (max(lengths) - 1).bit_length())

@@ -22,6 +22,11 @@ from trainer.tuning.watch import BestWatch, DivergenceWatch, Signals
 Ended = Literal["done", "early", "asked"]
 
 
+def _not_compiled() -> Any:
+    """Of compiled blocks the steps alone are worth the minutes: an answer has another length with each token."""
+    return torch.compiler.set_stance("force_eager")
+
+
 @dataclass
 class Tuning:
     """A run: what is tuned, on what, and where it stands."""
@@ -74,7 +79,7 @@ class Tuning:
         """Held-out loss per learned token, over all processes."""
         self.model.eval()
         loss, learned = 0.0, 0.0
-        with torch.no_grad():
+        with torch.no_grad(), _not_compiled():
             for row in self.held_out:
                 of_row, tokens = row_loss(self.model, row)
                 loss, learned = loss + float(of_row), learned + tokens
@@ -135,7 +140,8 @@ class Tuning:
             loss = self.evaluate()
             is_best = self.best.judge(self.step, loss)
         self.model.eval()
-        answers = sample_answers(self.model, self.tokenizer, self.template, self.choice.sample_prompts)
+        with _not_compiled():
+            answers = sample_answers(self.model, self.tokenizer, self.template, self.choice.sample_prompts)
         self.model.train()
         if log:
             if self.held_out:

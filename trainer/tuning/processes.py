@@ -13,6 +13,8 @@ from accelerate import Accelerator
 from accelerate.utils import parse_flag_from_env
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
+from trainer.tuning.families import blocks_of
+
 BUCKET_NUMBERS = 1 << 24
 """Gradients that travel together."""
 
@@ -36,13 +38,9 @@ class Processes:
         if not self.shards:
             model.to(self.device)
             return
-        blocks = max(
-            (module for module in model.modules() if isinstance(module, torch.nn.ModuleList)),
-            key=lambda blocks: sum(parameter.numel() for parameter in blocks.parameters()),
-        )
         # As sum_gradients does, in fp32 at least: bf16 would round at each process.
         exact = MixedPrecisionPolicy(reduce_dtype=torch.promote_types(next(model.parameters()).dtype, torch.float32))
-        for block in blocks:
+        for block in blocks_of(model):
             fully_shard(block, mp_policy=exact)
         fully_shard(model, mp_policy=exact)
         for module in model.modules():

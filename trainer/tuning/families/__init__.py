@@ -92,6 +92,21 @@ def _try(model: Any) -> None:
         )
 
 
+def blocks_of(model: Any) -> torch.nn.ModuleList:
+    """The layers that a model, wrapped or not, consists of: its largest list of modules."""
+    lists = (module for module in model.modules() if isinstance(module, torch.nn.ModuleList))
+    return max(lists, key=lambda blocks: sum(parameter.numel() for parameter in blocks.parameters()))
+
+
+def compile_blocks(model: Any, **how: Any) -> None:
+    """Compile each block for each length of a row, when it first sees one: rows are to be filled up to few lengths.
+
+    `how` goes to torch.compile. A checkpointed block is compiled within its checkpoint.
+    """
+    for block in blocks_of(model):
+        block.compile(dynamic=False, **how)
+
+
 def _hidden_states(model: Any, row: Row, packing: Packing) -> torch.Tensor:
     """The last hidden states (tokens, size) of a model that takes its attention from transformers' interface."""
     output = model.base_model(
