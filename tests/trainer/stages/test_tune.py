@@ -4,6 +4,7 @@ import io
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 from rich.console import Console
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from tests.trainer.tiny import tiny_base
+from tests.trainer.tiny import FAMILIES, Family, tiny_base
 from tests.trainer.tuning import tiny_runs
 from trainer.artifacts import read_manifest, write_manifest
 from trainer.datasets import write_dataset
@@ -161,6 +162,38 @@ def test_a_dry_run_loads_no_weights(made: Path, tmp_path: Path) -> None:
     assert found.weights_bytes == 4 * found.parameters
     assert found.steps == 12
     assert "memory" in said.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_dry_run_looks_at_the_disk_of_the_run(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Path] = []
+
+    def usage(place: Path) -> SimpleNamespace:
+        asked.append(place)
+        return SimpleNamespace(free=10)
+
+    monkeypatch.setattr("shutil.disk_usage", usage)
+    said = console()
+    stage.dry_run(tiny_runs.recipe(), made / "base", made / "data", tmp_path / "not/yet/there", console=said)
+    assert asked == [tmp_path]
+    assert "The disk is too small" in said.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_base_of_another_family_than_the_recipes_is_refused(made: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r'is a llama model, and the recipe is for gptj.* set base\.family to "llama"'):
+        stage.tune(tiny_runs.recipe("gptj"), made / "base", made / "data", tmp_path / "run", console=console())
+    with pytest.raises(BadInput, match="the recipe is for gpt_neox"):
+        stage.dry_run(tiny_runs.recipe("gpt_neox"), made / "base", made / "data", console=console())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_each_family_learns_in_bf16(tmp_path: Path, family: Family) -> None:
+    base, data = tiny_runs.base(tmp_path / "base", family), tiny_runs.dataset(tmp_path / "data")
+    recipe = tiny_runs.recipe(family, precision="bf16", optimizer="adamw_8bit_split", evaluate_every_steps=0)
+    out = stage.tune(recipe, base, data, tmp_path / "run", console=console())
+    losses = [json.loads(line).get("loss") for line in (out / "log.jsonl").read_text().splitlines()]
+    assert losses[11] < losses[0]
+    last = out / read_manifest(out, "run")["last"]
+    assert AutoModelForCausalLM.from_pretrained(last, dtype="auto").dtype == torch.bfloat16
 
 
 def test_gptj_is_tuned_with_the_activation_and_the_bias_that_tgi_has(made: Path, tmp_path: Path) -> None:
