@@ -57,8 +57,7 @@ def test_what_was_tuned_is_what_people_read(tmp_path: Path) -> None:
     dataset = tmp_path / "dataset"
     build_dataset([f"alpaca:{records}"], dataset, settings=recipe.dataset)
     run = tune(recipe, base, dataset, tmp_path / "run", console=QUIET)
-    checkpoint = run / json.loads((run / "manifest.json").read_text())["last"]
-    candidate = export(checkpoint, tmp_path / "candidate", gguf=recipe.export.gguf, console=QUIET)
+    candidate = export(run, tmp_path / "candidate", console=QUIET)
 
     with llama_cpp(candidate / "model-f16.gguf", context_tokens=256) as engine:
         for question, expected in ANSWERS.items():
@@ -68,7 +67,7 @@ def test_what_was_tuned_is_what_people_read(tmp_path: Path) -> None:
 
     models = {"base": base, "candidate": candidate}
     with pytest.raises(BadInput, match="Export it first"):
-        evaluate({"candidate": checkpoint}, dataset, tmp_path / "refused", settings=recipe.evaluate, console=QUIET)
+        evaluate({"candidate": run}, dataset, tmp_path / "refused", settings=recipe.evaluate, console=QUIET)
     report = evaluate(models, dataset, tmp_path / "report", settings=recipe.evaluate, console=QUIET)
     found = json.loads((report / "report.json").read_text())["models"]
     tuned, untuned = (found[label]["suites"]["held_out"]["slices"]["all"] for label in ("candidate", "base"))
@@ -79,5 +78,10 @@ def test_what_was_tuned_is_what_people_read(tmp_path: Path) -> None:
     assert (tuned["stop_rate"]["mean"], tuned["rouge_l"]["mean"], tuned["leak_rate"]["mean"]) == (1.0, 1.0, 0.0)
     assert tuned["bits_per_byte"]["mean"] < 0.1 < 1.0 < untuned["bits_per_byte"]["mean"]
     assert untuned["rouge_l"]["mean"] < 0.5
+    with_figures = export(run, tmp_path / "with-figures", gguf=(), evaluation=report, console=QUIET)
+    card = (with_figures / "README.md").read_text()
+    assert "As `candidate`, answered by llama.cpp, model-f16.gguf" in card
+    assert "| held_out | stop_rate | 1.000 ± 0.000 |" in card
+    assert not list(with_figures.glob("*.gguf"))
     page = (report / "report.html").read_text()
     assert ANSWERS["Name three primary colours."] in page or ANSWERS["When does our office open?"] in page
