@@ -9,11 +9,16 @@ from typing import Literal
 from markdown_it import MarkdownIt
 from markdown_it.rules_inline import StateInline, autolink, backtick, image, link
 
+from bot.slack.answering.addresses import WORD_JOINER
+
 MARKDOWN_CHARACTERS = 11_500
 """Slack takes 12,000 in one message; the rest is for a sentence of Dolly's own."""
 
 ESCAPED = re.compile(r"\\.")
 TICK = re.compile("`")
+TICKS = re.compile("`+")
+LONGEST_OPENING = 99
+"""Of backticks, tildes and a fence's language: they are written again where a message ends. More are no sure code."""
 ANGLE = re.compile(r"<[^<>\x00-\x20]*$")
 UNDECIDED = re.compile(r"(?:\\|!|(?<!~)~~?|(?<![&#;\w])[#;\w]*(&[&#;\w]*))\Z")
 """What an end may begin with. An entity is sought from the start of its word, or each sign of it would be tried."""
@@ -44,7 +49,7 @@ def code_lines(text: str) -> tuple[frozenset[int], frozenset[int]]:
     code: set[int] = set()
     openers: set[int] = set()
     for token in _fences.parse(text):
-        if token.type == "fence" and token.map:
+        if token.type == "fence" and token.map and len(token.markup) <= LONGEST_OPENING:
             code.update(range(*token.map))
             openers.add(token.map[0])
     return frozenset(code), frozenset(openers)
@@ -114,7 +119,9 @@ def _recorded(rule: _Rule, read: Callable[[StateInline, int, int], Span | None])
 
 
 def _code(state: StateInline, start: int, count: int) -> Span | None:
-    is_code = any(token.type == "code_inline" for token in state.tokens[count:])
+    is_code = any(
+        token.type == "code_inline" and len(token.markup) <= LONGEST_OPENING for token in state.tokens[count:]
+    )
     return Span("code", start, state.pos) if is_code else None
 
 
@@ -162,7 +169,12 @@ def pieces(text: str) -> list[str]:
 @dataclass(frozen=True, slots=True)
 class _Fence:
     opening: str
-    closing: str
+    before_lines: str
+    marker: str
+
+    @property
+    def closing(self) -> str:
+        return self.before_lines + self.marker
 
 
 def _cut(text: str) -> tuple[str, str]:
@@ -184,29 +196,52 @@ def _cut(text: str) -> tuple[str, str]:
     position = last(between) or last(items)
     if position:
         return text[:position], text[position:]
-    if (fence := _open_fence(window)) is not None:
+    if (fence := _open_fence(window)) is not None and len(fence.opening + fence.closing) < middle // 2:
         room = MARKDOWN_CHARACTERS - len(fence.closing) - 1
         position = text.rfind("\n", len(fence.opening) + 1, room) + 1
         if position >= middle:
             return text[:position] + fence.closing, f"{fence.opening}\n{text[position:]}"
+        position = _outside_of_escape(text, room)
+        before = fence.before_lines + (WORD_JOINER if text[position:].lstrip().startswith(fence.marker[0]) else "")
+        return f"{text[:position]}\n{fence.closing}", f"{fence.opening}\n{before}{text[position:]}"
     table = blocks[-1] if blocks and blocks[-1].type == "table_open" else None
     if table is not None and table.map:
         head = "\n".join(lines[table.map[0] : table.map[0] + 2]) + "\n"
         position = text.rfind("\n", 0, MARKDOWN_CHARACTERS) + 1
         if position >= middle and len(head) < middle // 2:
             return text[:position], head + text[position:]
-    position = _word_end(text, middle)
-    return text[:position], text[position:]
+    position = _word_end(text, middle, MARKDOWN_CHARACTERS)
+    start, ticks = _code_around(text, position)
+    if not ticks:
+        return text[:position], text[position:]
+    if start >= middle:
+        return text[:start], text[start:]
+    position = _word_end(text, middle, MARKDOWN_CHARACTERS - len(ticks) - 1)
+    return f"{text[:position]} {ticks}", f"{ticks} {text[position:]}"
 
 
-def _word_end(text: str, least: int) -> int:
+def _code_around(text: str, position: int) -> tuple[int, str]:
+    """Where the code begins that stands in a line on both sides of `position`, and its backticks, if there is any."""
+    first = text.rfind("\n", 0, position) + 1
+    for span in spans(text[first:].partition("\n")[0]):
+        if span.kind == "code" and first + span.start < position < first + span.end:
+            ticks = TICKS.match(text, first + span.start)
+            return first + span.start, ticks[0] if ticks else ""
+    return position, ""
+
+
+def _word_end(text: str, least: int, most: int) -> int:
     """Where a paragraph that is too long is cut: after a sentence, a line or a word, else anywhere but in an escape."""
     for end in (r"[.!?।。！？](?:\s|(?<=[。！？]))", r"\n", r"\s"):
-        found = [match.end() for match in re.finditer(end, text[least:MARKDOWN_CHARACTERS])]
+        found = [match.end() for match in re.finditer(end, text[least:most])]
         if found:
             return least + found[-1]
-    escape = re.search(r"&[a-z]{0,3}$", text[:MARKDOWN_CHARACTERS])
-    return escape.start() if escape else MARKDOWN_CHARACTERS
+    return _outside_of_escape(text, most)
+
+
+def _outside_of_escape(text: str, position: int) -> int:
+    escape = re.search(r"&[a-z]{0,3}$", text[max(0, position - 4) : position])
+    return position - len(escape[0]) if escape else position
 
 
 def _open_fence(text: str) -> _Fence | None:
@@ -224,7 +259,8 @@ def _open_fence(text: str) -> _Fence | None:
     prefix = lines[first][: lines[first].find(fence.markup)]
     quote = "".join(sign for sign in prefix if sign == ">")
     inside = re.sub(r"[^>\s]", " ", prefix)
-    return _Fence(f"{quote}{fence.markup}{fence.info}", f"{inside}{fence.markup}")
+    info = fence.info if len(fence.info) <= LONGEST_OPENING else ""
+    return _Fence(f"{quote}{fence.markup}{info}", inside, fence.markup)
 
 
 # --- the library ------------------------------------------------------------------------------------------------------

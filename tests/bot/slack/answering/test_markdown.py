@@ -74,6 +74,41 @@ def test_a_long_paragraph_ends_after_a_sentence_or_a_word() -> None:
     assert pieces("。".join(["字" * 100] * 200))[0].endswith("。")
 
 
+@pytest.mark.parametrize(("inside", "fence"), [("", "```json"), ("> ", "> ~~~"), ("", "`````")])
+def test_one_long_line_of_code_is_closed_and_opened_again(inside: str, fence: str) -> None:
+    line = '{"k":"some-host.com","v":"&lt;"},' * 1_000
+    marker = fence.removeprefix(inside).removesuffix("json")
+    parts = pieces(f"Here:\n\n{fence}\n{inside}{line}\n{inside}{marker}\n\nThat is **all**.\n")
+    assert len(parts) > 2
+    assert max(len(part) for part in parts) <= MARKDOWN_CHARACTERS
+    tokens = [READER.parse(part) for part in parts]
+    contents = [token.content for part in tokens for token in part if token.type == "fence"]
+    assert "".join(contents).replace("\n", "") == line
+    assert len(contents) == len(parts)
+    assert [token.content for part in tokens for token in part if token.type == "inline"] == [
+        "Here:",
+        "That is **all**.",
+    ]
+    assert all(part.count("&") == part.count("&lt;") for part in parts)
+
+
+def test_code_of_backticks_does_not_end_itself_where_it_is_cut() -> None:
+    parts = pieces("```\nx" + "`" * (MARKDOWN_CHARACTERS + 100) + "\nsome-host.com\n```\n\nThe end.")
+    assert READER.parse(parts[-1])[-2].content == "The end."
+    assert not any("some-host" in token.content for token in READER.parse(parts[-1]) if token.type == "inline")
+
+
+@pytest.mark.parametrize("ticks", ["`", "``"])
+@pytest.mark.parametrize("before", ["Here it is. ", "words " * 1_800])
+def test_code_in_a_line_goes_on_as_code(before: str, ticks: str) -> None:
+    code = "word some-host.com " * 500
+    parts = pieces(f"{before}{ticks}{code}{ticks} the end")
+    assert max(len(part) for part in parts) <= MARKDOWN_CHARACTERS
+    children = [child for part in parts for token in READER.parse(part) for child in token.children or []]
+    assert not any("some-host" in child.content for child in children if child.type == "text")
+    assert "".join(child.content for child in children if child.type == "code_inline").split() == code.split()
+
+
 def test_a_sentence_stands_outside_of_open_code() -> None:
     assert ended("```py\nx", "_The end._") == "```py\nx\n```\n\n_The end._"
     assert ended("```py\nx\n", None) == "```py\nx\n```"
@@ -85,7 +120,7 @@ def test_a_sentence_stands_outside_of_open_code() -> None:
 
 
 PARTS = ["word " * 300, "a. " * 700, "x" * 2000, "```python\n", "```\n", "\n", "\n\n", "- ", "  - ", "1. ", "> ", "# "]
-PARTS += ["| a | b |\n|---|---|\n", "| c | d |\n" * 300, "&lt;" * 500, "code\n" * 400, "    "]
+PARTS += ["| a | b |\n|---|---|\n", "| c | d |\n" * 300, "&lt;" * 500, "~" * 4000, "code\n" * 400, "    "]
 
 
 @settings(max_examples=300)

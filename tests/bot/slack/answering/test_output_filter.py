@@ -283,6 +283,8 @@ def test_an_escape_that_is_dropped_leaves_no_link_behind_a_label(text: str, show
         "&#96; ` evil-host.com `",
         "&#96;\nx ` evil-host.com `",
         "\\`evil.com ` evil-host.com `",
+        f"{'`' * 100} evil-host.com {'`' * 100}",
+        f"{'~' * 100}\nevil-host.com\n{'~' * 100}",
     ],
 )
 def test_code_ends_where_a_cell_ends_and_turns_round_at_a_backtick_that_stands_alone(text: str) -> None:
