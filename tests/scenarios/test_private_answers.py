@@ -65,7 +65,7 @@ async def test_an_answer_is_shared_once_as_dollys_own_message(team: Team) -> Non
     (message,) = [message for message in public(team) if "Paris" in str(message)]
     assert message["user"] == team.bot_id
     assert WORDS.say("share_head", user=f"<@{team.person('asha')}>") in message["text"]
-    assert "> capital of &lt;France> &amp; Co?" in message["text"]
+    assert "> capital of &lt;France&gt; &amp; Co?" in message["text"]
     (line,) = [line for line in shown(team) if line["ts"] == private["ts"]]
     assert line["text"] == WORDS.say("share_done")
     assert not line.get("blocks"), "the buttons are gone with the answer"
@@ -166,6 +166,14 @@ async def test_what_is_shared_is_filtered_and_unfurls_nothing(team: Team, engine
     assert "<@U0BEN" not in message["text"]
     assert PLANTED not in message["text"]
     assert message["text"].count("<@") == 1
+
+
+async def test_the_question_is_shared_with_no_link_under_another_name_and_calls_nobody(team: Team) -> None:
+    private = await answer(team, f"what is [our wiki]({PLANTED}) @channel")
+    await press(team, private, SHARE)
+    await told(team, WORDS.say("share_done"))
+    text = public(team)[0]["text"]
+    assert f"> what is our wiki ({PLANTED}) @\u2060channel\n" in text
 
 
 async def test_a_long_answer_is_shared_in_several_messages(store_url: str, transport: Transport) -> None:

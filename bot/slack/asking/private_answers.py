@@ -26,7 +26,6 @@ from bot.slack.answering.own_messages import metadata
 from bot.slack.answering.slash_reply import RESPONSE_SECONDS
 from bot.slack.asking.questions import COMMAND_TS, Questions
 from bot.slack.client import UNREACHABLE, Identity, failure, is_undone
-from bot.slack.mrkdwn import escape
 from bot.slack.payloads import address, identifier
 from bot.slack.people import WordsOf
 from bot.slack.permalinks import permalink
@@ -165,16 +164,20 @@ class PrivateAnswers:
 
     def _shared_text(self, exchange: Exchange, linked: str, words: Words) -> str:
         """Who asked what, about the message at `linked` if there is one, and the answer as its asker saw it."""
-        output = OutputFilter(self._link_hosts)
-        output.hear([exchange.said])
-        output.write(exchange.answer)
         question = exchange.question
         if len(question) > QUOTED_CHARACTERS:
             question = question[:QUOTED_CHARACTERS] + "…"
-        quoted = escape(question).replace("\n", "\n> ")
+        quoted = self._filtered(question, exchange.question).strip().replace("\n", "\n> ")
         user = f"<@{exchange.user_id}>"
         head = words.say("share_head_about", user=user, link=linked) if linked else words.say("share_head", user=user)
-        return f"{head}\n> {quoted}\n\n{output.whole().strip()}"
+        return f"{head}\n> {quoted}\n\n{self._filtered(exchange.answer, exchange.said).strip()}"
+
+    def _filtered(self, text: str, said: str) -> str:
+        """What may be shown of `text` in Dolly's own name, to those who heard `said`."""
+        output = OutputFilter(self._link_hosts)
+        output.hear([said])
+        output.write(text)
+        return output.whole()
 
     async def _exchange(self, conversation: ConversationId, user_id: str, seconds: float) -> Exchange | None:
         """What the person was answered there; looked for that long, as it is shown before it is remembered."""
