@@ -1,5 +1,7 @@
 """What a file says: text and code in the encodings that people use, and PDFs. Content decides, names only hint."""
 
+import asyncio
+
 from bot.attachments import Attached, Attachment, Unreadable
 from bot.file_text.pdf import read_pdf
 from bot.file_text.plain import read_plain
@@ -32,7 +34,7 @@ async def read_text(attachment: Attachment, content: bytes, *, seconds: float) -
     elif attachment.filetype == "pdf":
         raise Unreadable("broken")
     else:
-        text = read_plain(content)
+        text = await asyncio.to_thread(read_plain, content)
     if not text.strip():
         raise Unreadable("scanned" if pages else "empty")
     return Attached(attachment.id, attachment.name, text, len(text), pages)

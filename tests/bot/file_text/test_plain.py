@@ -2,11 +2,13 @@
 
 import os
 import random
+import threading
 import zlib
 
 import pytest
 
-from bot.attachments import Unreadable
+from bot import file_text
+from bot.attachments import Attachment, Unreadable
 from bot.file_text.plain import read_plain
 
 TEXT = "Grüße, naïve café: 100 €\nzweite Zeile"
@@ -75,3 +77,16 @@ def test_another_eastern_encoding_is_not_shown_as_garbage() -> None:
     with pytest.raises(Unreadable) as refused:
         read_plain("Это просто текст на русском языке, и довольно длинный".encode("cp1251"))
     assert refused.value.fault == "encoding"
+
+
+async def test_long_texts_are_read_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+
+    def read(content: bytes) -> str:
+        threads.append(threading.get_ident())
+        return read_plain(content)
+
+    monkeypatch.setattr(file_text, "read_plain", read)
+    found = await file_text.read_text(Attachment("F1", "notes.txt", "text", 5, ""), b"Hello", seconds=1)
+    assert found.text == "Hello"
+    assert threads != [threading.get_ident()]
