@@ -10,7 +10,8 @@ SHELL := bash
 
 .DEFAULT_GOAL := help
 .PHONY: help run setup test test-envs check format bench-delivery bench-pacing bench-start bench-stop \
-  setup-trainer bench-trainer bench-trainer-export bench-trainer-optimizer bench-trainer-stopping chaos fuzz clean
+  setup-trainer test-trainer-slow bench-trainer bench-trainer-export bench-trainer-gpu bench-trainer-optimizer \
+  bench-trainer-stopping chaos fuzz clean
 
 help:  ## Explain each target in a line
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +25,9 @@ setup-trainer: .venv/.trainer  ## Set up dolly-trainer in .venv too: torch, tran
 
 test: .venv/.test test-envs  ## Run all tests (PYTEST=tests/bot/store: those alone, one after the other)
 	$(BIN)/python -m pytest $(or $(PYTEST),-n 3 --dist loadfile)
+
+test-trainer-slow: .venv/.test test-envs  ## Run the trainer's tests that take minutes each
+	$(BIN)/python -m pytest -m slow_trainer tests/trainer
 
 test-envs: .envs/tgi/.done  ## Make what tests of exports need: TGI's transformers beside ours, on the same torch
 
@@ -54,6 +58,11 @@ bench-trainer: .venv/.bench  ## Measure tuning beside padded batches and TRL, in
 
 bench-trainer-export: .venv/.test  ## Measure how much of a model's answers GGUF keeps, in llama.cpp beside transformers
 	$(BIN)/python -m tests.benchmarks.trainer.export
+
+bench-trainer-gpu: .venv/.bench  ## Measure GPT-J 6B on one GPU, eight minutes a part at most (OUT=folder with 64 GB, SMALL=1: on a CPU)
+	@for part in base train export lora trl report; do \
+	  $(BIN)/python -m tests.benchmarks.trainer.gpu $$part --out $(or $(OUT),build/bench-trainer-gpu) $(if $(SMALL),--small); \
+	done
 
 bench-trainer-optimizer: .venv/.test  ## Measure that the optimizer with 8-bit states learns as fp32 AdamW does
 	$(BIN)/python -m tests.benchmarks.trainer.optimizer
