@@ -135,6 +135,10 @@ class Exchange:
     """What wrote the answer, as the engine named it."""
     prompt_hash: str = ""
     """Of the system prompt that it was written under."""
+    is_about: bool = False
+    """Whether the question is about a message in the thread and stands nowhere there but above its answer."""
+    asker_team_id: str = ""
+    """Of who asked, as in the turn."""
 
     @property
     def messages(self) -> tuple[Message, Message]:

@@ -209,7 +209,7 @@ class Responder:
         reply = self._slack.reply(turn, journal)
         exchanges = [*await self._memory.read(turn.conversation), exchange]
         reply.hear([await self._guidance.of(turn), *(each.said for each in exchanges)])
-        heading = await self._heading(turn, exchange.question)
+        heading = await self._heading(turn, exchange.question, exchange.is_about)
         await self._finish(turn, reply, heading + exchange.answer, None)
         return replace(exchange, answer_ts=journal.posting.ts)
 
@@ -257,6 +257,7 @@ class Responder:
         prompt = Prompt((), 0, turn.text, ())
         closing: str | None = None
         apology: str | None = None
+        is_about, above = False, ""
         beginning = asyncio.create_task(reply.begin())
         try:
             try:
@@ -264,9 +265,11 @@ class Responder:
                     prompt = await self._prompts.of(turn)
                     reply.hear(prompt.said)
                     unread = await self._unread(turn, prompt.attached)
-                    above = await self._heading(turn, prompt.question) + (f"{unread}\n\n" if unread else "")
-                    if above and prompt.messages:
+                    is_about = await self._is_about(turn)
+                    heading = await self._heading(turn, prompt.question, is_about)
+                    if prompt.messages and (heading or unread):
                         await beginning
+                        above = heading + (f"{unread}\n\n" if unread else "")
                         await reply.write(above)
                     metrics.engine_tokens.labels("prompt").inc(prompt.tokens)
                     if prompt.messages:
@@ -283,19 +286,19 @@ class Responder:
                     raise
                 log.warning("no_answer", error=type(error).__name__, reason=str(error))
                 closing, apology = (await self._slack.words(turn)).say(error.words_key), error.words_key
-            if not written and (before := await self._answer_before(turn, reply)):
+            if not written and (before := await self._answer_before(turn, reply, above)):
                 await reply.write(before)
             undelivered = await self._brought_out(reply, closing)
         except Stopped:
             undelivered = None
             stopped = (await self._slack.words(turn)).say("stopped")
             with contextlib.suppress(SlackUnreachable):  # what was wanted is that nothing more comes
-                if not written and (before := await self._answer_before(turn, reply)):
+                if not written and (before := await self._answer_before(turn, reply, above)):
                     await reply.write(before)
                     await reply.finish(stopped)
                 else:
                     await reply.stop(stopped)
-        exchange, answer_tokens = await self._exchange(turn, prompt, _joined(written), journal)
+        exchange, answer_tokens = await self._exchange(turn, prompt, _joined(written), journal, is_about)
         if undelivered is not None:
             if exchange is None or apology is not None:
                 raise undelivered
@@ -308,15 +311,28 @@ class Responder:
             self._model.served_model,
         )
 
-    async def _answer_before(self, turn: Turn, reply: Reply) -> str:
-        """What stands for a new answer that does not come, where a question is answered once more: the one before."""
+    async def _answer_before(self, turn: Turn, reply: Reply, above: str = "") -> str:
+        """What stands for a new answer that does not come, where a question is answered once more: the one before.
+
+        It goes under `above`, if that stands there already.
+        """
         exchanges = await self._memory.read(turn.conversation) if turn.again else []
         reply.hear([exchange.said for exchange in exchanges])
-        return next((exchange.answer for exchange in exchanges if exchange.ts == turn.ts), "")
+        before = next((exchange for exchange in exchanges if exchange.ts == turn.ts), None)
+        if before is None:
+            return ""
+        return ("" if above else await self._heading(turn, before.question, before.is_about)) + before.answer
 
-    async def _heading(self, turn: Turn, question: str) -> str:
-        """Who asks what, above an answer in a thread where the question does not stand."""
-        if not turn.about or turn.response_url:
+    async def _is_about(self, turn: Turn) -> bool:
+        """Whether the question is about a message in the thread, and stands there only above its answer."""
+        if not turn.again:
+            return bool(turn.about) and not turn.response_url
+        exchanges = await self._memory.read(turn.conversation)
+        return any(exchange.ts == turn.ts and exchange.is_about for exchange in exchanges)
+
+    async def _heading(self, turn: Turn, question: str, is_about: bool) -> str:
+        """Who asks what, where that stands nowhere else in the thread."""
+        if not is_about:
             return ""
         name = await self._slack.readable(f"@{turn.user_id}")
         quoted = " ".join(question.split())
@@ -331,7 +347,9 @@ class Responder:
             return error
         return None
 
-    async def _exchange(self, turn: Turn, prompt: Prompt, answer: str, journal: Journal) -> tuple[Exchange | None, int]:
+    async def _exchange(
+        self, turn: Turn, prompt: Prompt, answer: str, journal: Journal, is_about: bool
+    ) -> tuple[Exchange | None, int]:
         """What is remembered of an answer, and the answer's own tokens."""
         if not answer:
             return None, 0
@@ -347,6 +365,8 @@ class Responder:
             prompt.remembered,
             self._model.served_model,
             prompt.hash,
+            is_about,
+            turn.asker_team_id,
         )
         question_tokens, answer_tokens = [await self._cost(message) for message in exchange.messages]
         return replace(exchange, tokens=question_tokens + answer_tokens), answer_tokens

@@ -37,6 +37,8 @@ def dump(exchange: Exchange, conversation: str, sealing: Sealing) -> str:
         "attached": [[file.id, file.name, file.text, file.characters, file.pages] for file in exchange.attached],
         "model": exchange.model,
         "prompt_hash": exchange.prompt_hash,
+        "is_about": exchange.is_about,
+        "asker_team_id": exchange.asker_team_id,
     }
     sealed = sealing.seal(conversation, json.dumps(texts, ensure_ascii=False))
     # The asker stands first, so that `load` finds them again.
@@ -59,6 +61,8 @@ def load(stored: str, conversation: str, sealing: Sealing) -> Exchange:
         attached=tuple(Attached(*file) for file in texts.get("attached", ())),
         model=texts.get("model", ""),
         prompt_hash=texts.get("prompt_hash", ""),
+        is_about=texts.get("is_about", False),
+        asker_team_id=texts.get("asker_team_id", ""),
     )
 
 

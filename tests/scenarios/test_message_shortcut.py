@@ -8,6 +8,7 @@ import pytest
 
 from bot.access import AccessRules, Bounds
 from bot.conversation import Turn
+from bot.slack.answering.answer_blocks import REGENERATE
 from bot.slack.answering.slash_reply import AGAIN, RESPONSE_SECONDS, SHARE
 from bot.slack.asking.message_shortcut import ASK_ABOUT, PLACE, QUESTION, THREAD
 from bot.slack.commands.forget_list import FORGET_ME
@@ -144,6 +145,24 @@ async def test_the_answer_may_go_to_the_thread(team: Team, engine: ScriptedEngin
     await team.say("chen", "@dolly why?", thread=root)
     await team.answered(root, 2)
     assert "Llamas spit." in str(engine.requests[-1].messages[1]["content"]), "it is remembered in the thread"
+
+
+@pytest.mark.parametrize("new", ["Another one.", ""], ids=["another", "none"])
+async def test_the_question_stands_above_an_answer_that_is_asked_for_again(
+    team: Team, engine: ScriptedEngine, new: str
+) -> None:
+    """It stands nowhere else there; also where no new answer comes, and the one before stays."""
+    asha, general = team.person("asha"), team.channel("general")
+    ts = await team.say("ben", "Llamas spit.")
+    view = await form(team, ts)
+    await team.workspace.people.fill_in(asha, view["id"], {QUESTION: "Why?", PLACE: THREAD})
+    await team.answered(ts)
+    engine.script = Script(text=new)
+    await team.workspace.people.press(asha, general, team.thread(ts)[-1]["ts"], REGENERATE)
+    shown = f"{WORDS.say('about_heading', name='@asha', question='Why?')}\n\n{new or 'It is about llamas.'}"
+    closing = "" if new else "\n\n" + WORDS.say("engine_silent")
+    await until(lambda: len(engine.requests) == 2 and team.answers(ts) == [shown + closing])
+    assert "Llamas spit." in prompt(engine)
 
 
 async def test_in_a_channel_without_dolly_the_answer_is_private_and_knows_the_message(

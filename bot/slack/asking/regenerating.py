@@ -65,8 +65,15 @@ class Regenerating:
             return "again_unknown"
         if user_id != exchange.user_id and not await self._authority.is_admin(user_id):
             return "again_not_yours"
-        is_direct = conversation.channel_id.startswith("D")
-        turn = Turn(conversation, ts, exchange.user_id, exchange.question, is_direct=is_direct, again=trigger_id)
+        turn = Turn(
+            conversation,
+            ts,
+            exchange.user_id,
+            exchange.question,
+            is_direct=conversation.channel_id.startswith("D"),
+            again=trigger_id,
+            asker_team_id=exchange.asker_team_id,
+        )
         outcome = await self._repeats.ask(turn)
         log.info("again", conversation=str(conversation), ts=ts, outcome=outcome)
         return "again_unknown" if outcome == "unknown" else None

@@ -1,5 +1,6 @@
 """What is remembered: within its budget, for as long as it is to be, and where some of it does not open any more."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from bot.store.claims import Claim
 from bot.store.corrections import Corrections
 from bot.store.layout import Layout
 from bot.store.mailbox import Mailbox
-from bot.store.memory import TOLD_SECONDS, Memory
+from bot.store.memory import TOLD_SECONDS, Memory, dump, load
 from bot.store.sealing import Sealing
 
 LAYOUT = Layout("T1/B1")
@@ -59,6 +60,15 @@ async def test_what_is_too_long_by_itself_is_left_out_and_what_came_before_it_st
     assert await remembered(memory) == "12"
     await answered(mailbox, 4)
     assert await remembered(memory) == "24", "the newest that fit, in their order"
+
+
+async def test_an_entry_of_the_shape_before_is_read(redis: Redis, memory: Memory) -> None:
+    sealed = SEALING.seal(str(THREAD), json.dumps({"question": "why?", "answer": "so", "earlier": []}))
+    await redis.rpush(f"{PREFIX}memory:{THREAD}", f"7|100.000101|U1|100.900101|{sealed}")
+    exchange = Exchange("100.000101", "U1", "why?", "so", 7, answer_ts=("100.900101",))
+    assert await memory.read(THREAD) == [exchange]
+    whole = replace(exchange, model="team/dolly", is_about=True, asker_team_id="T0OTHER0001")
+    assert load(dump(whole, str(THREAD), SEALING), str(THREAD), SEALING) == whole
 
 
 async def test_where_a_person_took_part_goes_with_memory_however_active_they_are(redis: Redis) -> None:
