@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
+from tests.trainer.tiny import FAMILIES, Family
 from tests.trainer.tuning import tiny_runs
 from trainer.artifacts import read_manifest
 from trainer.errors import BadInput, NotWhole
@@ -27,7 +28,9 @@ LAST = "checkpoints/step-000012"
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made")
-    tiny_runs.base(folder / "base", "llama")
+    for family in FAMILIES:
+        tiny_runs.base(folder / family, family)
+    (folder / "base").symlink_to("llama")
     tiny_runs.dataset(folder / "data")
     return folder
 
@@ -51,18 +54,19 @@ def weights(checkpoint: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("kind", ["adamw", "adamw_8bit_split", "lora"])
-def test_a_killed_run_goes_on_bit_by_bit(made: Path, tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(("kind", "family"), [("adamw", "gptj"), ("adamw_8bit_split", "gpt_neox"), ("lora", "llama")])
+def test_a_killed_run_goes_on_bit_by_bit(made: Path, tmp_path: Path, kind: str, family: Family) -> None:
     lora = LoraChoice(rank=4, dropout=0.1) if kind == "lora" else None
     chosen: dict[str, Any] = {} if lora else {"optimizer": kind}
-    recipe = tiny_runs.recipe(lora=lora, **chosen)
-    whole = tune(recipe, made / "base", made / "data", tmp_path / "whole")
+    recipe, base = tiny_runs.recipe(family, lora=lora, **chosen), made / family
+    whole = tune(recipe, base, made / "data", tmp_path / "whole")
     killed_after = random.randrange(4, 11)
-    child = start(made, tmp_path / "killed", tune=chosen, lora=bool(lora), kill_after=killed_after)
+    said_to_it = {"family": family, "base": str(base), "tune": chosen, "lora": bool(lora), "kill_after": killed_after}
+    child = start(made, tmp_path / "killed", **said_to_it)
     said, _ = child.communicate(timeout=100)
     assert child.returncode == -signal.SIGKILL, said
     assert not (tmp_path / "killed" / "manifest.json").exists()
-    gone_on = tune(recipe, made / "base", made / "data", tmp_path / "killed", resume=True)
+    gone_on = tune(recipe, base, made / "data", tmp_path / "killed", resume=True)
     left, right = weights(whole / LAST), weights(gone_on / LAST)
     assert left.keys() == right.keys()
     assert len(left) > 10
