@@ -18,6 +18,24 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 WORDS = Words()
 ANSWER = "A loom is a **frame** to weave on."
+MARKDOWN = f"""\
+## Looms
+
+{ANSWER}
+
+1. Floor looms
+   - counterbalance
+
+| Loom | Shafts |
+|------|--------|
+| jack | 8 |
+
+```python
+weave("<warp>")
+```
+
+> Who weaves knows knots.
+"""
 
 
 @dataclass
@@ -47,7 +65,10 @@ class Desk:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def desk(browser: Browser, watched: Watched, local_store: LocalStore, redis: Redis) -> AsyncIterator[Desk]:
-    async with ScriptedEngine(Script(text=ANSWER)) as engine, running_team(local_store.url, engine.url) as team:
+    async with (
+        ScriptedEngine(Script(text=ANSWER)) as engine,
+        running_team(local_store.url, engine.url, max_tokens=200) as team,
+    ):
         context = await browser.new_context(viewport={"width": 1280, "height": 800})
         context.on("page", watched.watch)
         desk = Desk(await context.new_page(), team, engine)
@@ -132,3 +153,16 @@ async def test_a_thumb_down_opens_the_answer_to_be_put_right(desk: Desk) -> None
     await box.fill("A loom is a machine to weave on.")
     await form.get_by_role("button", name=WORDS.say("form_save")).click()
     await expect(form).to_be_hidden()
+
+
+async def test_the_page_draws_the_markdown_of_an_answer(desk: Desk) -> None:
+    desk.engine.script = Script(text=MARKDOWN)
+    await desk.asked()
+    answer = desk.page.locator("#thread-messages article", has=desk.page.locator(".badge")).locator(".text")
+    await expect(answer.get_by_role("heading")).to_have_text("Looms")
+    await expect(answer.locator("ol > li > ul > li")).to_have_text("counterbalance")
+    await expect(answer.locator("table th").first).to_have_text("Loom")
+    await expect(answer.locator("table td").last).to_have_text("8")
+    await expect(answer.locator("pre code")).to_have_text('weave("<warp>")')
+    await expect(answer.locator("blockquote")).to_have_text("Who weaves knows knots.")
+    await expect(answer.locator("strong")).to_have_text("frame")
