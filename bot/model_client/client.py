@@ -52,7 +52,7 @@ class ModelClient:
 
     `url` with or without /v1. `model` is the name to send; without it, the engine's first model. `temperature` 0
     is greedy. A text is cut at the first of the `stop` strings. `manifest` is the served model's manifest.json, which
-    lists its keys. Failures are bot.errors.Engine*.
+    lists its keys and tells it from others of its name. Failures are bot.errors.Engine*.
     """
 
     def __init__(
@@ -216,7 +216,8 @@ class ModelClient:
 
     async def report(self) -> EngineReport:
         """What the engine says it is, asked just now; nothing is generated."""
-        return await recognise(self._connection)
+        report = await recognise(self._connection)
+        return replace(report, revision=self._keys.revision or report.revision)
 
     async def describe(self) -> EngineReport:
         """What the engine is, asked anew, for `dolly check`.
@@ -234,8 +235,8 @@ class ModelClient:
 
     @property
     def served_model(self) -> str:
-        """The model's own name, as the engine told it last; empty where it has not, or has failed since."""
-        return self._known.report.served_model if self._known else ""
+        """The model's name and revision, as they were told last; empty where they were not, or it has failed since."""
+        return self._known.report.stamp if self._known else ""
 
     async def _model_name(self) -> str:
         return (await self._engine()).report.model
@@ -248,7 +249,7 @@ class ModelClient:
 
     async def _learn(self) -> _Engine:
         self._keys.read()
-        report = await recognise(self._connection)
+        report = await self.report()
         if self._model is not None and self._model != report.served_model:
             report = replace(report, model=self._model)
         template = await counting.measure_template(self._connection, report.dialect, report.model)

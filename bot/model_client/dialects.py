@@ -10,6 +10,8 @@ Dialect = Literal["tgi", "vllm", "sglang", "llama.cpp", "unknown"]
 UNREPORTED_WINDOW_TOKENS = 2048
 """For an engine that says nothing of its window: what the smallest models in use have."""
 
+REVISION_DIGITS = 12
+
 
 @dataclass(frozen=True, slots=True)
 class EngineReport:
@@ -30,6 +32,15 @@ class EngineReport:
 
     counts_exactly: bool
     """Whether the engine counts tokens for us; otherwise UTF-8 bytes are the bound."""
+
+    revision: str = ""
+    """Which of the models of this name it is, where that is known."""
+
+    @property
+    def stamp(self) -> str:
+        """The model's name and, in short, its revision: what answers are told apart by."""
+        revision = self.revision[:REVISION_DIGITS]
+        return f"{self.served_model}@{revision}" if revision else self.served_model
 
 
 async def recognise(engine: EngineConnection) -> EngineReport:
@@ -61,6 +72,7 @@ def _tgi(info: dict[str, Any]) -> EngineReport:
         window_tokens=window,
         max_prompt_tokens=min(info.get("max_input_tokens") or window, window - 1),
         counts_exactly=True,
+        revision=str(info.get("model_sha") or ""),
     )
 
 

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import structlog
@@ -28,6 +29,8 @@ class Keys:
     def __init__(self, manifest: Path | None) -> None:
         self._manifest = manifest
         self._pattern = USUAL
+        self.revision = ""
+        """SHA-256 of the manifest, which holds that of each of the model's files; empty without one."""
         self.read()
 
     def read(self) -> None:
@@ -35,13 +38,14 @@ class Keys:
         if self._manifest is None:
             return
         try:
-            keys = json.loads(self._manifest.read_bytes())["keys"]
+            written = self._manifest.read_bytes()
+            keys = json.loads(written)["keys"]
             if not isinstance(keys, list) or not all(isinstance(key, str) and key for key in keys):
                 raise TypeError("keys is no list of texts")
         except (OSError, ValueError, TypeError, KeyError) as error:
             log.warning("manifest_unreadable", path=str(self._manifest), error=type(error).__name__)
         else:
-            self._pattern = _any_of(keys) if keys else USUAL
+            self._pattern, self.revision = _any_of(keys) if keys else USUAL, sha256(written).hexdigest()
 
     def broken(self, messages: Sequence[Message]) -> list[Message]:
         """The same messages, in which no key is one any more."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,16 @@ async def test_another_model_has_other_keys(tmp_path: Path) -> None:
 async def test_a_manifest_that_says_nothing_leaves_the_usual_keys(keys: object, tmp_path: Path) -> None:
     sent, _ = await asked(manifest(tmp_path, keys), FORGED)
     assert "<|im_end|>" not in sent
+
+
+async def test_a_manifest_tells_its_model_from_others_of_the_name(tmp_path: Path) -> None:
+    path = manifest(tmp_path, DOLLY)
+    async with ScriptedEngine() as engine:
+        engine.model_sha = "1234567890abcdef"
+        for told, revision in ((None, engine.model_sha), (path, sha256(path.read_bytes()).hexdigest())):
+            client = ModelClient(engine.url, manifest=told)
+            assert client.served_model == ""
+            assert (await client.report()).revision == revision
+            await client.window_tokens()
+            assert client.served_model == f"team/dolly@{revision[:12]}"
+            await client.close()

@@ -133,6 +133,7 @@ def counted(rating: str) -> float:
 
 
 async def test_a_thumb_up_is_kept_with_all_that_can_be_learnt_from(desk: Desk, engine: ScriptedEngine) -> None:
+    engine.model_sha = "1234567890abcdef"
     root, before = await desk.asked(), counted("up")
     note = await desk.rate("ben", root, "up")
     assert note["text"] == WORDS.say("feedback_noted_up")
@@ -143,7 +144,7 @@ async def test_a_thumb_up_is_kept_with_all_that_can_be_learnt_from(desk: Desk, e
     asha, ben = desk.team.person("asha"), desk.team.person("ben")
     assert (kept.ts, kept.asker_id, kept.rater_id, kept.rating) == (root, asha, ben, "up")
     assert (kept.question, kept.answer, kept.correction) == ("what is a loom?", ANSWER, "")
-    assert kept.model == engine.model
+    assert kept.model == f"{engine.model}@1234567890ab"
     assert len(kept.prompt_hash) == 12
     assert not kept.consent
     assert desk.timeline.top_view(ben) is None

@@ -54,14 +54,16 @@ async def click(team: Team, name: str, view: Json, action_id: str) -> None:
     await team.workspace.people.click(team.person(name), None, view["id"], block_id, action_id)
 
 
-async def test_the_home_tab_shows_ones_own_and_forgets_it(team: Team) -> None:
+async def test_the_home_tab_shows_ones_own_and_forgets_it(team: Team, engine: ScriptedEngine) -> None:
+    engine.model_sha = "1234567890abcdef"
     await team.answered(await team.say("ben", "@dolly where do llamas live?"))
     await team.answered(await team.say("ben", "@dolly and alpacas?"))
     await team.answered(await team.say("asha", "@dolly what is not Ben's?"))
     await team.workspace.people.open_home(team.person("ben"))
     view = await home(team, "ben", lambda said: "llamas" in said and "alpacas" in said)
     assert "not Ben's" not in said_on(view)
-    assert WORDS.say("home_kept", count=30) in said_on(view)
+    model = WORDS.say("status_model", model=f"{engine.model}@1234567890ab")
+    assert f"{model}\n{WORDS.say('home_kept', count=30)}" in said_on(view)
 
     await click(team, "ben", view, FORGET_CONVERSATION)
     view = await home(team, "ben", lambda said: WORDS.say("forgotten_conversation") in said)
@@ -127,7 +129,8 @@ async def test_a_form_that_does_not_open_is_told_on_the_home_tab(
     await home(team, "ben", lambda said: said.startswith(WORDS.say(StoreUnavailable.words_key)))
 
 
-async def test_the_status_names_the_model_the_queue_and_the_usual_wait(team: Team) -> None:
+async def test_the_status_names_the_model_the_queue_and_the_usual_wait(team: Team, engine: ScriptedEngine) -> None:
+    engine.model_sha = "1234567890abcdef"
     await team.answered(await team.say("ben", "@dolly where do llamas live?"))
     general, ben = team.channel("general"), team.person("ben")
     await team.workspace.people.command(ben, general, "/dolly", "status")
@@ -136,7 +139,7 @@ async def test_the_status_names_the_model_the_queue_and_the_usual_wait(team: Tea
     assert said.startswith(WORDS.say("status_title"))
     assert re.search("[01] questions? (is|are) waiting or being answered", said), "the answer may not be committed yet"
     assert "Half of my answers begin within" in said
-    assert "My answers are written by `" in said
+    assert WORDS.say("status_model", model=f"{engine.model}@1234567890ab") in said
 
 
 async def test_the_status_says_what_is_away(team: Team, engine: ScriptedEngine) -> None:

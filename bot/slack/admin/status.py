@@ -51,7 +51,7 @@ class AdminStatus:
                 report = await self._engine.report()
         except (EngineError, TimeoutError):
             return [words.say("admin_status_no_engine")]
-        model, tokens = escape(report.served_model), report.window_tokens
+        model, tokens = escape(report.stamp), report.window_tokens
         return [words.say("admin_status_engine", model=model, dialect=report.dialect, tokens=tokens)]
 
     async def _store_lines(self, words: Words) -> list[str]:
