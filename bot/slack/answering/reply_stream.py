@@ -1,14 +1,15 @@
 """An answer on its way into a Slack thread: deltas → one streamed message, or one that is written over and over.
 
 It is begun as a stream as soon as it has text and a stream may be started; what is finished before that is posted as
-one message. A stream that cannot go on (it is five minutes old, or full, or its last call got no answer) is ended, and
-the whole text is put in its place: from then on the answer is placed, in as many messages as it needs. Where Slack
+one message. A stream that cannot go on (it is soon five minutes old, or full, or its last call got no answer) is ended,
+and the whole text is put in its place: from then on the answer is placed, in as many messages as it needs. Where Slack
 has no streams, an answer is placed from its beginning, if there are calls left to write over what it says first.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 
 import structlog
 from slack_sdk.web.async_client import AsyncWebClient
@@ -35,6 +36,9 @@ ABANDON_SECONDS = 1.0
 STOP_SOON_SECONDS = 1.0
 """If a stream cannot be ended sooner, its last text goes out before its end."""
 
+STREAM_SECONDS = 270.0
+"""Slack ends a stream, whatever is written to it, some five minutes after its start: so long one is written to."""
+
 LONGEST_YIELD_SECONDS = 10.0
 """An answer that has sent n pieces lets others go first that ask up to n seconds later; at most so many."""
 
@@ -59,6 +63,7 @@ class ReplyStream:
         pacer: Pacer,
         words: ReaderWords,
         output: OutputFilter,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._turn = turn
         self._journal = journal
@@ -67,6 +72,8 @@ class ReplyStream:
         self._thinking = Thinking(client, turn, words)
         self._messages = AnswerMessages(client, identity, turn, journal, pacer)
         self._output = output
+        self._clock = clock
+        self._started_at = 0.0
         self._streamed = ""
         """What the stream has taken: a beginning of what is shown."""
         self._placed = ""
@@ -199,13 +206,15 @@ class ReplyStream:
     async def _stream_on(self) -> None:
         """Send what is unsent to the stream, opening it with the first; go over to placing where that fails."""
         piece = self._output.so_far[len(self._streamed) : MARKDOWN_CHARACTERS]
-        if not piece:
-            self._go_over("message_full")
+        is_old = self._messages.is_begun and self._clock() - self._started_at >= STREAM_SECONDS
+        if is_old or not piece:
+            self._go_over("stream_old" if is_old else "message_full")
             return
         try:
             if self._messages.is_begun:
                 await self._messages.append(piece)
             else:
+                self._started_at = self._clock()
                 await self._messages.start_stream(piece)
         except PerhapsMade as error:
             self._unknown = error

@@ -15,7 +15,7 @@ from bot.local.workspace.clock import ManualClock
 from bot.responder import Stopped
 from bot.slack.answering.markdown import MARKDOWN_CHARACTERS
 from bot.slack.answering.output_filter import OutputFilter
-from bot.slack.answering.reply_stream import ReplyStream
+from bot.slack.answering.reply_stream import STREAM_SECONDS, ReplyStream
 from bot.slack.client import Identity, PacedClient
 from bot.slack.pacing import Pacer, Permit
 from bot.words import Words
@@ -215,6 +215,29 @@ REFUSALS = [
     *("team_not_found", "user_not_found"),
 ]
 """Slack's names for what a stream may be refused with; any other is met in the same way."""
+
+
+async def test_a_stream_goes_on_as_another_kind_of_message_before_slack_ends_it(
+    client: PacedClient, identity: Identity, turn: Turn, job: Job, pacer: Pacer, thread: Thread, clock: ManualClock,
+    faults: Faults
+) -> None:  # fmt: skip
+    reply = ReplyStream(client, identity, turn, job.claim(), pacer, english, OutputFilter(), clock.now)
+    await reply.begin()
+    await reply.write("Once")
+    await thread.says("Once")
+    await clock.advance(STREAM_SECONDS - 1)
+    await reply.write(" upon")
+    await thread.says("Once upon")
+    assert (thread.states, faults.calls["chat.appendStream"]) == (["streaming"], 1)
+    await clock.advance(1)
+    await reply.write(" a")
+    await thread.says("Once upon a")
+    assert thread.states == ["stopped"]
+    await clock.advance(60)
+    await reply.write(" time")
+    await reply.finish("_The end._")
+    assert thread.texts == ["Once upon a time\n\n_The end._"]
+    assert faults.calls["chat.appendStream"] == 1, "none is made that Slack would refuse"
 
 
 @pytest.mark.parametrize("reason", REFUSALS)
