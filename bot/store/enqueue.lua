@@ -9,13 +9,14 @@ if redis.call('EXISTS', KEYS[1]) == 1 then
   return 0
 end
 local waiting, refusal = redis.call('ZCARD', KEYS[7]), ARGV[9] ~= ''
+if redis.call('EXISTS', KEYS[2]) == 1 then
+  redis.call('SET', KEYS[1], '1', 'EX', ARGV[3])
+  return 0 -- it waits longer than marks are kept; or its message was taken as it was before an edit, and is answered
+end
 if not refusal and waiting >= tonumber(ARGV[7]) then
   return -1
 end
 redis.call('SET', KEYS[1], '1', 'EX', ARGV[3])
-if refusal and redis.call('EXISTS', KEYS[2]) == 1 then
-  return 0 -- its message was taken as it was before an edit, and is answered
-end
 if refusal and waiting > tonumber(ARGV[7]) then
   return -1 -- one refusal waits already
 end

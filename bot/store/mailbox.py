@@ -20,7 +20,7 @@ The keys of a conversation carry its partition's prefix, with one hash tag (layo
     memory:<conv>     list: committed exchanges (memory.py)
     changes:<conv>    hash: edits and deletions that came while an answer was under way, sealed
     posted:<conv>     hash: ts of a message of Dolly's own → its job, so that no other is taken for a leftover; or "":
-                      it is being taken back
+                      it is being taken back. Of the newest messages
     settle            sorted set: jobs whose thread is to be read again, by when; settling:<job> hash: where, what
                       counts there, what is gone with its question
     dead              sorted set: dead letters by time; letter:<job> hash: why, whose, the turn (sealed)
@@ -49,6 +49,8 @@ from bot.store.sealing import Sealing
 DEDUPE_SECONDS = 26 * 3600
 FENCE_SECONDS = 7 * 24 * 3600
 POSTED_SECONDS = 7 * 24 * 3600
+POSTED_KEPT = 1_000
+"""Of more messages in a conversation, the newer half stays written down: whoever looks, looks after a question."""
 SETTLE_SECONDS = 20.0
 """How long after the lease of a possibly living worker its thread is read again: Slack's timeout, and 10 s."""
 DEAD_LETTERS_KEPT = 1_000
@@ -362,7 +364,7 @@ class Mailbox:
 
     async def _note(self, claim: Claim, field: str, value: str) -> int:
         keys = ["lease", f"job:{claim.job_id}", f"posted:{claim.turn.conversation}"]
-        return await self._fenced("note", claim, keys, args=[field, value, POSTED_SECONDS])
+        return await self._fenced("note", claim, keys, args=[field, value, POSTED_SECONDS, POSTED_KEPT])
 
     def _sealed(self, turn: Turn) -> str:
         return claims.dump(turn, self._sealing)

@@ -291,6 +291,34 @@ async def test_a_message_of_an_answer_that_is_taken_back_is_nobodys(mailbox: Mai
     assert (await claimed(mailbox)).posting.ts == ("101.000100", "102.000100"), "whoever takes over sees to it"
 
 
+async def test_a_thread_that_never_rests_has_an_end_of_what_is_written_down(
+    mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.store.mailbox.POSTED_KEPT", 4)
+    await mailbox.enqueue(turn())
+    claim = await claimed(mailbox)
+    posted = [f"10{number}.000100" for number in range(6)]
+    for ts in (*posted[1:4], posted[0], posted[4]):  # one that was found late
+        assert await mailbox.note_post(claim, ts)
+    assert await mailbox.recorded(THREAD) == {"103.000100", "104.000100"}
+    await mailbox.note_taken_back(claim, posted[5])
+    assert await mailbox.recorded(THREAD) == {"103.000100", "104.000100"}
+    await mailbox.fail(claim, delay_seconds=0)
+    assert len((await claimed(mailbox)).posting.ts) == 5, "the answer's own stay with it"
+
+
+async def test_a_message_that_comes_again_after_a_day_finds_its_job_as_it_is(mailbox: Mailbox, redis: Redis) -> None:
+    await mailbox.enqueue(turn())
+    claim = await claimed(mailbox)
+    await mailbox.note_shape(claim, "stream")
+    await redis.delete(f"{LAYOUT.prefixes[0]}seen:{claim.job_id}")
+    for _ in range(2):
+        assert not await mailbox.enqueue(turn(text="as it was sent"))
+    await mailbox.fail(claim, delay_seconds=0)
+    again = await claimed(mailbox)
+    assert (again.claims, again.attempt, again.posting.shape) == (2, 2, "stream")
+
+
 async def test_an_attempt_that_does_not_count_leaves_the_others(mailbox: Mailbox) -> None:
     await mailbox.enqueue(turn())
     for claims in (1, 2, 3):
@@ -383,7 +411,7 @@ async def test_a_question_that_waits_is_not_lost_to_a_refusal_of_its_edit(mailbo
     assert (claim.turn.text, claim.verdict) == ("hi", None)
 
 
-@pytest.mark.parametrize(("tokens", "size_bytes", "kept"), [(20, 65_536, 2), (8_000, 1_024, 2), (6, 65_536, 0)])
+@pytest.mark.parametrize(("tokens", "size_bytes", "kept"), [(20, 65_536, 2), (8_000, 1_200, 2), (6, 65_536, 0)])
 async def test_memory_has_a_budget_in_tokens_and_in_bytes(
     redis: Redis, memory: Memory, tokens: int, size_bytes: int, kept: int
 ) -> None:
