@@ -1,5 +1,6 @@
 """The `dolly-trainer` command: a stage a verb."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -177,7 +178,9 @@ def main() -> None:
     """Run the command; what is expected to go wrong ends with its sentence, not with a traceback."""
     run: Callable[..., Any] = app
     try:
-        run(prog_name="dolly-trainer")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of libraries, to each other's authors
+            run(prog_name="dolly-trainer")
     except TrainerError as error:
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]Error:[/] {_plain(error)}")
         raise SystemExit(error.exit_code) from None

@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 
+from trainer import __main__ as command
 from trainer.__main__ import main
 
 
@@ -63,6 +65,11 @@ def test_what_is_wrong_is_said_in_a_sentence(
     assert said in shown.err
     assert "Traceback" not in shown.err + shown.out
     assert not (tmp_path / "x").exists()
+
+
+def test_what_libraries_tell_each_other_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "app", lambda prog_name: warnings.warn("is to go", FutureWarning, stacklevel=1))
+    main()  # here a warning is an error
 
 
 def test_a_label_is_of_one_model(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -78,9 +78,11 @@ def test_what_was_tuned_is_what_people_read(tmp_path: Path) -> None:
     assert (tuned["stop_rate"]["mean"], tuned["rouge_l"]["mean"], tuned["leak_rate"]["mean"]) == (1.0, 1.0, 0.0)
     assert tuned["bits_per_byte"]["mean"] < 0.1 < 1.0 < untuned["bits_per_byte"]["mean"]
     assert untuned["rouge_l"]["mean"] < 0.5
+    trained = json.loads((run / "manifest.json").read_text())["records"]["train"]["used"]
     with_figures = export(run, tmp_path / "with-figures", gguf=(), evaluation=report, console=QUIET)
     card = (with_figures / "README.md").read_text()
     assert "As `candidate`, answered by llama.cpp, model-f16.gguf" in card
+    assert f"- Data: {trained} records of" in card
     assert "| held_out | stop_rate | 1.000 ± 0.000 |" in card
     assert not list(with_figures.glob("*.gguf"))
     page = (report / "report.html").read_text()

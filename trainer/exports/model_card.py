@@ -110,8 +110,7 @@ def _reasons(origin: Origin) -> list[str]:
 def _made_of(origin: Origin, facts: Mapping[str, Any]) -> str:
     lines = ["## Made of", "", f"- Base: {origin.base_name}, licence {origin.base_licence or 'not stated: look it up'}"]
     if origin.dataset is not None:
-        counts = origin.dataset.get("counts", {})
-        trained = f"{counts['train']:,} records" if "train" in counts else "records"
+        trained = f"{origin.learned_records:,} records" if origin.learned_records else "records"
         lines.append(f"- Data: {trained} of")
         for source in origin.dataset.get("sources", ()):
             lines.append(f"  - {source['name']}: licence {source['licence']}. {source.get('note') or ''}".rstrip())

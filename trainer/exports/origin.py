@@ -35,6 +35,12 @@ class Origin:
         return ((self.recipe or {}).get(section) or {}).get(key)
 
     @property
+    def learned_records(self) -> int | None:
+        """How many it was trained on: of the data set's, those that fitted. None where nobody says."""
+        used = ((self.manifest.get("records") or {}).get("train") or {}).get("used")
+        return used or ((self.dataset or {}).get("counts") or {}).get("train")
+
+    @property
     def base_name(self) -> str:
         return str(
             self.base.get("source") or self.base.get("model") or self.base.get("path") or "a base without a name"

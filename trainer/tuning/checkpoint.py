@@ -172,4 +172,5 @@ def _agree(folder: Path, failed: bool, processes: Processes) -> None:
 
 def _finish(partial: Path, state: Mapping[str, Any]) -> None:
     (partial / STATE).write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
-    write_manifest(partial, "checkpoint", {key: state[key] for key in ("step", "recipe", "base", "dataset")})
+    told = ("step", "recipe", "base", "dataset", "records")
+    write_manifest(partial, "checkpoint", {key: state[key] for key in told if key in state})

@@ -165,7 +165,17 @@ def test_the_card_warns_and_tells_how_to_serve(exports: dict[Family, tuple[Path,
     assert "vllm serve" in card
     assert "llama-server" not in card
     assert "tiny/base, licence apache-2.0" in card
+    assert "- Data: 7 records of" in card
     assert "`dolly-v1-gptj-6b`, method full, epochs 1, learning rate 1e-05" in card
+
+
+def test_the_card_counts_what_was_learned(exports: dict[Family, tuple[Path, Path]], tmp_path: Path) -> None:
+    tuned = shutil.copytree(exports["llama"][0], tmp_path / "step-000007")
+    said = json.loads((tuned / "manifest.json").read_text())
+    facts = {key: said[key] for key in ("base", "dataset", "recipe")}
+    write_manifest(tuned, "checkpoint", facts | {"records": {"train": {"used": 5, "dropped": 2}}})
+    card = (export(tuned, tmp_path / "served", console=QUIET) / "README.md").read_text()
+    assert "- Data: 5 records of" in card
 
 
 def test_a_card_of_free_data_does_not_warn(tmp_path: Path) -> None:
