@@ -140,6 +140,7 @@ class ReplyStream:
 
     async def abandon(self) -> None:
         """Write no more; what stands there stays, and is no longer shown as being written."""
+        self._thinking.rest()
         if self._sender is not None:
             self._sender.cancel()
             await asyncio.gather(self._sender, return_exceptions=True)
@@ -294,4 +295,5 @@ class ReplyStream:
     def _show_text(self) -> None:
         if not self._is_visible:
             metrics.first_text_seconds.observe(self._journal.age_seconds)
+            self._thinking.rest()
         self._is_visible = True

@@ -1,6 +1,8 @@
 """What Slack shows around an answer that is prepared: the line "Dolly is thinking…", and a direct message's title."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 import structlog
 from slack_sdk.errors import SlackApiError
@@ -15,32 +17,56 @@ log = structlog.get_logger(__name__)
 TITLE_CHARACTERS = 60
 """Slack would take 200; its list of conversations shows about so many."""
 
+RENEWED_SECONDS = 90.0
+"""Slack takes the line away when no message has followed it for two minutes."""
+
 
 class Thinking:
     """The line of one thread. An answer without it is still an answer: no method fails."""
 
-    def __init__(self, client: AsyncWebClient, turn: Turn, words: ReaderWords) -> None:
+    def __init__(
+        self,
+        client: AsyncWebClient,
+        turn: Turn,
+        words: ReaderWords,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._client = client
         self._turn = turn
         self._conversation = turn.conversation
         self._words = words
+        self._sleep = sleep
         self._is_shown = False
+        self._renewing: asyncio.Task[None] | None = None
 
     async def show(self) -> None:
-        """Show it; Slack takes it away with the first message that follows."""
+        """Show it, however long it takes; Slack takes it away with the first message that follows (`rest`)."""
         words = await self._words()
-        self._is_shown, _ = await asyncio.gather(
-            self._set(words.say("thinking"), words.choices("thinking_steps")), self._entitle()
-        )
+        show = partial(self._set, words.say("thinking"), words.choices("thinking_steps"))
+        self._is_shown, _ = await asyncio.gather(show(), self._entitle())
+        if self._is_shown:
+            self._renewing = asyncio.create_task(self._renew(show))
+
+    async def _renew(self, show: Callable[[], Awaitable[bool]]) -> None:
+        while True:
+            await self._sleep(RENEWED_SECONDS)
+            await show()
+
+    def rest(self) -> None:
+        """Some of the answer is there to be read, or nobody waits for it here any more: renew the line no longer."""
+        if self._renewing is not None:
+            self._renewing.cancel()
 
     async def clear(self) -> None:
         """Tell Slack that nothing is being prepared any more, where no ended stream has told it."""
+        self.rest()
         if self._is_shown:
             self._is_shown = False
             await self._set("", None)
 
     def ended(self) -> None:
         """A stream was ended: Slack knows."""
+        self.rest()
         self._is_shown = False
 
     async def _entitle(self) -> None:
