@@ -13,7 +13,7 @@ import redis
 
 from tests.chaos.fault_proxy import FaultProxy
 from tests.chaos.load import Load
-from tests.chaos.subject import LEASE_SECONDS, Dolly, Replica, Victim
+from tests.chaos.subject import FIRST_TOKEN_SECONDS, LEASE_SECONDS, Dolly, Replica, Victim
 from tests.chaos.witness import Witness
 
 POSTS = frozenset(
@@ -28,6 +28,7 @@ PER_10_000 = {
     "store_pause": 12,
     "store_full": 8,
     "engine_kill": 20,
+    "engine_pause": 12,
     "engine_overloaded": 8,
     "kill_after_post": 80,
     "sockets_cut": 30,
@@ -130,6 +131,10 @@ class Faults:
 
     async def _store_pause(self) -> None:
         await self._pause(self._dolly.store, "store_pause", self._chance.uniform(0.5, 5))
+
+    async def _engine_pause(self) -> None:
+        """Connections stay open, and nothing comes: now and then for longer than is waited for the first token."""
+        await self._pause(self._dolly.engine, "engine_pause", FIRST_TOKEN_SECONDS * self._chance.uniform(0.1, 1.4))
 
     async def _pause(self, victim: Victim, what: str, seconds: float) -> None:
         async with victim.busy:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.local.workspace.records import BOT_USER_ID, Json, people
+from bot.slack.answering.answer_blocks import REGENERATE
 from bot.slack.permalinks import permalink
 from tests.chaos.judge import Asked
-from tests.chaos.markers import question_text
+from tests.chaos.markers import question_text, whole_answers_in
 from tests.chaos.witness import Witness
 
 CHANNELS = ("general", "team-help", "sales", "support", "design", "kitchen")
@@ -29,8 +30,10 @@ PATIENCE_SECONDS = 1.0
 FORGOTTEN_SECONDS = 60.0
 EDIT_SHARE = 0.04
 DELETE_SHARE = 0.02
+REGENERATE_SHARE = 0.04
 FORGET_SHARE = 0.005
-"""How often, beside a question, somebody edits or deletes what was asked lately, or has a thread forgotten."""
+"""How often, beside a question, somebody edits or deletes what was asked lately, has a finished answer written anew, or
+has a thread forgotten."""
 LATELY = 30
 
 
@@ -67,6 +70,7 @@ class Load:
         self._open: dict[int, float] = {}
         self._commands: set[asyncio.Task[Json | None]] = set()
         self._lately: deque[Said] = deque(maxlen=LATELY)
+        self._asker_of: dict[int, str] = {}
         self.done: Counter[str] = Counter()
         """What was done beside asking."""
 
@@ -120,6 +124,7 @@ class Load:
             text = f"@dolly {text}"
         message = await self._people.post(asker, thread.channel_id, text, thread_ts=thread.root_ts)
         assert message is not None
+        self._asker_of[number] = asker
         if thread.root_ts is not None and not is_poison:
             self._lately.append(Said(number, thread.channel_id, asker, message["ts"]))
         thread.root_ts = thread.root_ts or message["ts"]
@@ -127,7 +132,7 @@ class Load:
         self._witness.expect(Asked(number, conversation, message["ts"], is_poison))
 
     async def _change_minds(self) -> None:
-        """Now and then, something that was asked lately is edited, deleted, or forgotten with its thread."""
+        """Now and then, what was asked is edited, deleted, answered once more, or forgotten with its thread."""
         if self._lately and self._chance.random() < EDIT_SHARE:
             said = self._chance.choice(self._lately)
             text = f"{question_text(said.number)} (edited)"
@@ -141,9 +146,27 @@ class Load:
             self._take_back([said.number])
             await self._people.delete(said.asker, said.channel_id, said.ts)
             self.done["deleted"] += 1
+        if self._chance.random() < REGENERATE_SHARE:
+            self._regenerate(self._chance.choice(self._threads))
         own = [thread for thread in self._threads if thread.asker and thread.root_ts]
         if own and self._chance.random() < FORGET_SHARE:
             await self._forget(self._chance.choice(own))
+
+    def _regenerate(self, thread: Thread) -> None:
+        """Who asked has a finished answer of the thread written anew: the new one is judged as the one before was."""
+        if thread.root_ts is None:
+            return
+        messages, _ = self._witness.workspace.timeline.replies(thread.channel_id, thread.root_ts)
+        finished = [
+            (self._asker_of[number], message["ts"])
+            for message in messages
+            for number in whole_answers_in(message["text"])
+            if REGENERATE in str(message.get("blocks"))
+        ]
+        if finished:
+            asker, answer_ts = self._chance.choice(finished)
+            self._soon(self._people.press(asker, thread.channel_id, answer_ts, REGENERATE))
+            self.done["regenerated"] += 1
 
     async def _forget(self, thread: Thread) -> None:
         """`/dolly forget` and a link to a direct thread; what is asked next begins another."""
@@ -171,7 +194,7 @@ class Load:
         self._soon(self._people.post(self._chance.choice(self._askers), place.channel_id, typed))
 
     def _soon(self, command: Coroutine[Any, Any, Json | None]) -> None:
-        """Slack waits three seconds for a command's acknowledgement; other people do not."""
+        """Slack waits three seconds for the acknowledgement of a command or a click; other people do not."""
         task = asyncio.create_task(command)
         self._commands.add(task)
         task.add_done_callback(self._commands.discard)

@@ -13,6 +13,7 @@ LEAST_PER_10_000 = {
     "worker_pause": 10,
     "store_kill": 5,
     "engine_kill": 5,
+    "engine_pause": 3,
     "kill_after_post": 20,
     "takeovers": 50,
 }

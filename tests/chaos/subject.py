@@ -29,6 +29,7 @@ Transport = Literal["sockets", "http"]
 REPLICAS = 3
 PARTITIONS = 4
 LEASE_SECONDS = 3.0
+FIRST_TOKEN_SECONDS = 10.0
 SLACK_RATE = 15
 """Slack's limits would stretch 10,000 answers over hours. The workspace has none, and all replicas together write so
 many times as fast: some answers are streamed, the others placed, as in a busy workspace."""
@@ -199,7 +200,7 @@ class Replica(Victim):
                 "DOLLY_MEMORY_KEY": self._dolly.memory_key,
                 "MEMORY_TOKENS": str(MEMORY_TOKENS),
                 "ANSWER_WITHIN_MINUTES": "60",
-                "FIRST_TOKEN_SECONDS": "10",
+                "FIRST_TOKEN_SECONDS": f"{FIRST_TOKEN_SECONDS:g}",
                 "BETWEEN_TOKENS_SECONDS": "5",
                 "QUESTIONS_PER_MINUTE": "0",
                 "WAITING_PER_USER": "100000",
