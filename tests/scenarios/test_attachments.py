@@ -12,6 +12,8 @@ from bot.access import Bounds, FileLimits
 from bot.attachments import SUMMARISE
 from bot.local.workspace import Workspace
 from bot.local.workspace.web_api.server import WebApi
+from bot.slack.answering.answer_blocks import FEEDBACK
+from bot.words import Words
 from tests.engine_dialects import Messages
 from tests.pdfs import pdf, pdf_of
 from tests.scenarios.conftest import Team, Transport, running_team, until
@@ -32,10 +34,11 @@ async def share(
     *,
     channel: str | None = None,
     thread: str | None = None,
+    name: str = "asha",
 ) -> str:
-    """Attach files to what asha says, in #general unless told otherwise; the message's ts."""
+    """Attach files to what `name` says, in #general unless told otherwise; the message's ts."""
     place = channel or team.channel("general")
-    message = await team.workspace.people.share(team.person("asha"), place, list(files.items()), text, thread_ts=thread)
+    message = await team.workspace.people.share(team.person(name), place, list(files.items()), text, thread_ts=thread)
     return str(message["ts"])
 
 
@@ -69,6 +72,24 @@ async def test_a_file_alone_is_to_be_summarised(store_url: str, transport: Trans
         assert prompts(engine) == [
             f"Attached file notes.txt:\n```\nmilk, bread\n```\n\nThe newest message:\n{SUMMARISE}"
         ]
+
+
+async def test_a_file_alone_is_listed_in_its_askers_words(store_url: str, transport: Transport) -> None:
+    """Divya has chosen Hindi; what the model is asked is English."""
+    async with ScriptedEngine() as engine, running_team(store_url, engine.url, transport) as team:
+        divya, direct, general = team.person("divya"), team.direct("divya"), team.channel("general")
+        root = await share(team, {"notes.txt": b"milk, bread"}, "", channel=direct, name="divya")
+        await team.answered(root, channel=direct)
+        answer_ts = team.thread(root, channel=direct)[-1]["ts"]
+        await team.workspace.people.press(divya, direct, answer_ts, FEEDBACK, value="up")
+        await until(lambda: bool(team.workspace.timeline.ephemerals(direct, divya)))
+        for verb in ("forget", "feedback"):
+            before = len(team.workspace.timeline.ephemerals(general, divya))
+            await team.workspace.people.command(divya, general, "/dolly", verb)
+            await until(lambda: len(team.workspace.timeline.ephemerals(general, divya)) > before)  # noqa: B023
+            shown = str(team.workspace.timeline.ephemerals(general, divya)[-1])
+            assert Words("hi").say("file_alone") in shown
+            assert SUMMARISE not in shown
 
 
 async def test_only_unreadable_files_get_the_sentence_alone(store_url: str) -> None:

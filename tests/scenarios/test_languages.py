@@ -8,6 +8,7 @@ from aiohttp import web
 
 from bot.access import Bounds
 from bot.local.workspace.web_api.server import WebApi
+from bot.settings import DEFAULT_SYSTEM_PROMPT
 from bot.words import Words
 from tests.scenarios.conftest import Json, Team, Transport, running_team, until
 from tests.scripted_engine import Script, ScriptedEngine
@@ -54,6 +55,18 @@ async def command(team: Team, name: str, text: str) -> Json:
     await team.workspace.people.command(team.person(name), team.channel("general"), "/dolly", text)
     await until(lambda: bool(told(team, name)))
     return told(team, name)[-1]
+
+
+async def test_an_answer_is_asked_for_in_the_language_of_its_question(
+    store_url: str, engine: ScriptedEngine, transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks: Asha has chosen English."""
+    monkeypatch.setattr("tests.scenarios.conftest.SYSTEM_PROMPT", DEFAULT_SYSTEM_PROMPT)
+    async with running_team(store_url, engine.url, transport) as team:
+        assert await team.answered(await team.say("asha", "@dolly लामा कहाँ रहते हैं?")) == ["ठीक है।"]
+    system, question = engine.requests[-1].messages
+    assert system["content"].endswith("\n\nAnswer in the language of the question.")
+    assert question["content"] == "लामा कहाँ रहते हैं?"
 
 
 async def test_a_command_is_answered_in_the_language_of_who_gave_it(team: Team) -> None:

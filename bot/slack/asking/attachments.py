@@ -11,7 +11,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import metrics
 from bot.access import FileLimits
-from bot.attachments import Attached, Attachment, Fault, Unreadable
+from bot.attachments import SUMMARISE, Attached, Attachment, Fault, Unreadable
 from bot.file_text import may_be_read, read_text
 from bot.slack.asking.downloads import Downloads
 from bot.slack.client import UNREACHABLE, error_name, failure, is_passing
@@ -36,6 +36,11 @@ def attachments_of(message: Mapping[str, Any]) -> tuple[Attachment, ...]:
     files = message.get("files")
     found = [_attachment(file) for file in files if isinstance(file, Mapping)] if isinstance(files, list) else []
     return tuple(attachment for attachment in found if attachment is not None)[:FILES]
+
+
+def as_said(question: str, words: Words) -> str:
+    """A question as its asker reads it: of a file without a word, Dolly keeps what it asks its model instead."""
+    return words.say("file_alone") if question == SUMMARISE else question
 
 
 def _attachment(file: Mapping[str, Any]) -> Attachment | None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from bot.conversation import ConversationId
 from bot.slack import blocks
+from bot.slack.asking.attachments import as_said
 from bot.slack.client import Identity
 from bot.slack.mrkdwn import date_token, one_line
 from bot.slack.payloads import TIMESTAMP
@@ -84,7 +85,7 @@ class ForgetList:
             line = words.say("forget_entry", where=where, when=when, link=link)
         else:  # a trigger id: there is no thread, and no date
             line = words.say("forget_entry_private", where=where)
-        quoted = one_line(listed.question, QUOTED_CHARACTERS)
+        quoted = one_line(as_said(listed.question, words), QUOTED_CHARACTERS)
         button = blocks.button(
             words.say("forget_button"),
             FORGET_CONVERSATION,

@@ -12,6 +12,7 @@ from bot.ratings import Ratings
 from bot.slack import blocks
 from bot.slack.afterwards import Afterwards
 from bot.slack.answering.answer_blocks import place, placed
+from bot.slack.asking.attachments import as_said
 from bot.slack.client import Identity
 from bot.slack.feedback.actions import replace, thread_of
 from bot.slack.mrkdwn import date_token, one_line
@@ -83,7 +84,7 @@ class FeedbackList:
         if root_ts := thread_of(conversation):
             link = permalink(self._identity.url, conversation.channel_id, root_ts)
             lines[0] += f" · <{link}|{words.say('feedback_open')}>"
-        lines.append(f"> {one_line(feedback.question, QUOTED_CHARACTERS)}")
+        lines.append(f"> {one_line(as_said(feedback.question, words), QUOTED_CHARACTERS)}")
         if feedback.correction:
             lines.append(words.say("feedback_corrected", text=one_line(feedback.correction, QUOTED_CHARACTERS)))
         if feedback.comment:
