@@ -70,7 +70,8 @@ class Engine:
         # trust_env would send a proxy, or a password of ~/.netrc, where prompts go to a machine of one's own.
         self._http = httpx.Client(
             timeout=httpx.Timeout(ANSWER_TIMEOUT_SECONDS, connect=10.0),
-            limits=httpx.Limits(max_connections=None),
+            # A connection an answer: an engine may close an idle one in the moment in which it is used again.
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
             headers={b"Authorization": f"Bearer {api_key.strip()}".encode()} if api_key else None,
             trust_env=False,
         )
@@ -152,8 +153,11 @@ class Engine:
                 found.append(one.result())
                 answered()
             return found
+        except EngineFailed:
+            pool.shutdown(cancel_futures=True)  # the others' answers are of no use; what is under way ends soon
+            raise
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # where one failed, the others' answers are of no use
+            pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C waits for none
 
     def stream(self, messages: Sequence[Message], sampling: Sampling) -> Generator[str, None, None]:
         """The answer's text as it comes. Raises EngineFailed as `answer` does, and where the prompt is too long."""

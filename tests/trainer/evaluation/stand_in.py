@@ -37,45 +37,66 @@ def completion(text: str, finish: str = "stop", tokens: int = 7) -> tuple[int, s
 class Server(ThreadingHTTPServer):
     """Quiet about who hung up."""
 
+    def __init__(self, told: StandIn) -> None:
+        self.told = told
+        super().__init__(("127.0.0.1", 0), Handler)
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
 
+class Handler(BaseHTTPRequestHandler):
+    """Of one connection. Held open, and closed as soon as it is used again: engines may do so with an idle one."""
+
+    server: Server
+    protocol_version = "HTTP/1.1"
+    answered = False
+
+    def handle_one_request(self) -> None:
+        if self.answered:
+            self.rfile.read(1)
+            self.close_connection = True
+        else:
+            super().handle_one_request()
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(length := int(self.headers["Content-Length"]))
+        if len(body) < length:
+            self.close_connection = True  # whoever asked has gone, as where an evaluation ends early
+        elif self._may_ask():
+            self.server.told.requests.append(json.loads(body))
+            self._say(*self.server.told.reply())
+
+    def do_GET(self) -> None:
+        if self.path == "/info":
+            self._say(200 if self.server.told.info else 404, self.server.told.info)
+        elif self._may_ask():
+            self._say(200, self.server.told.page)
+
+    def log_message(self, format: str, *values: Any) -> None:
+        pass
+
+    def _may_ask(self) -> bool:
+        key = self.server.told.api_key
+        if key and self.headers["Authorization"] != f"Bearer {key}":
+            self._say(401, "")
+            return False
+        return True
+
+    def _say(self, status: int, text: str) -> None:
+        self.answered = True
+        body = text.encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
 @contextmanager
 def standing_in(*replies: tuple[int, str], info: str = "", api_key: str = "") -> Iterator[StandIn]:
     told = StandIn(list(replies), info=info, api_key=api_key)
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(length := int(self.headers["Content-Length"]))
-            if len(body) < length:
-                return  # whoever asked has gone, as where an evaluation ends early
-            if self._may_ask():
-                told.requests.append(json.loads(body))
-                self._say(*told.reply())
-
-        def do_GET(self) -> None:
-            if self.path == "/info":
-                self._say(200 if told.info else 404, told.info)
-            elif self._may_ask():
-                self._say(200, told.page)
-
-        def _may_ask(self) -> bool:
-            if told.api_key and self.headers["Authorization"] != f"Bearer {told.api_key}":
-                self._say(401, "")
-                return False
-            return True
-
-        def _say(self, status: int, text: str) -> None:
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(text.encode())
-
-        def log_message(self, format: str, *values: Any) -> None:
-            pass
-
-    server = Server(("127.0.0.1", 0), Handler)
+    server = Server(told)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     told.url = f"http://127.0.0.1:{server.server_address[1]}"
