@@ -205,8 +205,10 @@ async def test_a_second_click_while_it_is_written_is_none(store_url: str) -> Non
         assert len(engine.requests) == 2
 
 
-async def test_stopped_before_the_first_word_of_a_new_answer_the_old_one_stays(store_url: str) -> None:
-    async with ScriptedEngine(Script(text=echo)) as engine, running_team(store_url, engine.url) as team:
+async def test_stopped_before_the_first_word_of_a_new_answer_the_old_one_stays(
+    store_url: str, transport: Transport
+) -> None:
+    async with ScriptedEngine(Script(text=echo)) as engine, running_team(store_url, engine.url, transport) as team:
         general, asha = team.channel("general"), team.person("asha")
         root = await team.say("asha", "@dolly one")
         await team.answered(root)
@@ -241,8 +243,8 @@ async def test_an_edited_question_is_answered_anew_in_the_same_place(store_url: 
         assert len(engine.requests) == 4
 
 
-async def test_a_second_edit_begins_the_new_answer_again(store_url: str) -> None:
-    async with ScriptedEngine(Script(text=echo)) as engine, running_team(store_url, engine.url) as team:
+async def test_a_second_edit_begins_the_new_answer_again(store_url: str, transport: Transport) -> None:
+    async with ScriptedEngine(Script(text=echo)) as engine, running_team(store_url, engine.url, transport) as team:
         general, asha = team.channel("general"), team.person("asha")
         root = await team.say("asha", "@dolly one")
         await team.answered(root)

@@ -57,8 +57,10 @@ async def test_a_follow_up_has_the_earlier_turn_in_its_prompt(store_url: str, tr
         assert [m["content"] for m in engine.requests[-1].messages[1::2]] == ["who am I?", "and now?"]
 
 
-async def test_a_mention_in_a_thread_that_dolly_has_not_seen_brings_its_messages(store_url: str) -> None:
-    async with ScriptedEngine(Script(text="Noon.")) as engine, running_team(store_url, engine.url) as team:
+async def test_a_mention_in_a_thread_that_dolly_has_not_seen_brings_its_messages(
+    store_url: str, transport: Transport
+) -> None:
+    async with ScriptedEngine(Script(text="Noon.")) as engine, running_team(store_url, engine.url, transport) as team:
         root = await team.say("asha", "The launch is on Friday")
         await team.say("ben", "at noon, says @chen", thread=root)
         await team.say("chen", "@dolly when is the launch?", thread=root)
@@ -88,9 +90,11 @@ async def test_two_people_in_two_threads_are_answered_at_once(store_url: str) ->
         assert await team.answered(ben) == ["echo one two three four five six"]
 
 
-async def test_one_message_is_answered_once_although_slack_tells_of_it_twice(store_url: str) -> None:
+async def test_one_message_is_answered_once_although_slack_tells_of_it_twice(
+    store_url: str, transport: Transport
+) -> None:
     """A mention comes as `app_mention` and as `message`; here both come twice."""
-    async with ScriptedEngine() as engine, running_team(store_url, engine.url) as team:
+    async with ScriptedEngine() as engine, running_team(store_url, engine.url, transport) as team:
         root = await team.say("asha", "@dolly hello")
         await team.answered(root)
         mine = [e.payload for e in team.workspace.delivery.delivered if e.payload.get("event", {}).get("ts") == root]
@@ -111,22 +115,22 @@ async def test_a_thread_is_answered_in_order(store_url: str) -> None:
         assert await team.answered(root, 3) == ["re: one", "re: two", "re: three"]
 
 
-async def test_the_answer_is_streamed_while_it_is_written(store_url: str) -> None:
-    script = Script(text="word " * 40, tokens_per_second=20)
-    async with ScriptedEngine(script) as engine, running_team(store_url, engine.url) as team:
+async def test_the_answer_is_streamed_while_it_is_written(store_url: str, transport: Transport) -> None:
+    script = Script(text="word " * 20, tokens_per_second=20)
+    async with ScriptedEngine(script) as engine, running_team(store_url, engine.url, transport) as team:
         root = await team.say("asha", "@dolly hello")
         await until(lambda: bool(team.answers(root)))
         assert not engine.requests[0].finished
         seen = len(team.answers(root)[0])
         await until(lambda: len(team.answers(root)[0]) > seen)
         assert not engine.requests[0].finished
-        assert (await team.answered(root))[0].strip() == ("word " * 40).strip()
+        assert (await team.answered(root))[0].strip() == ("word " * 20).strip()
 
 
-async def test_thinking_is_shown_until_the_first_word(store_url: str) -> None:
+async def test_thinking_is_shown_until_the_first_word(store_url: str, transport: Transport) -> None:
     async with (
-        ScriptedEngine(Script(first_token_seconds=0.5)) as engine,
-        running_team(store_url, engine.url) as team,
+        ScriptedEngine(Script(first_token_seconds=0.3)) as engine,
+        running_team(store_url, engine.url, transport) as team,
     ):
         statuses: list[str] = []
         team.workspace.changes.subscribe(
@@ -155,8 +159,11 @@ async def test_stop_ends_the_text_and_frees_the_engine(store_url: str, transport
         await until(lambda: len(engine.requests) == 2)
 
 
-async def test_stop_before_the_first_word(store_url: str) -> None:
-    async with ScriptedEngine(Script(first_token_seconds=30)) as engine, running_team(store_url, engine.url) as team:
+async def test_stop_before_the_first_word(store_url: str, transport: Transport) -> None:
+    async with (
+        ScriptedEngine(Script(first_token_seconds=30)) as engine,
+        running_team(store_url, engine.url, transport) as team,
+    ):
         root = await team.say("asha", "@dolly hello")
         await engine.asked.wait()
         await team.workspace.people.stop(team.person("asha"), team.channel("general"), root)

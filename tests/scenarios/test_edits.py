@@ -56,9 +56,9 @@ async def test_what_is_deleted_is_forgotten(store_url: str, transport: Transport
         assert "when?" not in str(engine.requests[-1].messages)
 
 
-async def test_an_edit_while_the_answer_is_written_is_answered_instead(store_url: str) -> None:
+async def test_an_edit_while_the_answer_is_written_is_answered_instead(store_url: str, transport: Transport) -> None:
     slow = Script(text=echo, tokens_per_second=SLOW)
-    async with ScriptedEngine(slow) as engine, running_team(store_url, engine.url) as team:
+    async with ScriptedEngine(slow) as engine, running_team(store_url, engine.url, transport) as team:
         root = await team.say("asha", "@dolly one two three four five six seven eight nine")
         await until(lambda: bool(team.answers(root)))
         await edit(team, "asha", root, "@dolly ten")

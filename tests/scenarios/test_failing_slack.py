@@ -21,6 +21,7 @@ from tests.scripted_engine import Script, ScriptedEngine
 
 WORDS = Words()
 COUNTING = " ".join(str(number) for number in range(60))
+WHOLE = Script(text=COUNTING)
 WAITING = "dolly:*:mailbox:*"
 
 
@@ -170,11 +171,13 @@ class NoTickets(set[str]):
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("method", ["chat.startStream", "chat.appendStream", "chat.stopStream"])
-async def test_a_rate_limit_is_waited_for(store_url: str, workspace: Workspace, faults: Faults, method: str) -> None:
+async def test_a_rate_limit_is_waited_for(
+    store_url: str, transport: Transport, workspace: Workspace, faults: Faults, method: str
+) -> None:
     faults.next(method, ("ratelimited", 0), ("ratelimited", 1), "done", ("ratelimited", 0))
     async with (
-        ScriptedEngine(Script(text=COUNTING, tokens_per_second=40)) as engine,
-        running_team(store_url, engine.url, workspace=workspace, max_tokens=200) as team,
+        ScriptedEngine(Script(text=COUNTING, tokens_per_second=100)) as engine,
+        running_team(store_url, engine.url, transport, workspace=workspace, max_tokens=200) as team,
     ):
         root = await team.say("asha", "@dolly count")
         assert await team.answered(root) == [COUNTING]
@@ -184,12 +187,12 @@ async def test_a_rate_limit_is_waited_for(store_url: str, workspace: Workspace, 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("fault", [("ratelimited", 0), "internal_error", "unknown_method", 503])
 async def test_what_cannot_be_streamed_any_more_is_written_over(
-    store_url: str, workspace: Workspace, faults: Faults, fault: Answer
+    store_url: str, transport: Transport, workspace: Workspace, faults: Faults, fault: Answer
 ) -> None:
     faults.always("chat.appendStream", fault)
     async with (
         ScriptedEngine(Script(text=COUNTING, tokens_per_second=200)) as engine,
-        running_team(store_url, engine.url, workspace=workspace, max_tokens=200) as team,
+        running_team(store_url, engine.url, transport, workspace=workspace, max_tokens=200) as team,
     ):
         root = await team.say("asha", "@dolly count")
         await until(lambda: team.answers(root) == [COUNTING])
@@ -197,15 +200,20 @@ async def test_what_cannot_be_streamed_any_more_is_written_over(
         assert len(engine.requests) == 1
 
 
-@pytest.mark.parametrize("fault", ["unknown_method", "not_allowed_token_type", "internal_error", 500])
-@pytest.mark.parametrize("script", [Script(text=COUNTING), Script(text=COUNTING, end="error", after=9)])
+@pytest.mark.parametrize(
+    ("fault", "script"),
+    [
+        *((fault, WHOLE) for fault in ("unknown_method", "not_allowed_token_type", "internal_error", 500)),
+        ("unknown_method", Script(text=COUNTING, end="error", after=9)),
+    ],
+)
 async def test_without_streaming_the_answer_is_posted_whole(
-    store_url: str, workspace: Workspace, faults: Faults, fault: Answer, script: Script
+    store_url: str, transport: Transport, workspace: Workspace, faults: Faults, fault: Answer, script: Script
 ) -> None:
     faults.always("chat.startStream", fault)
     async with (
         ScriptedEngine(script) as engine,
-        running_team(store_url, engine.url, workspace=workspace, max_tokens=200) as team,
+        running_team(store_url, engine.url, transport, workspace=workspace, max_tokens=200) as team,
     ):
         root = await team.say("asha", "@dolly count")
         broken = "0 1 2 3 4 5 6 7 8\n\n" + WORDS.say("engine_broke")
@@ -214,19 +222,18 @@ async def test_without_streaming_the_answer_is_posted_whole(
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("seconds", [301, 400])
 async def test_a_stream_that_slack_has_ended_goes_on_at_its_place(
-    store_url: str, workspace: Workspace, clock: ManualClock, seconds: int
+    store_url: str, transport: Transport, workspace: Workspace, clock: ManualClock
 ) -> None:
     script = Script(text=COUNTING, tokens_per_second=60)
     async with (
         ScriptedEngine(script) as engine,
-        running_team(store_url, engine.url, workspace=workspace, max_tokens=200) as team,
+        running_team(store_url, engine.url, transport, workspace=workspace, max_tokens=200) as team,
     ):
         root = await team.say("asha", "@dolly count")
         for number in ("3", "9"):
             await until(lambda: number in "".join(team.answers(root)))  # noqa: B023
-            await clock.advance(seconds)
+            await clock.advance(301)
         await until(lambda: team.answers(root) == [COUNTING])
 
 
@@ -287,11 +294,11 @@ async def test_a_slack_that_is_away_for_a_moment_gets_the_answer_later(
 
 
 async def test_a_thread_that_cannot_be_read_is_answered_without_it(
-    store_url: str, workspace: Workspace, faults: Faults
+    store_url: str, transport: Transport, workspace: Workspace, faults: Faults
 ) -> None:
     async with (
         ScriptedEngine(Script(text=echo)) as engine,
-        running_team(store_url, engine.url, workspace=workspace) as team,
+        running_team(store_url, engine.url, transport, workspace=workspace) as team,
     ):
         for number, fault in enumerate[Answer](["missing_scope", "cut", 503]):
             faults.always("conversations.replies", fault)
@@ -303,14 +310,16 @@ async def test_a_thread_that_cannot_be_read_is_answered_without_it(
 # --- what Dolly writes ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("streaming", [True, False])
-async def test_a_long_answer_comes_whole(store_url: str, workspace: Workspace, faults: Faults, streaming: bool) -> None:
+@pytest.mark.parametrize(("transport", "streaming"), [("socket_mode", True), ("http", False)])
+async def test_a_long_answer_comes_whole(
+    store_url: str, transport: Transport, workspace: Workspace, faults: Faults, streaming: bool
+) -> None:
     text = " ".join(f"<{number}>" for number in range(2000))  # 12,889 characters, 24,889 escaped
     if not streaming:
         faults.always("chat.startStream", "unknown_method")
     async with (
         ScriptedEngine(Script(text=text), window_tokens=20_000) as engine,
-        running_team(store_url, engine.url, workspace=workspace, max_tokens=15_000) as team,
+        running_team(store_url, engine.url, transport, workspace=workspace, max_tokens=15_000) as team,
     ):
         root = await team.say("asha", "@dolly count")
         await until(lambda: "1999" in "".join(team.answers(root)))
@@ -330,7 +339,7 @@ async def test_a_long_answer_comes_whole(store_url: str, workspace: Workspace, f
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("streaming", [True, False])
 async def test_what_a_model_writes_pings_nobody(
-    store_url: str, workspace: Workspace, faults: Faults, streaming: bool
+    store_url: str, transport: Transport, workspace: Workspace, faults: Faults, streaming: bool
 ) -> None:
     text = "<!channel> <@U0ASHA00001> <!subteam^S1> <https://evil.example|good> a & b &amp; <#C1>"
     shown = "<!channel> <@U0ASHA00001> <!subteam^S1> good (https[:]//evil[.]example) a & b & <#C1>"
@@ -338,7 +347,7 @@ async def test_what_a_model_writes_pings_nobody(
         faults.always("chat.startStream", "unknown_method")
     async with (
         ScriptedEngine(Script(text=text, tokens_per_second=500)) as engine,
-        running_team(store_url, engine.url, workspace=workspace, max_tokens=200) as team,
+        running_team(store_url, engine.url, transport, workspace=workspace, max_tokens=200) as team,
     ):
         root = await team.say("asha", "@dolly ping everyone")
         await until(lambda: [unescape(answer) for answer in team.answers(root)] == [shown])

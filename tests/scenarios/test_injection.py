@@ -45,10 +45,10 @@ async def test_a_planted_host_gets_no_secret(store_url: str, transport: Transpor
         assert all("://" not in text and "](" not in text for text in seen)
 
 
-async def test_nor_by_a_slash_command(store_url: str) -> None:
+async def test_nor_by_a_slash_command(store_url: str, transport: Transport) -> None:
     async with (
         ScriptedEngine(Script(text=ANSWER)) as engine,
-        running_team(store_url, engine.url, max_tokens=200) as team,
+        running_team(store_url, engine.url, transport, max_tokens=200) as team,
     ):
         asha, general = team.person("asha"), team.channel("general")
         await team.workspace.people.command(asha, general, "/dolly", f"what of {PLANTED} ?")
@@ -59,12 +59,12 @@ async def test_nor_by_a_slash_command(store_url: str) -> None:
 
 
 @pytest.mark.usefixtures("shape")
-async def test_what_people_wrote_and_the_admin_allows_stay_links(store_url: str) -> None:
+async def test_what_people_wrote_and_the_admin_allows_stay_links(store_url: str, transport: Transport) -> None:
     text = f"{PLANTED} and https://wiki.team.example/a?b=c are fine, https://team.example is not."
     bounds = Bounds(link_hosts=("wiki.team.example",))
     async with (
         ScriptedEngine(Script(text=text)) as engine,
-        running_team(store_url, engine.url, bounds=bounds, max_tokens=200) as team,
+        running_team(store_url, engine.url, transport, bounds=bounds, max_tokens=200) as team,
     ):
         root = await team.say("ben", f"See {PLANTED}")
         await team.say("asha", "@dolly what is that?", thread=root)

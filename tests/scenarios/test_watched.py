@@ -71,9 +71,9 @@ async def test_without_a_socket_it_is_not_ready_and_then_again(
         assert (await told(team, "/readyz"))[0] == 200
 
 
-async def test_who_asks_too_often_is_told_privately_when_to_ask_again(store_url: str) -> None:
+async def test_who_asks_too_often_is_told_privately_when_to_ask_again(store_url: str, transport: Transport) -> None:
     bounds = Bounds(questions_per_minute=2)
-    async with ScriptedEngine() as engine, running_team(store_url, engine.url, bounds=bounds) as team:
+    async with ScriptedEngine() as engine, running_team(store_url, engine.url, transport, bounds=bounds) as team:
         roots = [await team.say("ben", "@dolly once more?") for _ in range(3)]
         await until(lambda: bool(told_privately(team, "ben")) and len(engine.requests) == 2)
         (sentence,) = told_privately(team, "ben")
@@ -82,9 +82,9 @@ async def test_who_asks_too_often_is_told_privately_when_to_ask_again(store_url:
         await team.answered(await team.say("chen", "@dolly and I?"))
 
 
-async def test_admins_are_not_held_up(store_url: str) -> None:
+async def test_admins_are_not_held_up(store_url: str, transport: Transport) -> None:
     bounds = Bounds(questions_per_minute=1, tokens_per_day=1)
-    async with ScriptedEngine() as engine, running_team(store_url, engine.url, bounds=bounds) as team:
+    async with ScriptedEngine() as engine, running_team(store_url, engine.url, transport, bounds=bounds) as team:
         for _ in range(3):
             await team.answered(await team.say("asha", "@dolly once more?"))
         await team.say("ben", "@dolly and I?")
