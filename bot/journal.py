@@ -8,7 +8,7 @@ from typing import TypeVar
 from bot.conversation import Posting, Shape, Shown
 from bot.errors import LeaseLost, StoreUnavailable
 from bot.store.claims import Claim
-from bot.store.mailbox import Mailbox
+from bot.store.mailbox import DISOWNED, Mailbox
 
 RETRY_SECONDS = 0.1
 Written = TypeVar("Written")
@@ -68,6 +68,11 @@ class JobJournal:
         await self._written(lambda: self._mailbox.note_taken_back(self._claim, ts))
         self.posting = replace(self.posting, ts=tuple(other for other in self.posting.ts if other != ts))
         self.shown.pop(ts, None)
+
+    async def disowned(self) -> frozenset[str]:
+        """The ts of all messages of Dolly's own in this conversation that are being taken back, or were."""
+        posted = await self._mailbox.posted(self._claim.turn.conversation)
+        return frozenset(ts for ts, job_id in posted.items() if job_id == DISOWNED)
 
     async def recorded(self) -> frozenset[str]:
         """The ts of all messages of Dolly's own in this conversation that some job has written down."""

@@ -76,6 +76,9 @@ class Journal(Protocol):
     def shown(self) -> dict[str, Shown]:
         """By ts, what this worker has had messages of the answer show as a whole; put down by whoever has it done."""
 
+    async def disowned(self) -> frozenset[str]:
+        """The ts of all messages of Dolly's own in this conversation that are being taken back, or were."""
+
     async def recorded(self) -> frozenset[str]:
         """The ts of all messages of Dolly's own in this conversation that some job has written down."""
 

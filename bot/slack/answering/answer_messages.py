@@ -56,10 +56,10 @@ class AnswerMessages:
     async def take_over(self) -> None:
         """Take back what another worker had no time to, end the stream that it may have left, and find the message
         that it did not write down."""
-        recorded = await self._journal.recorded()
-        await self._take_back([ts for ts in self._ts if ts not in recorded])
+        gone = await self._journal.disowned()
+        await self._take_back([ts for ts in self._ts if ts in gone])
         if not self._ts:
-            for ts in await self._unrecorded(recorded):
+            for ts in await self._unrecorded():
                 if not self._ts and await self._journal.posted(ts):
                     self._ts.append(ts)
                 elif await self._journal.disown(ts):
@@ -67,7 +67,7 @@ class AnswerMessages:
         if self._ts and self._journal.posting.shape == "stream":
             await self._own.end_stream(self._channel_id, self._ts[-1], self._journal.job_id)
 
-    async def _unrecorded(self, recorded: frozenset[str]) -> list[str]:
+    async def _unrecorded(self) -> list[str]:
         """Dolly's messages after the question that no job has written down and none but this one has marked."""
         try:
             own = await self._own.after(self._turn.conversation, self._turn.ts)
@@ -76,6 +76,7 @@ class AnswerMessages:
                 raise
             log.warning("thread_unreadable", reason=str(error))
             return []
+        recorded = await self._journal.recorded()
         mine = (None, self._journal.job_id)
         return [message.ts for message in own if message.ts not in recorded and message.job_id in mine]
 

@@ -98,6 +98,9 @@ class MemoryJournal:
         self.posting = replace(self.posting, ts=tuple(other for other in self.posting.ts if other != ts))
         self.shown.pop(ts, None)
 
+    async def disowned(self) -> frozenset[str]:
+        return frozenset(self._job.disowned)
+
     async def recorded(self) -> frozenset[str]:
         return frozenset(self._job.recorded)
 
