@@ -16,10 +16,10 @@ from bot.local.engine import LocalEngine
 from bot.local.model import default_model_path
 from bot.local.store import LocalStore
 from bot.store.connection import connect
+from tests.offline import refuse_network
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
-LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
 
 T = TypeVar("T")
 
@@ -33,19 +33,6 @@ def pytest_configure() -> None:
     sys.addaudithook(refuse_network)
     hypothesis.settings.register_profile("unhurried", deadline=None)  # on a loaded machine, no example is a slow one
     hypothesis.settings.load_profile("unhurried")
-
-
-def refuse_network(event: str, arguments: tuple[Any, ...]) -> None:
-    if event in ("socket.connect", "socket.sendto"):
-        address = arguments[1]
-    elif event == "socket.getaddrinfo":
-        address = arguments[:1]
-    else:
-        return
-    if isinstance(address, tuple) and address and isinstance(address[0], str | bytes):
-        host = address[0].decode() if isinstance(address[0], bytes) else address[0]
-        if not host.startswith(LOOPBACK):
-            raise PermissionError(f"tests may not reach {host}: no network beyond this machine")
 
 
 class Background:

@@ -4,7 +4,7 @@ from contextvars import ContextVar
 from typing import Any
 from urllib.parse import urlsplit
 
-from huggingface_hub import AsyncInferenceClient, set_async_client_factory
+from huggingface_hub import AsyncInferenceClient, constants, set_async_client_factory
 from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # the httpx it uses: httpx2 in 2.x
 
 from bot.model_client import refusals
@@ -39,7 +39,10 @@ class EngineConnection:
             headers={"Authorization": f"Bearer {self._api_key}"},
             timeout=httpx.Timeout(_SMALL_CALL_SECONDS, connect=connect_seconds),
         )
-        set_async_client_factory(_open_chat_http)  # for the whole process: the hub is used for nothing else
+        # For the whole process: the hub is used for nothing else. Before its first request the client would ask
+        # huggingface.co which programs there are that may have started this one, and let all answers wait for it.
+        constants.HF_HUB_DISABLE_TELEMETRY = True
+        set_async_client_factory(_open_chat_http)
 
     def chat_client(self) -> AsyncInferenceClient:
         """A client for one answer, to be used as a context manager.

@@ -103,10 +103,31 @@ def settings(workspace: Workspace, engine: ScriptedEngine, redis: Redis, local_s
     }
 
 
+OFFLINE = """
+import sys
+from pathlib import Path
+from tests.offline import refuse_network
+
+def watch(event, arguments):
+    try:
+        refuse_network(event, arguments)
+    except PermissionError as error:
+        Path(__file__).with_name("tried").write_text(str(error))
+        raise
+
+sys.addaudithook(watch)
+Path(__file__).with_name("watched").touch()
+"""
+"""Python's own start: `tried` tells of a process that would have reached another machine."""
+
+
 async def test_local_answers_on_its_page_until_ctrl_c(tmp_path: Path, unused_port: int) -> None:
+    """Without a network: all that it needs is installed."""
+    (tmp_path / "sitecustomize.py").write_text(OFFLINE)
+    paths = f"{tmp_path}:{ROOT}"
     data, page = tmp_path / "data", f"http://127.0.0.1:{unused_port}/page"
     async with (
-        dolly("local", tmp_path, DOLLY_DATA=str(data), DOLLY_PORT=str(unused_port)) as running,
+        dolly("local", tmp_path, DOLLY_DATA=str(data), DOLLY_PORT=str(unused_port), PYTHONPATH=paths) as running,
         aiohttp.ClientSession() as http,
     ):
         await running.says(f"Dolly is here: http://127.0.0.1:{unused_port}")
@@ -126,6 +147,8 @@ async def test_local_answers_on_its_page_until_ctrl_c(tmp_path: Path, unused_por
 
     assert (code, err) == (0, "")
     assert not parts & running_processes().keys()
+    assert (tmp_path / "watched").exists()
+    assert not (tmp_path / "tried").exists()
     written = re.sub(r"<[^>]*>", "", answer).strip()
     assert written
     assert not written.startswith("Sorry")  # as each of Dolly's apologies does

@@ -10,7 +10,7 @@ from prometheus_client import Gauge
 from bot.__main__ import app
 from bot.local.workspace import Workspace
 from tests.chaos.subject import Victim, free_port
-from tests.conftest import refuse_network
+from tests.offline import refuse_network
 
 ROOT = Path(__file__).resolve().parents[2]
 TASKS = "fuzz_tasks"
