@@ -68,6 +68,19 @@ async def test_what_is_chosen_is_told_to_the_model_from_then_on(team: Team, engi
     assert form(team, "asha") is None
 
 
+async def test_a_command_a_mention_and_a_direct_message_ask_the_same(team: Team, engine: ScriptedEngine) -> None:
+    ben, general, direct = team.person("ben"), team.channel("general"), team.direct("ben")
+    view = await opened(team, "ben")
+    assert await team.workspace.people.fill_in(ben, view["id"], {INSTRUCTIONS: "I am a nurse."}) == {}
+    await team.workspace.people.command(ben, general, "/dolly", "what is a loom?")
+    await until(lambda: len(engine.requests) == 1)
+    await team.answered(await team.say("ben", "@dolly what is a loom?"))
+    await team.answered(await team.say("ben", "what is a loom?", channel=direct), channel=direct)
+    asked = [request.body for request in engine.requests]
+    assert asked[0]["messages"][-1] == {"role": "user", "content": "what is a loom?"}
+    assert asked == [asked[0]] * 3
+
+
 async def test_a_question_may_begin_with_the_word(team: Team) -> None:
     await team.workspace.people.command(
         team.person("ben"), team.channel("general"), "/dolly", "settings of the loom for silk?"
