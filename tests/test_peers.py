@@ -1,16 +1,19 @@
-"""docs/peers.md names a test for what it says: each is there."""
+"""What docs/ says of peers and of the surface names a test that shows it: each is there."""
 
 import ast
 import re
+
+import pytest
 
 from tests.conftest import ROOT
 
 NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 
 
-def test_every_named_test_exists() -> None:
-    named = NAMED.findall((ROOT / "docs" / "peers.md").read_text())
-    assert len(named) > 50
+@pytest.mark.parametrize("page", ["peers.md", "surface.md"])
+def test_every_named_test_exists(page: str) -> None:
+    named = NAMED.findall((ROOT / "docs" / page).read_text())
+    assert len(named) > 30
     assert [f"{path}::{name}" for path, name in named if name not in _tests_in(path)] == []
 
 
