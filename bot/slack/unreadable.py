@@ -45,8 +45,8 @@ def fault_of(body: Mapping[str, Any]) -> str | None:
         actions = body.get("actions")
         if not isinstance(actions, list) or not actions or not _has(actions[0], "action_id"):
             return "A click has no action."
-    if kind in ("view_submission", "view_closed") and not _has(body.get("view"), "callback_id"):
-        return "A form has no name."
+    if kind in ("view_submission", "view_closed") and not _has(body.get("view"), "callback_id", "type"):
+        return "A form has no name, or is of no kind."
     if kind in ("shortcut", "message_action") and not _has(body, "callback_id"):
         return "A shortcut has no name."
     if kind == "block_suggestion" and not _has(body, "action_id"):
@@ -60,5 +60,5 @@ def fault_of(body: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _has(part: object, name: str) -> bool:
-    return isinstance(part, Mapping) and isinstance(part.get(name), str)
+def _has(part: object, *names: str) -> bool:
+    return isinstance(part, Mapping) and all(isinstance(part.get(name), str) for name in names)
