@@ -100,7 +100,7 @@ def tune(
 
     chosen = load_recipe(recipe, override)
     if dry_run:
-        plan(chosen, base, data)
+        plan(chosen, base, data, out)
     else:
         run(chosen, base, data, out, resume=resume)
 

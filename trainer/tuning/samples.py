@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from trainer.records import Message
-from trainer.template import Template
+from trainer.template import Template, stops_of
 
 MAX_NEW_TOKENS = 128
 
@@ -14,6 +14,7 @@ MAX_NEW_TOKENS = 128
 @torch.no_grad()
 def sample_answers(model: Any, tokenizer: Any, template: Template, prompts: Sequence[str]) -> list[str]:
     """Greedy answers, control tokens left out. Every process of several calls it: they hold the weights together."""
+    stop_ids = stops_of(tokenizer, template, model.generation_config.eos_token_id)
     answers = []
     for prompt in prompts:
         ids = torch.tensor([template.encode_prompt([Message("user", prompt)])], device=model.device)
@@ -25,8 +26,8 @@ def sample_answers(model: Any, tokenizer: Any, template: Template, prompts: Sequ
             temperature=None,
             top_p=None,
             top_k=None,
-            eos_token_id=list(template.stop_ids),
-            pad_token_id=template.stop_ids[0],
+            eos_token_id=list(stop_ids),
+            pad_token_id=stop_ids[0],
         )
         answers.append(tokenizer.decode(written[0, ids.shape[1] :], skip_special_tokens=True).strip())
     return answers
