@@ -67,8 +67,8 @@ bench-trainer-gpu: .venv/.bench  ## Measure GPT-J 6B on one GPU, eight minutes a
 bench-trainer-optimizer: .venv/.test  ## Measure that the optimizer with 8-bit states learns as fp32 AdamW does
 	$(BIN)/python -m tests.benchmarks.trainer.optimizer
 
-bench-trainer-stopping: .venv/.test  ## Measure how many answers of a tuned model stop, beside its base's (PROMPTS=32)
-	$(BIN)/python -m tests.benchmarks.trainer.stopping $(if $(PROMPTS),--prompts $(PROMPTS))
+bench-trainer-stopping: .venv/.test  ## Measure how many answers of a tuned model stop, beside its base's (PROMPTS=32); the run is kept in build/stopping
+	$(BIN)/python -m tests.benchmarks.trainer.stopping --keep build/stopping $(if $(PROMPTS),--prompts $(PROMPTS))
 
 chaos: .venv/.test  ## Kill replicas, store and engine while people ask, and judge what they saw (EVENTS=600: 4 minutes, with one planted bug)
 	$(BIN)/python -m tests.chaos

@@ -34,6 +34,8 @@ SOURCES = {
 }
 GOALS = {"trainer.stop_rate": 85.0, "trainer.stop_rate_gain": 20.0, "trainer.stop_rate_unlooped": 98.0}
 AT_ONCE = 4
+KEPT = Path(__file__).resolve().parents[3] / "build" / "stopping"
+"""Where `make bench-trainer-stopping` keeps what it makes, for `make test` to ask 32 prompts of it."""
 
 
 def main() -> None:
@@ -51,7 +53,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="dolly-bench-") as scratch:
         place = chosen.keep or Path(scratch)
         base, candidate, dataset = made(place, recipe, SOURCES[chosen.data])
-        items = suites.questions(suites.sample(read_split(dataset, "held_out"), chosen.prompts, seed=42))
+        items = questions(dataset, chosen.prompts)
         answers = {
             export_folder.name: answered(export_folder, items, recipe.evaluate.max_answer_tokens, chosen.threads)
             for export_folder in (base, candidate)
@@ -81,35 +83,51 @@ def answered(folder: Path, items: Sequence[suites.Item], max_new_tokens: int, th
     """Answers of an export to all prompts; they are kept beside it, with their prompts."""
     kept = folder.with_name(f"{folder.name}-{len(items)}-answers.jsonl")
     if not kept.exists():
-        with llama_cpp(folder / "model-f16.gguf", slots=AT_ONCE, threads=threads) as engine:
-            found = engine.answers(
-                [item.prompt for item in items], Sampling(max_new_tokens), at_once=AT_ONCE, answered=_dot
-            )
+        found = ask(folder, items, max_new_tokens, threads)
         print(flush=True)
         lines = [
             {"prompt": item.prompt[-1].content, "text": one.text, "finish": one.finish, "tokens": one.tokens}
             for item, one in zip(items, found, strict=True)
-            if one is not None
         ]
         kept.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), "utf-8")
     rows = [json.loads(line) for line in kept.read_text("utf-8").splitlines()]
     return [Answer(row["text"], row["finish"], row["tokens"]) for row in rows]
 
 
+def questions(dataset: Path, number: int) -> list[suites.Item]:
+    """Of the held-out records, always the same ones."""
+    return suites.questions(suites.sample(read_split(dataset, "held_out"), number, seed=42))
+
+
+def ask(folder: Path, items: Sequence[suites.Item], max_new_tokens: int, threads: int | None = None) -> list[Answer]:
+    """Greedy answers of an export's f16 file in llama.cpp, in whose window all these prompts fit."""
+    with llama_cpp(folder / "model-f16.gguf", slots=AT_ONCE, threads=threads) as engine:
+        prompts = [item.prompt for item in items]
+        found = engine.answers(prompts, Sampling(max_new_tokens), at_once=AT_ONCE, answered=_dot)
+    answers = [answer for answer in found if answer is not None]
+    assert len(answers) == len(items)
+    return answers
+
+
+def rates(answers: Sequence[Answer]) -> tuple[float, float]:
+    """How many of all answers stop, and of those that do not loop, %."""
+    straight = [answer for answer in answers if not loops(answer.text)]
+    return _stopped(answers), _stopped(straight)
+
+
+def _stopped(answers: Sequence[Answer]) -> float:
+    return 100 * sum(answer.finish == "stop" for answer in answers) / max(1, len(answers))
+
+
 def report(answers: dict[str, list[Answer]]) -> None:
     """Prints what each model did, and the figures with their goals."""
-    rates = {}
     for name, found in answers.items():
-        stopped = sum(answer.finish == "stop" for answer in found)
-        straight = [answer for answer in found if not loops(answer.text)]
-        unlooped = 100 * sum(answer.finish == "stop" for answer in straight) / max(1, len(straight))
-        rates[name] = 100 * stopped / len(found), unlooped
+        stopping, unlooped = rates(found)
         print(
-            f"{name}: {stopped} of {len(found)} answers stop; {len(found) - len(straight)} loop, "
-            f"{unlooped:.1f} % of the others stop; "
-            f"{sum(answer.tokens for answer in found) / len(found):.0f} tokens each"
+            f"{name}: {stopping:.1f} % of {len(found)} answers stop; {sum(loops(one.text) for one in found)} loop, "
+            f"{unlooped:.1f} % of the others stop; {sum(one.tokens for one in found) / len(found):.0f} tokens each"
         )
-    (base, _), (stop_rate, unlooped) = rates["base"], rates["candidate"]
+    (base, _), (stop_rate, unlooped) = rates(answers["base"]), rates(answers["candidate"])
     figures = {
         "trainer.stop_rate": (stop_rate, "%"),
         "trainer.stop_rate_gain": (stop_rate - base, "points"),
