@@ -45,7 +45,8 @@ def fault_of(body: Mapping[str, Any]) -> str | None:
         actions = body.get("actions")
         if not isinstance(actions, list) or not actions or not _has(actions[0], "action_id"):
             return "A click has no action."
-    if kind in ("view_submission", "view_closed") and not _has(body.get("view"), "callback_id", "type"):
+    asked = ("callback_id", "type") if kind == "view_submission" else ("callback_id",)
+    if kind in ("view_submission", "view_closed") and not _has(body.get("view"), *asked):
         return "A form has no name, or is of no kind."
     if kind in ("shortcut", "message_action") and not _has(body, "callback_id"):
         return "A shortcut has no name."

@@ -142,7 +142,7 @@ def broken(sample: Any, wanted: list[tuple[int, str, int, str]]) -> Any:
 def _instead(payload: Any, ways: list[Path], value: Any, fault: str, which: int, text: str) -> Any:
     match fault:
         case "odd":
-            return ODD[which % len(ODD)]
+            return copy.deepcopy(ODD[which % len(ODD)])  # the next fault may change it
         case "text":
             return text
         case "wrap":

@@ -39,6 +39,7 @@ UNREADABLE: list[Json] = [
     {"type": "block_actions", "user": WHO, "actions": [{"action_id": "a"}], "response_url": {}},
     {"type": "view_submission", "user": WHO, "view": {"callback_id": ["c"]}},
     {"type": "view_submission", "user": WHO, "view": "callback_id"},
+    {"type": "view_submission", "user": WHO, "view": {"callback_id": "c"}},
     {"type": "view_closed", "user": WHO},
     {"type": "view_closed", "user": "U1", "view": {"callback_id": "c"}},
     {"type": "block_actions", "user": {}, "actions": [{"action_id": "a"}]},

@@ -89,16 +89,18 @@ async def settled(ears: Ears, said: list[str]) -> None:
 
 @pytest.mark.parametrize("reason", ["warning", "refresh_requested"])
 async def test_one_socket_is_renewed_in_a_stream_of_events(
-    workspace: Workspace, client: AsyncWebClient, reason: DisconnectReason
+    workspace: Workspace, client: AsyncWebClient, faults: Faults, reason: DisconnectReason
 ) -> None:
     async with listening(workspace, client) as ears:
+        opened = faults.calls["apps.connections.open"]
         talking = asyncio.create_task(ears.say(200))
         for _ in range(3):
             await asyncio.sleep(0.25)
             await workspace.delivery.disconnect(reason, sockets=1)
             await eventually(lambda: workspace.delivery.connections == 2)
         await settled(ears, await talking)
-        assert ears.fewest == 1, "there was always one, and one was renewed"
+        assert faults.calls["apps.connections.open"] > opened, "one was renewed"
+        assert ears.fewest >= 1, "there was always one"
 
 
 async def test_both_are_warned_and_take_turns(workspace: Workspace, client: AsyncWebClient, faults: Faults) -> None:
@@ -109,7 +111,7 @@ async def test_both_are_warned_and_take_turns(workspace: Workspace, client: Asyn
         await workspace.delivery.disconnect("warning")
         await eventually(lambda: faults.calls["apps.connections.open"] == opened + 2)
         await settled(ears, await talking)
-        assert ears.fewest == 1
+        assert ears.fewest >= 1
 
 
 async def test_both_are_closed_at_once(workspace: Workspace, client: AsyncWebClient) -> None:
