@@ -472,11 +472,14 @@ async def test_a_refused_update_ends_the_answer(either: ReplyStream, thread: Thr
     await thread.says("Once")
     for method in ("chat.appendStream", "chat.stopStream", "chat.update"):
         faults.always(method, "is_archived")
+
+    async def on_and_on() -> None:
+        while True:
+            await either.write(" upon a time")
+            await asyncio.sleep(0.05)
+
     with pytest.raises(SlackError, match="is_archived"):
-        async with asyncio.timeout(10):
-            while True:
-                await either.write(" upon a time")
-                await asyncio.sleep(0.05)
+        await asyncio.wait_for(on_and_on(), timeout=10)
 
 
 async def test_thinking_is_shown_and_is_never_a_reason_to_fail(
