@@ -196,10 +196,7 @@ def _is_host(name: str, before: str, *, has_path: bool, is_code: bool) -> bool:
     if before and not before.isascii() and unicodedata.category(before)[0] in "LMSC":
         name = before + name  # of a script that NAME does not know whole
     is_mail = "@" in name.strip("@")
-    for part in re.split(r"[@+]", name):
-        labels = part.strip(".-_").lower().split(".")
-        if len(labels) < 2 or not all(labels[-2:]):
-            continue
+    for labels in _readings(name):
         if len(labels) == 4 and all(label.isdecimal() for label in labels):
             is_host = has_path or is_mail
         elif not _is_top_level(labels[-1]):
@@ -208,11 +205,22 @@ def _is_host(name: str, before: str, *, has_path: bool, is_code: bool) -> bool:
             is_host = True
         else:
             is_host = not is_code and (
-                len(labels) > 2 or is_mail or not part.isascii() or labels[-1] not in FILE_ENDINGS
+                len(labels) > 2 or is_mail or not "".join(labels).isascii() or labels[-1] not in FILE_ENDINGS
             )
         if is_host:
             return True
     return False
+
+
+def _readings(name: str) -> Iterator[list[str]]:
+    """The labels of what may be a host in `name`: each part of an address of mail, and what stands before a word of
+    another script (`www.example.net.हिन्दी`), where some end a name."""
+    for part in re.split(r"[@+]", name):
+        labels = part.strip(".-_").lower().split(".")
+        other = next((index for index, label in enumerate(labels) if not label.isascii()), len(labels))
+        for reading in (labels, labels[:other]):
+            if len(reading) > 1 and all(reading[-2:]):
+                yield reading
 
 
 def _is_top_level(label: str) -> bool:

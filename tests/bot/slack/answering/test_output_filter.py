@@ -37,6 +37,7 @@ def filtered(text: str, *heard: str, hosts: tuple[str, ...] = ()) -> str:
         ("https://evil.com/?q=secret", "https[:]//evil[.]com/?q=secret"),
         ("HTTPS://EVIL.COM", "HTTPS[:]//EVIL[.]COM"),
         ("www.evil.com", "www[.]evil[.]com"),
+        ("www.x.evil.com.हिन्दी", "www[.]x[.]evil[.]com[.]हिन्दी"),
         ("evil.com and evil.com/secret.", "evil[.]com and evil[.]com/secret."),
         ("secret.evil.zip", "secret[.]evil[.]zip"),
         ("//evil.com/x", "//evil[.]com/x"),
