@@ -3,7 +3,9 @@
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -11,6 +13,40 @@ from rich.progress import Progress as Bar
 
 RECENT_SECONDS = 30.0
 """Speeds are of this last while: the first steps compile and fill caches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """How far something long is, as far as known."""
+
+    done: int = 0
+    total: int = 0
+    """0: nobody knows."""
+    loss: float | None = None
+    seconds_left: float | None = None
+
+
+class Follower(Protocol):
+    """Whoever follows something long from elsewhere, and may have it stopped."""
+
+    def told(self, moment: Moment) -> None:
+        """How far it is; often, so it takes no time."""
+        ...
+
+    def stops(self) -> bool:
+        """Whether it is to end where it can be gone on with."""
+        ...
+
+
+class NoFollower:
+    """Nobody follows but the terminal."""
+
+    def told(self, moment: Moment) -> None:
+        """Is not heard."""
+
+    def stops(self) -> bool:
+        """Never."""
+        return False
 
 
 class Progress:
@@ -25,8 +61,10 @@ class Progress:
         flops_per_second: float | None = None,
         console: Console | None = None,
         clock: Callable[[], float] = time.monotonic,
+        follower: Follower | None = None,
     ) -> None:
         """`done` steps are behind a resumed run; `flops_per_second` is the machine's measured peak, for MFU."""
+        self._follower = follower or NoFollower()
         self._clock = clock
         self._flops_per_second = flops_per_second
         self._recent = deque([(clock(), 0, 0.0)])
@@ -60,6 +98,8 @@ class Progress:
         while len(self._recent) > 2 and self._recent[0][0] < self._recent[-1][0] - RECENT_SECONDS:
             self._recent.popleft()
         self._bar.update(self._task, advance=steps, speed=self.speed)
+        task = self._bar.tasks[0]
+        self._follower.told(Moment(int(task.completed), int(task.total or 0), self._loss, task.time_remaining))
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from trainer.progress import RECENT_SECONDS, Progress
+from trainer.progress import RECENT_SECONDS, Moment, NoFollower, Progress
 
 
 class Clock:
@@ -45,3 +45,16 @@ def test_what_is_not_known_is_not_said() -> None:
         assert progress.mfu is None
         assert progress.tokens_per_second is None
         assert progress.speed == "loss 2.000"
+
+
+def test_who_follows_is_told_how_far_it_is() -> None:
+    heard: list[Moment] = []
+
+    class Hearing(NoFollower):
+        def told(self, moment: Moment) -> None:
+            heard.append(moment)
+
+    with Progress("tuning", 4, done=1, console=Console(file=io.StringIO()), follower=Hearing()) as progress:
+        progress.advance(loss=3.0)
+        progress.advance(2)
+    assert [(moment.done, moment.total, moment.loss) for moment in heard] == [(2, 4, 3.0), (4, 4, 3.0)]

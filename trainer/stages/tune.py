@@ -20,7 +20,7 @@ from transformers import AutoConfig, AutoTokenizer
 from trainer.artifacts import MANIFEST, is_disk_full, read_manifest, sha256_of, write_manifest
 from trainer.datasets import Fitted, Split, fit, read_split
 from trainer.errors import BadInput, DiskFull, OutOfMemory
-from trainer.progress import Progress
+from trainer.progress import Follower, NoFollower, Progress
 from trainer.recipe import Recipe, to_toml
 from trainer.template import DOLLY_KEYS, Template, dolly_template, has_dolly_keys, own_template
 from trainer.tuning.adapters import add_adapters, load_adapters
@@ -58,11 +58,19 @@ FREE_TO_CHANGE = (
 
 
 def tune(
-    recipe: Recipe, base: Path, dataset: Path, out: Path, *, resume: bool = False, console: Console | None = None
+    recipe: Recipe,
+    base: Path,
+    dataset: Path,
+    out: Path,
+    *,
+    resume: bool = False,
+    console: Console | None = None,
+    follower: Follower | None = None,
 ) -> Path:
     """Tune, and return `out`: the run's directory, whose manifest names its last and its best checkpoint.
 
-    Every process of `accelerate launch` calls it. Raises BadInput, NotWhole, OutOfMemory, DiskFull, Diverged.
+    A run that its `follower` or a signal stops has no manifest yet: it is gone on with by `resume`. Every process of
+    `accelerate launch` calls it. Raises BadInput, NotWhole, OutOfMemory, DiskFull, Diverged.
     """
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
@@ -106,7 +114,7 @@ def tune(
         if checkpoint:
             _go_on(tuning, checkpoint, out)
             console.print(f"Going on after step {tuning.step} of {plan.steps}, from {checkpoint}.")
-        ended = _run(tuning, out, console)
+        ended = _run(tuning, out, console, follower or NoFollower())
     return _finished(tuning, out, facts, ended, console)
 
 
@@ -338,14 +346,16 @@ def _save(tuning: Tuning, out: Path, facts: dict[str, Any]) -> None:
     tuning.processes.wait()
 
 
-def _run(tuning: Tuning, out: Path, console: Console) -> Ended:
+def _run(tuning: Tuning, out: Path, console: Console, follower: Follower) -> Ended:
     log = RunLog(out, tuning.step) if tuning.processes.is_main else None
     dtype = next(tuning.model.parameters()).dtype
     peak = measured_flops_per_second(tuning.processes.device, dtype) * tuning.processes.count
     total = tuning.plan.steps
     try:
-        with Progress("Tuning", total, done=tuning.step, flops_per_second=peak, console=console) as progress:
-            return tuning.run(log, progress, time.monotonic)
+        with Progress(
+            "Tuning", total, done=tuning.step, flops_per_second=peak, console=console, follower=follower
+        ) as progress:
+            return tuning.run(log, progress, time.monotonic, follower.stops)
     finally:
         if log:
             log.close()

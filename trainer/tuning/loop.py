@@ -49,8 +49,17 @@ class Tuning:
     best: BestWatch = field(default_factory=BestWatch)
     saved_step: int = -1
 
-    def run(self, log: RunLog | None, progress: Progress, clock: Callable[[], float] = time.monotonic) -> Ended:
-        """To the last step, or until nothing is gained any more, or a signal came. Raises Diverged, DiskFull."""
+    def run(
+        self,
+        log: RunLog | None,
+        progress: Progress,
+        clock: Callable[[], float] = time.monotonic,
+        stops: Callable[[], bool] = lambda: False,
+    ) -> Ended:
+        """To the last step, or until nothing is gained any more, or a signal came, or `stops` says so.
+
+        Raises Diverged, DiskFull.
+        """
         divergence = DivergenceWatch(self.choice.learning_rate)
         if self.choice.step_in_backward and isinstance(self.optimizer, SplitAdamW):
             self.optimizer.step_in_backward()
@@ -62,7 +71,7 @@ class Tuning:
                 loss, norm = self._learn(rows, rate, divergence)
                 self.step += 1
                 useful = sum(row.useful_tokens for row in rows)
-                tokens, asked = self.processes.sum(useful, float(signals.asked is not None))
+                tokens, asked = self.processes.sum(useful, float(signals.asked is not None or stops()))
                 seconds = max(clock() - begun, 1e-9)
                 progress.advance(tokens=int(tokens), flops=tokens * self.flops_per_token, loss=loss)
                 if log:
