@@ -8,6 +8,12 @@
     ├── StoreMismatch          the store was begun with another layout, schema or key
     ├── FilesNotRewritten      what was deleted from the store may still be in its server's files
     ├── ErasureLogBroken       the erasure log cannot be read or written
+    ├── ExportNotWritten       the file that feedback was to go to cannot be written
+    ├── RetrainKeyMissing      there is no key to seal for the trainer what a retrain learns from
+    ├── NothingToLearn         no feedback is approved and agreed to
+    ├── NoTrainer              no trainer lives that could do what an admin asks for
+    ├── EngineUnowned          nobody is there who could have the engine serve another model
+    ├── NothingToAllow         the last candidate was not held back for want of evidence
     ├── SealBroken             a stored text does not open: damaged, of another conversation, or its key is missing
     ├── TooManyWaiting         this person has as many unanswered questions as one may have
     ├── NotUnderstood          Slack sent what can never be read; acknowledged and logged
@@ -16,6 +22,7 @@
     ├── QuestionTooLong        the question alone does not fit the model's window
     ├── EngineError            the engine gave no complete answer
     │   ├── EngineUnreachable  no connection, or none in time
+    │   │   └── ModelLoading   another model is being loaded, and until then no answer may begin
     │   ├── EngineOverloaded   it is up, and has no free place
     │   ├── EngineSlow         the first or the next token did not come in time
     │   ├── EngineRefused      it will not take this request (wrong key, unknown model, too long …)
@@ -75,6 +82,46 @@ class ErasureLogBroken(DollyError):
     words_key = "forget_failed"
 
 
+class ExportNotWritten(DollyError):
+    """The file that feedback was to go to cannot be written."""
+
+
+class RetrainKeyMissing(DollyError):
+    """There is no key to seal for the trainer what a retrain learns from."""
+
+    words_key = "retrain_key_missing"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "RETRAIN_KEY is not set, and what a retrain learns from would stand in the store as it is; make a key with "
+            "`openssl rand -base64 32`, and set the same one for Dolly and for dolly-trainer."
+        )
+
+
+class NothingToLearn(DollyError):
+    """No feedback is approved and agreed to, so a retrain would learn nothing."""
+
+    words_key = "retrain_nothing_to_learn"
+
+
+class NoTrainer(DollyError):
+    """No trainer lives that could do what an admin asks for."""
+
+    words_key = "learning_no_trainer"
+
+
+class EngineUnowned(DollyError):
+    """Nobody is there who could have the engine serve another model."""
+
+    words_key = "learning_no_owner"
+
+
+class NothingToAllow(DollyError):
+    """The last candidate was not held back for want of evidence, so there is nothing to say yes to."""
+
+    words_key = "retrain_yes_nothing"
+
+
 class SealBroken(DollyError):
     """A stored text does not open: it is damaged, of another conversation, or its key is missing."""
 
@@ -127,6 +174,10 @@ class EngineUnreachable(EngineError):
     words_key = "engine_unreachable"
     waiting_key: ClassVar[str] = "waiting_for_engine"
     """The key of the sentence that its user reads while it is tried again."""
+
+
+class ModelLoading(EngineUnreachable):
+    """Another model is being loaded where there is room for one only; until then no answer may begin."""
 
 
 class EngineOverloaded(EngineError):

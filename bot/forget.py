@@ -6,11 +6,11 @@ from pathlib import Path
 
 from bot.conversation import ConversationId
 from bot.erasures import ErasureLog, Erasures
-from bot.errors import StoreMismatch, StoreUnavailable
+from bot.errors import StoreUnavailable
 from bot.slack.permalinks import TIMESTAMP, linked_thread
-from bot.store.connection import Client, connect
+from bot.store.connection import connect
 from bot.store.forgetting import Forgetting, Forgotten
-from bot.store.layout import Layout, check, layouts
+from bot.store.layout import check, layout_of
 from bot.store.sealing import Sealing
 from bot.store.tombstones import Target, Tombstones
 
@@ -73,7 +73,7 @@ async def forget(
     """
     client = connect(url, cluster=cluster)
     try:
-        layout = await _layout(client, team)
+        layout = await layout_of(client, team)
         sealing = Sealing(memory_keys)
         await check(client, layout, sealing)  # which writes nothing: the store may be full
         target = choose(layout.owner.partition("/")[0])
@@ -91,18 +91,6 @@ async def forget(
         tell("The store's files were written anew: what went is not in them any more.")
     finally:
         await client.aclose()
-
-
-async def _layout(client: Client, team: str | None) -> Layout:
-    """The layout of the one Dolly whose texts are in the store, or of the one in `team`."""
-    found = await layouts(client)
-    if not found:
-        raise StoreMismatch("The store holds nothing of Dolly's, so there is nothing to forget; is it the right one?")
-    chosen = [layout for layout in found if team in (None, layout.owner, layout.owner.partition("/")[0])]
-    if len(chosen) != 1:
-        owners = ", ".join(layout.owner for layout in found)
-        raise StoreMismatch(f"Say whose words to forget with --team; the store holds those of {owners}.")
-    return chosen[0]
 
 
 def _sentence(forgotten: Forgotten) -> str:

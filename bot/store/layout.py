@@ -49,6 +49,21 @@ async def layouts(client: Client) -> list[Layout]:
     return sorted(set(found), key=lambda layout: layout.owner)
 
 
+async def layout_of(client: Client, team: str | None) -> Layout:
+    """The layout of the one Dolly whose texts are in the store, or of the one in `team`.
+
+    Raises StoreMismatch, with what to do, where there is none, or more than one.
+    """
+    found = await layouts(client)
+    if not found:
+        raise StoreMismatch("The store holds nothing of Dolly's; is it the right one?")
+    chosen = [layout for layout in found if team in (None, layout.owner, layout.owner.partition("/")[0])]
+    if len(chosen) != 1:
+        owners = ", ".join(layout.owner for layout in found)
+        raise StoreMismatch(f"Say which Dolly is meant with --team; the store holds those of {owners}.")
+    return chosen[0]
+
+
 PROBE = "dolly"
 """Sealed at the first start, and opened at each later one: a Dolly without the right key is told so at once."""
 

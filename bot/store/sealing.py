@@ -41,10 +41,8 @@ class Sealing:
         """`text` as it is stored for `conversation`: different each time."""
         if self._newest is None:
             return f"0.{text}"
-        nonce = secrets.token_bytes(NONCE_BYTES)
-        cipher = AESGCM(_derived(self._keys[self._newest], f"conversation {conversation}", KEY_BYTES))
-        sealed = cipher.encrypt(nonce, text.encode(errors="surrogatepass"), conversation.encode())
-        return f"1.{self._newest}.{base64.b64encode(nonce + sealed).decode()}"
+        key = self._keys[self._newest]
+        return f"1.{self._newest}.{encrypted(key, f'conversation {conversation}', conversation, text)}"
 
     def open(self, conversation: str, sealed: str) -> str:
         """The text that was sealed for `conversation`. Raises SealBroken, with a sentence that quotes nothing."""
@@ -74,10 +72,21 @@ class Sealing:
         return tuple(hmac.new(key, text.encode(), hashlib.sha256).hexdigest() for key in keys)
 
 
-def own_key(path: Path) -> bytes:
+def encrypted(key: bytes, purpose: str, about: str, text: str) -> str:
+    """`text` under what is derived from `key` for `purpose`: base64 of nonce and ciphertext, different each time.
+
+    It opens only with the same `about`.
+    """
+    nonce = secrets.token_bytes(NONCE_BYTES)
+    cipher = AESGCM(_derived(key, purpose, KEY_BYTES))
+    sealed = cipher.encrypt(nonce, text.encode(errors="surrogatepass"), about.encode())
+    return base64.b64encode(nonce + sealed).decode()
+
+
+def own_key(path: Path, of: str = "Dolly's memory") -> bytes:
     """The key in the file `path`, made at the first call; two that come at once agree on one.
 
-    Raises LocalPartError where it cannot be read or made.
+    Raises LocalPartError where it cannot be read or made; `of` says there whose key it is.
     """
     try:
         if not path.exists():
@@ -85,11 +94,11 @@ def own_key(path: Path) -> bytes:
         key = base64.b64decode(path.read_bytes(), validate=False)
     except (OSError, binascii.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is damaged"
-        raise LocalPartError(f"The key of Dolly's memory, {path}, cannot be used: {reason}.") from None
+        raise LocalPartError(f"The key of {of}, {path}, cannot be used: {reason}.") from None
     if len(key) != KEY_BYTES:
         raise LocalPartError(
-            f"The key of Dolly's memory, {path}, is damaged: put it back from a backup. "
-            "Without it nothing that is stored can be read; to begin anew, delete the folder that it is in."
+            f"The key of {of}, {path}, is damaged: put it back from a backup. "
+            "Without it nothing that it has encrypted can be read; to begin anew, delete the folder that it is in."
         )
     return key
 
