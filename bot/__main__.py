@@ -1,4 +1,4 @@
-"""The `dolly` command: local | serve | check | forget."""
+"""The `dolly` command: local | serve | check | forget | export-feedback."""
 
 import asyncio
 import os
@@ -14,9 +14,11 @@ from rich.console import Console
 from rich.table import Table
 
 from bot import configured
-from bot.access import SlackAccess
+from bot.access import SlackAccess, StoreAccess
 from bot.allocator import return_large_blocks
 from bot.errors import AlreadyRunning, DollyError, LocalPartError, SettingsError
+from bot.export_feedback import export_feedback as write_feedback
+from bot.exports import Learned
 from bot.forget import Choose, NotATarget, chosen
 from bot.forget import forget as forget_for_good
 from bot.local.parts import Addresses, reachable_store, running_parts
@@ -93,6 +95,20 @@ def forget(
         errors.print("Nothing was forgotten.")
         raise typer.Exit(1)
     _run(_forget(settings, choose, team))
+
+
+@app.command()
+def export_feedback(
+    out: Annotated[Path, typer.Option(help="The file; one that is there is replaced.")] = Path("feedback.jsonl"),
+    team: Annotated[str | None, typer.Option(help="The team's id, where the store serves several.")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also what nothing is learned from: rejected, or disliked and not corrected.")
+    ] = False,
+) -> None:
+    """Write feedback to train with, where channels agreed, without personal data; also while Dolly runs."""
+    settings = _settings()
+    configure_logging("error")
+    _run(_export_feedback(settings, out, team, "everything" if everything else "reviewable"))
 
 
 def _settings(*, needs_slack: bool = False) -> Settings:
@@ -190,11 +206,7 @@ async def _check(settings: Settings, findings: list[Finding]) -> None:
 
 
 async def _forget(settings: Settings, choose: Choose, team: str | None) -> None:
-    async with AsyncExitStack() as stack:
-        url = settings.redis_url
-        if url is None:
-            url = await stack.enter_async_context(reachable_store(settings.dolly_data))
-        store = configured.store_access(settings, url)
+    async with _reachable_store(settings) as store:
         await forget_for_good(
             store.url,
             choose,
@@ -204,6 +216,31 @@ async def _forget(settings: Settings, choose: Choose, team: str | None) -> None:
             team=team,
             tell=lambda sentence: console.print(sentence, soft_wrap=True),
         )
+
+
+async def _export_feedback(settings: Settings, out: Path, team: str | None, learned: Learned) -> None:
+    async with _reachable_store(settings) as store:
+        await write_feedback(
+            store.url,
+            out,
+            cluster=store.cluster,
+            memory_keys=store.memory_keys,
+            team=team,
+            learned=learned,
+            redaction=configured.redaction(settings),
+            system_prompt=settings.system_prompt,
+            tell=lambda sentence: console.print(sentence, soft_wrap=True, markup=False),
+        )
+
+
+@asynccontextmanager
+async def _reachable_store(settings: Settings) -> AsyncIterator[StoreAccess]:
+    """The store, whether Dolly runs or not."""
+    async with AsyncExitStack() as stack:
+        url = settings.redis_url
+        if url is None:
+            url = await stack.enter_async_context(reachable_store(settings.dolly_data))
+        yield configured.store_access(settings, url)
 
 
 def _parts(settings: Settings, tell: Callable[[str], None] = lambda _: None) -> AbstractAsyncContextManager[Addresses]:
@@ -241,6 +278,7 @@ async def _service(
             configured.access_rules(settings),
             configured.admin_port(settings),
             settings.audit_log,
+            configured.redaction(settings),
         ) as service,
     ):
         for sentence in service.warnings:

@@ -34,6 +34,8 @@ class StoreAccess:
     memory_bytes: int = 65_536
     erasure_log: Path = Path(".dolly/erasures.jsonl")
     """What was to be forgotten; made with the first erasure."""
+    retrain_key: bytes | None = None
+    """What seals feedback for the trainer; None where nobody set it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,8 @@ class AccessRules:
     bots: frozenset[str] = frozenset()
     """Other apps that may ask; without any, none."""
     guests: bool = False
+    promote_approvals: int = 1
+    """How many admins have to say that a model is to answer."""
 
 
 @dataclass(frozen=True, slots=True)

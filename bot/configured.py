@@ -2,6 +2,8 @@
 
 from bot.access import AccessRules, AdminPort, Bounds, FileLimits, SlackAccess, StoreAccess
 from bot.model_client import ModelClient
+from bot.redaction import Redaction
+from bot.redaction.names import presidio
 from bot.responder import AnswerStyle
 from bot.settings import Settings
 from bot.store.sealing import own_key
@@ -27,6 +29,9 @@ def store_access(settings: Settings, redis_url: str) -> StoreAccess:
     keys = settings.memory_keys
     if not keys and not settings.dolly_memory_plaintext:
         keys = (own_key(settings.dolly_data / "memory.key"),)
+    retrain_key = settings.trainer_key
+    if retrain_key is None and settings.redis_url is None:
+        retrain_key = own_key(settings.dolly_data / "retrain.key", "the trainer")
     return StoreAccess(
         redis_url,
         cluster=settings.redis_cluster,
@@ -38,7 +43,13 @@ def store_access(settings: Settings, redis_url: str) -> StoreAccess:
         memory_tokens=settings.memory_tokens,
         memory_bytes=settings.memory_bytes,
         erasure_log=settings.erasure_log or settings.dolly_data / "erasures.jsonl",
+        retrain_key=retrain_key,
     )
+
+
+def redaction(settings: Settings) -> Redaction:
+    """What takes secrets and personal data out of feedback. Raises LocalPartError where a part of it is missing."""
+    return Redaction(settings.phone_regions, *([presidio()] if settings.redact_names else []))
 
 
 def model_client(settings: Settings, engine_url: str) -> ModelClient:
@@ -85,6 +96,7 @@ def access_rules(settings: Settings) -> AccessRules:
         teams=settings.allowed_teams,
         bots=settings.allowed_bots,
         guests=settings.allow_guests,
+        promote_approvals=settings.promote_approvals,
     )
 
 

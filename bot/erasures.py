@@ -25,6 +25,7 @@ from bot.errors import ErasureLogBroken, FilesNotRewritten
 from bot.store.connection import Client
 from bot.store.files import rewrite_files
 from bot.store.forgetting import Forgetting, Forgotten
+from bot.store.forgetting_feedback import conversation_of, people_of
 from bot.store.tombstones import Target, Tombstones
 
 log = structlog.get_logger(__name__)
@@ -235,6 +236,10 @@ class Erasures:
         for conversation in map(ConversationId.parse, await self._forgetting.conversations()):
             targets |= {Target(conversation), Target(channel_id=conversation.channel_id)}
             asked, quoted = await self._forgetting.people(conversation), await self._forgetting.quoted(conversation)
-            for user_id in asked | quoted:
+            for user_id in asked | quoted | await self._forgetting.rated(conversation):
                 targets |= {Target(conversation, user_id=user_id), Target(user_id=user_id)}
+        for name in await self._forgetting.exported():
+            for user_id in people_of(name):
+                where = ConversationId.parse(conversation_of(name))
+                targets |= {Target(where, user_id=user_id), Target(user_id=user_id)}
         return list(targets)

@@ -1,10 +1,11 @@
 """Feedback on its way out of the store: only what people agreed to, redacted, a line for each piece.
 
 A line is a JSON object, as trainer/readers.py reads it under the name `feedback`. It names no person: neither who asked
-nor who rated; mentions in texts are redacted (redaction.py). The thread stays, so that nothing of one thread is learned
-from and examined at once, and begins with Dolly's own system prompt, without a channel's or a person's own words.
+nor who rated; mentions in texts are redacted (redaction/). The thread is named, so that nothing of one is learned from
+and examined at once. Each question stands after Dolly's own system prompt, without a channel's or a person's own words.
 """
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -13,6 +14,8 @@ from typing import Any, Literal
 
 from bot.errors import NothingToLearn
 from bot.feedback import KeptFeedback, record_id
+from bot.preferences import ChannelRules, Preferences
+from bot.preferences import system_prompt as base_prompt
 from bot.redaction import Redaction
 from bot.store.feedback import FeedbackStore
 from bot.store.preferences import PreferenceStore
@@ -52,7 +55,7 @@ class Exports:
         self._feedback = feedback
         self._preferences = preferences
         self._redaction = redaction
-        self._system_prompt = system_prompt
+        self._system_prompt = base_prompt(system_prompt, ChannelRules(), Preferences())
 
     async def consenting(self) -> list[KeptFeedback]:
         """What may be learned from: its channel agreed when it was given, and agrees now. The newest first."""
@@ -75,8 +78,9 @@ class Exports:
         corrected = {_answer(kept) for kept in consenting if kept.feedback.correction and not _is_rejected(kept)}
         for kept in reversed(consenting):
             if _count(export, kept, corrected, learned):
-                line = self._line(kept, questions, export.redactions)
-                export.lines[kept.name] = json.dumps(line, ensure_ascii=False)
+                line = await asyncio.to_thread(self._line, kept, questions, export.redactions)
+                # Half a character, which a person's text may hold, is none that a trainer could read.
+                export.lines[kept.name] = json.dumps(line, ensure_ascii=False).encode(errors="replace").decode()
                 export.versions[kept.name] = kept.version
         return export
 
@@ -91,9 +95,8 @@ class Exports:
         job_id = await retraining.prepare(request, export.lines)
         # Whoever withdrew or changed something since it was read looked for an export that was not there yet.
         now = {kept.name: kept.version for kept in await self.consenting()}
-        await retraining.exported.take_out(
-            lambda name: name in export.versions and now.get(name) != export.versions[name]
-        )
+        gone = {name for name, version in export.versions.items() if now.get(name) != version}
+        await retraining.exported.take_out(lambda name: name in gone)
         await retraining.queue(job_id)
         return job_id
 
@@ -112,10 +115,7 @@ class Exports:
             found.update(clean.counts)
             return clean.text
 
-        neighbours = [
-            *feedback.neighbours,
-            *(questions[name] for name in feedback.neighbour_names if name in questions),
-        ]
+        others = [questions[name] for name in feedback.neighbour_names if name in questions]
         line = {
             "id": record_id(kept.name),
             "conversation": str(conversation),
@@ -136,7 +136,7 @@ class Exports:
             "at": feedback.at,
             "review": {
                 "state": feedback.review or "waiting",
-                "neighbours": [redacted(question) for question in neighbours],
+                "neighbours": [redacted(question) for question in (*feedback.neighbours, *others)],
                 "paraphrases": [redacted(question) for question in feedback.paraphrases],
             },
         }

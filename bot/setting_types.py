@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
+from phonenumbers import SUPPORTED_REGIONS
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
@@ -68,17 +69,43 @@ def base64_keys(value: object) -> object:
     """Base64 keys of 32 bytes, as DOLLY_MEMORY_KEY has them. No fault quotes one."""
     if not isinstance(value, str):
         return value
-    for key in (part.strip() for part in value.split(",")):
-        try:
-            size_bytes = len(base64.b64decode(key, validate=True))
-        except ValueError:
-            size_bytes = 0
-        if size_bytes != 32:
+    keys = [part.strip() for part in value.split(",")]
+    if not all(_is_key(key) for key in keys):
+        raise ValueError(
+            "must be 32 bytes in base64, or several of these with commas between; make one with "
+            "`openssl rand -base64 32`"
+        )
+    return [SecretStr(key) for key in keys]
+
+
+def base64_key(value: SecretStr) -> SecretStr:
+    """One such key, as RETRAIN_KEY is."""
+    if not _is_key(value.get_secret_value()):
+        raise ValueError("must be 32 bytes in base64; make it with `openssl rand -base64 32`")
+    return value
+
+
+def _is_key(text: str) -> bool:
+    try:
+        return len(base64.b64decode(text, validate=True)) == 32
+    except ValueError:
+        return False
+
+
+def region_codes(value: object) -> object:
+    """Countries by ISO 3166 with commas between, as PHONE_REGIONS has them; `none` for none."""
+    if not isinstance(value, str):
+        return value
+    regions = tuple(part.strip().upper() for part in value.split(",") if part.strip())
+    if regions == ("NONE",):
+        return ()
+    for region in regions:
+        if region not in SUPPORTED_REGIONS:
             raise ValueError(
-                "must be 32 bytes in base64, or several of these with commas between; make one with "
-                "`openssl rand -base64 32`"
+                f"must be countries by their two letters with commas between, such as IN,US, or none; {region!r} is no "
+                "country with phone numbers of its own"
             )
-    return [SecretStr(part.strip()) for part in value.split(",")]
+    return regions
 
 
 def host_names(value: object) -> object:

@@ -24,10 +24,12 @@ from bot.setting_types import (
     Teams,
     address,
     ascii_only,
+    base64_key,
     base64_keys,
     existing_file,
     host_names,
     json_list,
+    region_codes,
     starts_with,
 )
 
@@ -112,8 +114,18 @@ class Settings(BaseSettings):
     dolly_memory_plaintext: bool = False
     """Store texts as they are, for those who encrypt the disk below."""
 
+    retrain_key: Annotated[SecretStr, AfterValidator(base64_key)] | None = None
+    """What seals feedback for the trainer, which has the same: 32 bytes in base64, and none of Dolly's memory's keys.
+    Without it and without REDIS_URL, `retrain.key` in the data folder."""
+    phone_regions: Annotated[tuple[str, ...], NoDecode, BeforeValidator(region_codes)] = ("US", "GB", "IN", "DE", "FR")
+    """Countries whose phone numbers are found in feedback, and taken out, without their +code."""
+    redact_names: bool = False
+    """Whether names of people are taken out of feedback, too; needs the extra `presidio`."""
+
     dolly_admins: People = frozenset()
     """Who administers Dolly; without any, the workspace's admins and owners do."""
+    promote_approvals: Annotated[int, Field(ge=1, le=5)] = 1
+    """How many admins have to say that a model is to answer, before it does."""
     allowed_users: People = frozenset()
     """Who may ask; without any, everybody whom no other rule keeps out."""
     allowed_channels: Channels = frozenset()
@@ -187,9 +199,19 @@ class Settings(BaseSettings):
         """What encrypts the store, the newest first."""
         return tuple(base64.b64decode(key.get_secret_value()) for key in self.dolly_memory_key)
 
+    @property
+    def trainer_key(self) -> bytes | None:
+        """What seals feedback for the trainer."""
+        return base64.b64decode(self.retrain_key.get_secret_value()) if self.retrain_key else None
+
 
 def _faults_of_keys(settings: Settings) -> list[str]:
     """A store of one's own holds texts encrypted, or plain by an explicit word; never plain by an oversight."""
+    if settings.trainer_key in settings.memory_keys:
+        return [
+            "RETRAIN_KEY is one of the keys in DOLLY_MEMORY_KEY, and whoever trains could read all that people wrote; "
+            "make one of its own with `openssl rand -base64 32`."
+        ]
     if settings.dolly_memory_key and settings.dolly_memory_plaintext:
         return ["DOLLY_MEMORY_KEY and DOLLY_MEMORY_PLAINTEXT are both set; take one of them out."]
     if settings.redis_url and not settings.dolly_memory_key and not settings.dolly_memory_plaintext:

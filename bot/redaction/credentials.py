@@ -6,9 +6,8 @@ from bot.redaction.found import matching
 
 KIND = "secret"
 
-PRIVATE_KEY = (
-    r"-----BEGIN\ (?P<name>[A-Z0-9\ ]{0,30}PRIVATE\ KEY(?:\ BLOCK)?)-----(?s:.*?)(?:-----END\ (?P=name)-----|\Z)"
-)
+PRIVATE_KEY = r"""-----BEGIN\ (?P<name>[A-Z0-9\ ]{0,30}PRIVATE\ KEY(?:\ BLOCK)?)-----
+    (?s:.*?) (?:-----END\ (?P=name)-----|\Z)"""
 JWT = r"\b eyJ[\w-]{8,} \. eyJ[\w-]{8,} (?:\.[\w-]*)?"
 TOKEN = r"""(?<![A-Za-z0-9])(?:
       xox[a-z]-[\w-]{8,} | xapp-\d-[\w-]{8,} | xwfp-[\w-]{8,}                # Slack
@@ -28,13 +27,16 @@ IN_ADDRESS = r"""\b[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s/:@"'<>]{0,64}:(?P<value>[
 """redis://user:password@host"""
 IN_HEADER = r"\b(?i:bearer|basic)\s+(?P<value>(?=\S{0,200}\d)[\w.~+/=-]{16,})"
 OPTION = r"(?i:--(?:password|passwd|token|secret|api-key))\s+(?P<value>[^\s\[$%{*<-]\S{3,})"
-SPOKEN = r"""\b(?i:pass(?:word|phrase|code)\s+(?:is|was|ist|lautet|है))[:\s]\s*["'“`]?(?P<value>[^\s\["'“”`]{5,}[^\s\["'“”`.,;:!?)])"""
+SPOKEN = r"""\b(?i:pass(?:word|phrase|code)\s+(?:is|was|ist|lautet|है))[:\s]\s*
+    ["'“`]? (?P<value>[^\s\["'“”`]{5,}[^\s\["'“”`.,;:!?)])"""
 """the password is hunter-2"""
 ASSIGNED = r"""(?<![A-Za-z0-9]) [\w.-]{0,40}?
     (?P<name>(?i:pass(?:word|wd|phrase)|pwd|secret|token|signature|(?:api|access|account|auth|private|secret)[_-]?key))
     ["']?\s{0,3} (?P<sign>:=|=>|=|:) \s{0,3} (?P<quote>["'])?
-    (?P<value>(?(quote) (?:(?!(?P=quote)).){1,200} (?=(?P=quote)) | [^\s"',;(){}<>\[\]$%*&][^\s"',;(){}<>\[\]&]*+ (?![(\[{]) ))
-    """
+    (?P<value>(?(quote)
+        (?:(?!(?P=quote)).){1,200} (?=(?P=quote))
+      | [^\s"',;(){}<>\[\]$%*&] [^\s"',;(){}<>\[\]&]*+ (?![(\[{])
+    ))"""
 """password=hunter2, "api_key": "…", client_secret: …"""
 
 IN_CODE = re.compile(r"[A-Za-z_]+(?:\.[A-Za-z_]+)+")

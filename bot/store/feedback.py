@@ -145,9 +145,8 @@ class FeedbackStore:
         try:
             found = json.loads(self._sealing.open(str(conversation), sealed))
             known = {field.name: found[field.name] for field in fields(Feedback) if field.name in found}
-            return Feedback(
-                **{name: tuple(value) if isinstance(value, list) else value for name, value in known.items()}
-            )
+            lists = {name: tuple(value) for name, value in known.items() if isinstance(value, list)}
+            return Feedback(**known | lists)
         except (SealBroken, ValueError, TypeError) as error:
             log.error("feedback_unreadable", conversation=str(conversation), error=type(error).__name__)
             return None

@@ -15,6 +15,7 @@ from bot.conversation import ConversationId
 from bot.errors import SealBroken, StoreUnavailable
 from bot.store import memory
 from bot.store.connection import Client, load_script, run_script, store_errors
+from bot.store.forgetting_feedback import ForgettingFeedback, conversation_of
 from bot.store.layout import Layout
 from bot.store.mailbox import DEDUPE_SECONDS
 from bot.store.own_quotas import OwnQuotas
@@ -74,6 +75,7 @@ class Forgetting:
         self._sealing = sealing
         self._usage, self._own_quotas = Usage(client, layout), OwnQuotas(client, layout)
         self._quotations = Quotations(client, layout, sealing)
+        self._feedback = ForgettingFeedback(client, layout, sealing)
         self._forget, self._forget_person, self._rewrite = (
             load_script(name) for name in ("forget", "forget_person", "rewrite")
         )
@@ -106,8 +108,11 @@ class Forgetting:
         forgotten = Forgotten()
         conversations = [str(within)] if within else await self.conversations()
         for conversation in conversations:
+            await self._feedback.note(conversation, user_id)
             forgotten += await self._person(conversation, user_id)
+        await self._feedback.take_out(conversations, user_id)
         if within is None:
+            await self._feedback.unsign(user_id)
             await self._delete_told([conversation for conversation in conversations if _is_direct(conversation)])
             forgotten += Forgotten(settings=await self._delete_set("settings", "people", [user_id]))
             await self._usage.forget(user_id)
@@ -124,6 +129,7 @@ class Forgetting:
                 found.add(name.rpartition("/")[0])
         for prefix in self._layout.prefixes:
             found.update(await self._members(prefix + "threads"))
+        found.update(conversation_of(name) for name in await self._feedback.exported())
         return sorted(found)
 
     async def conversations_of(self, user_id: str) -> list[ConversationId]:
@@ -151,6 +157,14 @@ class Forgetting:
         entries = [*await self._entries(conversation), *await self._of_jobs(conversation, "kept")]
         return frozenset(user_id for entry in entries for user_id in _people(entry)[1:])
 
+    async def rated(self, conversation: ConversationId | str) -> frozenset[str]:
+        """Everybody who rated an answer in `conversation`, asked for one that was rated, or reviewed a rating."""
+        return await self._feedback.people(conversation)
+
+    async def exported(self) -> frozenset[str]:
+        """The names of the feedback that a trainer may read (bot/feedback.py)."""
+        return await self._feedback.exported()
+
     async def people_with_settings(self) -> list[str]:
         """Everybody who has set something (preferences.py)."""
         return await self._everyone("people")
@@ -160,6 +174,7 @@ class Forgetting:
     async def _conversations(self, conversations: list[str]) -> Forgotten:
         forgotten = Forgotten()
         for conversation in conversations:
+            await self._feedback.note(conversation)
             prefix = self._layout.prefix_of(conversation)
             names = ("claim", "mailbox", "memory", "changes", "posted")
             keys = [f"{prefix}{name}:{conversation}" for name in names]
@@ -171,6 +186,7 @@ class Forgetting:
                 )
             forgotten += _forgotten(exchanges, turns + letters, feedback)
             await self._quotations.forget(conversation)
+        await self._feedback.take_out(conversations)
         await self._unlink(conversations)
         await self._delete_told([conversation for conversation in conversations if _is_direct(conversation)])
         return forgotten
