@@ -62,7 +62,8 @@ class Ratings:
     async def correct(
         self, conversation: ConversationId, ts: str, rater_id: str, correction: str, comment: str
     ) -> Feedback | None:
-        """Keep how the answer should have been, and what else there is to say; the answer itself is no correction.
+        """Keep how the answer should have been, and what else there is to say; nobody has reviewed that. The answer
+        itself is no correction.
 
         None comes back as well where another answer stands there since the person rated it.
         """
@@ -74,7 +75,8 @@ class Ratings:
             return None
         consent = rated.consent and await self._consent(conversation)
         correction = "" if correction == rated.draft else correction
-        corrected = replace(rated, correction=correction, comment=comment, consent=consent, at=self._clock())
+        said = rated.unreviewed()
+        corrected = replace(said, correction=correction, comment=comment, consent=consent, at=self._clock())
         return await self._put(conversation, corrected, kind="corrected")
 
     async def of(self, conversation: ConversationId, ts: str, rater_id: str) -> Feedback | None:
