@@ -39,6 +39,18 @@ class Source:
     entries: tuple[Record | Reject, ...]
     """In the order of the lines."""
 
+    def facts(self) -> dict[str, Any]:
+        """Of a data set's manifest."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "sha256": self.sha256,
+            "records": sum(isinstance(entry, Record) for entry in self.entries),
+            "licence": self.licence.name,
+            "non_commercial": self.licence.non_commercial,
+            "note": self.licence.note,
+        }
+
 
 ALPACA = Licence(
     "CC BY-NC 4.0",
@@ -50,9 +62,12 @@ DOLLY_15K = Licence(
     note="databricks-dolly-15k, Copyright (2023) Databricks, Inc., with passages of Wikipedia: commercial use is "
     "allowed, with attribution and share-alike.",
 )
+STARTER = Licence("Apache-2.0", note="Dolly's own starter set, written for replay.")
 KNOWN = {
     "2eddafc6b977608d778aaab8dfc7e50e547b3af9826dfb9e909d9fc362e4a419": ALPACA,
     "8cba4213eba00f0b232b3ac12cb228a0131a6581bd52c276162fe8cefe961680": DOLLY_15K,
+    "3d0fd608bb207866c1440a8b3decdc748b2d079a751592a61d9944d6b0844b07": STARTER,
+    "089c757333769de2dc3fa44a42a8d01a8e57077f33ceab2e806d8cf6a6d22b1e": STARTER,
     "tatsu-lab/alpaca": ALPACA,
     "databricks/databricks-dolly-15k": DOLLY_15K,
 }
@@ -91,13 +106,18 @@ def read_source(spec: str, taken: Iterable[str] = (), *, licence: str | None = N
     return Source(name, kind, sha256, found, tuple(_entries(rows, kind, name)))
 
 
+def read_rows(path: Path) -> list[Row | Reject]:
+    """The items of a JSON list, or the lines of a JSONL file, as they stand. Raises BadInput."""
+    return _rows(_bytes_of(path), path.name)
+
+
 def read_evaluation(path: Path) -> list[tuple[str, str]]:
     """Instruction and input of each item that models are evaluated on: the 252 set, or any file of records.
 
     Raises BadInput on any line that cannot be read: it could not be kept out.
     """
     items: list[tuple[str, str]] = []
-    for row in _rows(_bytes_of(path), path.name):
+    for row in read_rows(path):
         kind = None if isinstance(row, Reject) else kind_of(row.value)
         try:
             if isinstance(row, Reject):
@@ -157,7 +177,6 @@ def _bytes_of(path: Path) -> bytes:
 
 
 def _rows(data: bytes, file: str) -> list[Row | Reject]:
-    """The items of a JSON list, or the lines of a JSONL file."""
     data = data.removeprefix(b"\xef\xbb\xbf")
     return list(_items(data, file) if data.lstrip()[:1] == b"[" else _lines(data, file))
 
