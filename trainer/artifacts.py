@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -39,8 +39,8 @@ def write_artifact(out: Path) -> Iterator[Path]:
         if out.is_file() or (out.is_dir() and any(out.iterdir())):
             raise BadInput(f"{out} exists already. Name another directory, or remove it.")
         out.parent.mkdir(parents=True, exist_ok=True)
-        _remove_left_behind(out)
-        folder = Path(tempfile.mkdtemp(prefix=_partial(out), dir=out.parent))
+        remove_left_behind(out.parent, out.name)
+        folder = Path(tempfile.mkdtemp(prefix=_partial(out.name), dir=out.parent))
         folder.chmod(0o755)
         with _locked(folder):
             try:
@@ -49,7 +49,7 @@ def write_artifact(out: Path) -> Iterator[Path]:
                     raise RuntimeError(f"no manifest was written for {out}")
                 _settle(folder)
                 os.rename(folder, out)
-                _sync(out.parent)
+                sync(out.parent)
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
@@ -112,10 +112,45 @@ def read_manifest(folder: Path, kind: str | None = None, *, check: bool = False)
     return manifest
 
 
+def write_private(path: Path, lines: Iterable[str]) -> None:
+    """Lines into a file that only this user reads, whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in lines)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
 def sha256_of(path: Path) -> str:
     """Of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def remove_artifact(folder: Path) -> None:
+    """Whole or gone, also for who is killed meanwhile: what is left then is removed with what writers left behind."""
+    going = folder.with_name(f"{_partial(folder.name)}gone")
+    shutil.rmtree(going, ignore_errors=True)
+    os.rename(folder, going)
+    sync(folder.parent)
+    shutil.rmtree(going, ignore_errors=True)
+
+
+def remove_left_behind(parent: Path, name: str = "*") -> None:
+    """Removes partial directories of the artifact `name` in `parent`, or of all, that nobody holds any more."""
+    for left in parent.glob(f"{_partial(name)}*"):
+        with suppress(BlockingIOError, FileNotFoundError, NotADirectoryError), _locked(left):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def sync(path: Path) -> None:
+    """A file, or a directory's list of names, is on the disk when this returns."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _manifest_of(folder: Path) -> dict[str, Any]:
@@ -157,15 +192,8 @@ def is_disk_full(error: BaseException) -> bool:
     return "No space left on device" in str(error) or "Disk quota exceeded" in str(error)
 
 
-def _partial(out: Path) -> str:
-    return f".{out.name}.partial-"
-
-
-def _remove_left_behind(out: Path) -> None:
-    """Removes partial directories of `out` that nobody holds any more."""
-    for left in out.parent.glob(f"{_partial(out)}*"):
-        with suppress(BlockingIOError, FileNotFoundError, NotADirectoryError), _locked(left):
-            shutil.rmtree(left, ignore_errors=True)
+def _partial(name: str) -> str:
+    return f".{name}.partial-"
 
 
 @contextmanager
@@ -183,12 +211,4 @@ def _settle(folder: Path) -> None:
     """To the disk, and to be read by whoever serves it: safetensors writes for its own user only."""
     for path in (*folder.rglob("*"), folder):
         path.chmod(0o755 if path.is_dir() else 0o644)
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        sync(path)

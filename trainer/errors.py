@@ -7,7 +7,9 @@ TrainerError
 ├── OutOfMemory          with what to lower, by how much
 ├── DiskFull             what was written before stays
 ├── Diverged             NaN, or a loss that has left
-└── EngineFailed         what serves the exported files did not answer
+├── EngineFailed         what serves the exported files did not answer
+├── StoreAway            the store that bot and trainer meet in does not answer
+└── NotPromoted          what was in service stays in service, and why
 """
 
 
@@ -42,4 +44,12 @@ class Diverged(TrainerError):
 
 
 class EngineFailed(TrainerError):
+    pass
+
+
+class StoreAway(TrainerError):
+    pass
+
+
+class NotPromoted(TrainerError):
     pass

@@ -63,13 +63,20 @@ class Sampling:
 class Engine:
     """An engine at a URL. Closed by `close`, or by leaving it as a context manager."""
 
-    def __init__(self, url: str, *, model: str = "tgi", api_key: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        model: str = "tgi",
+        api_key: str | None = None,
+        timeout_seconds: float = ANSWER_TIMEOUT_SECONDS,
+    ) -> None:
         """`url` is the server's root, with or without `/v1`. `model` is the name it serves, which `recognise` asks."""
         self.url = url.rstrip("/").removesuffix("/v1")
         self._model = model
         # trust_env would send a proxy, or a password of ~/.netrc, where prompts go to a machine of one's own.
         self._http = httpx.Client(
-            timeout=httpx.Timeout(ANSWER_TIMEOUT_SECONDS, connect=10.0),
+            timeout=httpx.Timeout(timeout_seconds, connect=10.0),
             # A connection an answer: an engine may close an idle one in the moment in which it is used again.
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
             headers={b"Authorization": f"Bearer {api_key.strip()}".encode()} if api_key else None,
