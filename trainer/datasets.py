@@ -3,6 +3,8 @@
 train.jsonl  held_out.jsonl   {"id", "source", "category"?, "conversation"?, "messages": [{"role", "content", "name"?}]}
 rejects.jsonl                 {"file", "line", "why", "reason", "text"?} of each line that nothing is learned from
 manifest.json                 counts, sources with hash and licence, whether commercial use is forbidden
+
+`beside` them lie the questions of a retrain's gate: gate_questions.
 """
 
 import hashlib
@@ -44,12 +46,16 @@ def write_dataset(
     held_out: Sequence[Record],
     rejects: Sequence[Reject],
     facts: Mapping[str, Any],
+    *,
+    beside: Mapping[str, Iterable[Mapping[str, Any]]] | None = None,
 ) -> dict[str, Any]:
-    """Write it; the manifest. Raises BadInput where `out` is taken, DiskFull."""
+    """Write it, with files of further lines `beside`; the manifest. Raises BadInput where `out` is taken, DiskFull."""
     with write_artifact(out) as folder:
         _write(folder / "train.jsonl", map(_line, train))
         _write(folder / "held_out.jsonl", map(_line, held_out))
         _write(folder / "rejects.jsonl", ({k: v for k, v in asdict(reject).items() if v != ""} for reject in rejects))
+        for name, lines in (beside or {}).items():
+            _write(folder / name, lines)
         write_manifest(folder, "dataset", facts)
     return read_manifest(out, "dataset")
 
@@ -108,6 +114,11 @@ def fit(records: Iterable[Record], template: Template, max_tokens: int, too_long
     return Fitted(tuple(kept), tuple(examples), dropped, cut, len(refusals))
 
 
+def message_lines(messages: Iterable[Message]) -> list[dict[str, str]]:
+    """Messages as they are written."""
+    return [{k: v for k, v in asdict(message).items() if v is not None} for message in messages]
+
+
 def _conversation(record: Record) -> str:
     """What may not be split: the thread, or all that begins with the same question."""
     if record.conversation is not None:
@@ -136,8 +147,7 @@ def _write(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
 
 def _line(record: Record) -> dict[str, Any]:
     fields = {"id": record.id, "source": record.source, "category": record.category}
-    messages = [{k: v for k, v in asdict(message).items() if v is not None} for message in record.messages]
-    given = fields | {"conversation": record.conversation, "messages": messages}
+    given = fields | {"conversation": record.conversation, "messages": message_lines(record.messages)}
     return {key: value for key, value in given.items() if value is not None}
 
 

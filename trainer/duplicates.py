@@ -67,6 +67,11 @@ def in_evaluation(records: Sequence[Record], items: Iterable[tuple[str, str]]) -
     }
 
 
+def asks_the_same(question: str, others: Iterable[str]) -> bool:
+    """Whether the question is nearly one of the others, word for word."""
+    return any(_similar(question, other) for other in others)
+
+
 def _normal(text: str) -> str:
     return SAME.sub(" ", unicodedata.normalize("NFKC", text).casefold()).strip()
 

@@ -30,7 +30,16 @@ from trainer.records import Message, Record, Role
 
 Kind = Literal["alpaca", "dolly15k", "chat", "feedback"]
 Why = Literal[
-    "bad_line", "empty_answer", "no_consent", "nothing_to_learn", "corrected", "near_duplicate", "in_evaluation"
+    "bad_line",
+    "empty_answer",
+    "no_consent",
+    "nothing_to_learn",
+    "corrected",
+    "near_duplicate",
+    "in_evaluation",
+    "not_approved",
+    "rejected",
+    "withdrawn",
 ]
 
 INPUT_KEY = "\n\n### Input:\n"

@@ -29,6 +29,9 @@ WHY = {
     "corrected": "liked by one, corrected by another",
     "near_duplicate": "nearly the same as an earlier one",
     "in_evaluation": "that models are evaluated on",
+    "not_approved": "not approved by a reviewer",
+    "rejected": "rejected by a reviewer",
+    "withdrawn": "withdrawn or forgotten",
 }
 
 
@@ -119,18 +122,7 @@ def _reject(record: Record, why: Any, reason: str) -> Reject:
 
 def _facts(read: Sequence[Source], settings: DatasetChoice) -> dict[str, Any]:
     return {
-        "sources": [
-            {
-                "name": source.name,
-                "kind": source.kind,
-                "sha256": source.sha256,
-                "records": sum(isinstance(entry, Record) for entry in source.entries),
-                "licence": source.licence.name,
-                "non_commercial": source.licence.non_commercial,
-                "note": source.licence.note,
-            }
-            for source in read
-        ],
+        "sources": [source.facts() for source in read],
         "non_commercial": any(source.licence.non_commercial for source in read),
         "seed": settings.seed,
         "near_duplicates": settings.near_duplicates,
