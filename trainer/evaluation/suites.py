@@ -9,7 +9,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import httpx2 as httpx
 
@@ -18,6 +18,7 @@ from trainer.readers import INPUT_KEY
 from trainer.records import Message, Record
 
 Suite = Literal["held_out", "instructions"]
+Drawn = TypeVar("Drawn")
 
 DOWNLOAD = Path("download")
 """In place of a path: fetch the 252 instructions from where their authors keep them."""
@@ -43,8 +44,8 @@ class Item:
     """Whether answers were given before it in the conversation."""
 
 
-def sample(records: Sequence[Record], number: int, seed: int) -> list[Record]:
-    """At most so many of the records, drawn with the seed, in their order."""
+def sample(records: Sequence[Drawn], number: int, seed: int) -> list[Drawn]:
+    """At most so many of the records or questions, drawn with the seed, in their order."""
     if len(records) <= number:
         return list(records)
     chosen = sorted(random.Random(seed).sample(range(len(records)), number))
