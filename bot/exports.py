@@ -84,21 +84,21 @@ class Exports:
                 export.versions[kept.name] = kept.version
         return export
 
-    async def retrain(self, retraining: Retraining, request: Request) -> str:
-        """Queue a retrain with what is approved; the job's id.
+    async def retrain(self, retraining: Retraining, request: Request) -> tuple[str, Export]:
+        """Queue a retrain with what is approved; the job's id, and what it was given.
 
-        Raises NothingToLearn, and RetrainKeyMissing with what to set.
+        Raises NothingToLearn where no correction is approved, and RetrainKeyMissing with what to set.
         """
         export = await self.collect("approved")
-        if not export.lines:
-            raise NothingToLearn("No feedback is approved and agreed to, so a retrain would learn nothing.")
+        if not export.approved:
+            raise NothingToLearn("No correction is approved and agreed to, so a retrain would learn nothing new.")
         job_id = await retraining.prepare(request, export.lines)
         # Whoever withdrew or changed something since it was read looked for an export that was not there yet.
         now = {kept.name: kept.version for kept in await self.consenting()}
         gone = {name for name, version in export.versions.items() if now.get(name) != version}
         await retraining.exported.take_out(lambda name: name in gone)
         await retraining.queue(job_id)
-        return job_id
+        return job_id, export
 
     async def _consenting(self, everything: Sequence[KeptFeedback]) -> list[KeptFeedback]:
         given = [kept for kept in everything if kept.feedback.consent]

@@ -15,6 +15,7 @@ SCOPES = {
     "chat:write": "to answer",
     "commands": "to offer /dolly",
     "files:read": "to read the files that come with a question",
+    "files:write": "to show an admin how a retrain went",
     "im:history": "to hear direct messages",
     "im:read": "to find direct messages that it missed",
     "channels:history": "to read the thread that it is mentioned in",

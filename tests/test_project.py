@@ -49,10 +49,12 @@ METHODS: dict[str, set[str]] = {
     "conversations_info": KNOWING,
     "conversations_replies": READING,
     "files_info": {"files:read"},
+    "files_upload_v2": {"files:write"},
     "users_conversations": KNOWING,
     "users_info": {"users:read"},
     "views_open": set(),
     "views_publish": set(),
+    "views_update": set(),
 }
 """The scopes that Slack wants for each method (docs.slack.dev/reference/methods)."""
 EVENTS = {

@@ -16,7 +16,7 @@ def section(mrkdwn: str, accessory: Block | None = None) -> Block:
 
 def header(text: str) -> Block:
     """A headline in plain text, at most 150 characters."""
-    return {"type": "header", "text": _plain(text)}
+    return {"type": "header", "text": plain_text(text)}
 
 
 def context(mrkdwn: str) -> Block:
@@ -48,7 +48,7 @@ def feedback_buttons(action_id: str, *, up: str, down: str) -> Block:
     """A thumb up and one down, worth "up" and "down", with what is read out of each."""
 
     def thumb(text: str, value: str) -> Block:
-        return {"text": _plain(text), "value": value, "accessibility_label": text}
+        return {"text": plain_text(text), "value": value, "accessibility_label": text}
 
     return {
         "type": "feedback_buttons",
@@ -60,20 +60,20 @@ def feedback_buttons(action_id: str, *, up: str, down: str) -> Block:
 
 def button(text: str, action_id: str, *, value: str = "", confirm: Block | None = None) -> Block:
     """A button; with `confirm`, Slack asks before it tells of the click."""
-    element: Block = {"type": "button", "action_id": action_id, "text": _plain(text)}
+    element: Block = {"type": "button", "action_id": action_id, "text": plain_text(text)}
     return element | ({"value": value} if value else {}) | ({"confirm": confirm} if confirm else {})
 
 
 def confirmation(*, title: str, text: str, confirm: str, deny: str) -> Block:
     """What Slack asks before it tells of a click that cannot be undone."""
     words = {"title": title, "text": text, "confirm": confirm, "deny": deny}
-    return {name: _plain(value) for name, value in words.items()} | {"style": "danger"}
+    return {name: plain_text(value) for name, value in words.items()} | {"style": "danger"}
 
 
 def field(label: str, block_id: str, element: Block, *, hint: str = "", is_optional: bool = True) -> Block:
     """A labelled control of a form; what is chosen is found under `block_id` and the element's action id."""
-    block: Block = {"type": "input", "block_id": block_id, "label": _plain(label), "element": element}
-    return block | {"optional": is_optional} | ({"hint": _plain(hint)} if hint else {})
+    block: Block = {"type": "input", "block_id": block_id, "label": plain_text(label), "element": element}
+    return block | {"optional": is_optional} | ({"hint": plain_text(hint)} if hint else {})
 
 
 def text_input(action_id: str, value: str = "", *, most_characters: int) -> Block:
@@ -85,7 +85,8 @@ def text_input(action_id: str, value: str = "", *, most_characters: int) -> Bloc
 
 def option(text: str, value: str, description: str = "") -> Block:
     """Something to choose; text and description have at most 75 characters each."""
-    return {"text": _plain(text), "value": value} | ({"description": _plain(description)} if description else {})
+    described = {"description": plain_text(description)} if description else {}
+    return {"text": plain_text(text), "value": value} | described
 
 
 def choice(kind: str, action_id: str, options: list[Block], chosen: str) -> Block:
@@ -106,9 +107,9 @@ def modal(callback_id: str, blocks: list[Block], *, title: str, submit: str, clo
     return {
         "type": "modal",
         "callback_id": callback_id,
-        "title": _plain(title),
-        "submit": _plain(submit),
-        "close": _plain(close),
+        "title": plain_text(title),
+        "submit": plain_text(submit),
+        "close": plain_text(close),
         "private_metadata": metadata,
         "blocks": blocks,
     }
@@ -119,5 +120,6 @@ def home(blocks: list[Block]) -> dict[str, Any]:
     return {"type": "home", "blocks": blocks}
 
 
-def _plain(text: str) -> Block:
+def plain_text(text: str) -> Block:
+    """Text in which nothing is a mention, a link or an emphasis."""
     return {"type": "plain_text", "text": text}

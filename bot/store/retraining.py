@@ -165,6 +165,12 @@ class Retraining:
             entries: Any = await self._client.xrange(f"retrain:progress:{job_id}", start, "+", most)
         return [_progress(entry_id, told) for entry_id, told in entries]
 
+    async def latest(self, job_id: str) -> Progress | None:
+        """What its worker has told last; None where it has told nothing."""
+        async with store_errors(STORE_SECONDS):
+            entries: Any = await self._client.xrevrange(f"retrain:progress:{job_id}", count=1)
+        return next((_progress(entry_id, told) for entry_id, told in entries), None)
+
     async def plot(self, job_id: str) -> bytes | None:
         """Its picture, a PNG; None where there is none."""
         async with store_errors(STORE_SECONDS):

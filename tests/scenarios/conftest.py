@@ -27,7 +27,7 @@ from tests.scenarios.faults import Faults
 Json = dict[str, Any]
 Transport = Literal["socket_mode", "http"]
 
-MEMORY_KEY = bytes(range(32))
+MEMORY_KEY, RETRAIN_KEY = bytes(range(32)), bytes(range(32, 64))
 BOUNDS = Bounds()
 RULES = AccessRules()
 SYSTEM_PROMPT = "You are Dolly, a helpful assistant."
@@ -123,7 +123,9 @@ async def running_team(
     try:
         style = AnswerStyle(SYSTEM_PROMPT, max_tokens)
         erasure_log = Path(own_folder.name) / "erasures.jsonl"
-        store = store or StoreAccess(store_url, memory_keys=(MEMORY_KEY,), erasure_log=erasure_log)
+        store = store or StoreAccess(
+            store_url, memory_keys=(MEMORY_KEY,), erasure_log=erasure_log, retrain_key=RETRAIN_KEY
+        )
         async with running_service(slack, store, model, style, bounds, rules, admin, audit_log) as service:
             if service.http_port is not None:
                 workspace.request_url = f"http://127.0.0.1:{service.http_port}{PATH}"

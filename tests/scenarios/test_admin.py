@@ -172,12 +172,20 @@ async def test_who_asks_most_is_listed(team: Team, redis: Redis, audit_log: Path
 
 
 async def test_what_learns_says_plainly_that_there_is_no_trainer(team: Team, audit_log: Path) -> None:
-    asha = team.person("asha")
-    for verb in ("review", "retrain", "models", "promote 2026-11-22.1", "rollback"):
+    for verb in ("retrain", "retrain yes", "promote 0003-3fa9c2d1", "rollback"):
         assert await told(team, "asha", verb) == WORDS.say("learning_no_trainer")
-    assert await told(team, "asha", "promote") == WORDS.say("admin_promote_which")
-    named = [(asha, f"admin_{verb}", "") for verb in ("review", "retrain", "models")]
-    assert acts(audit_log) == [*named, (asha, "admin_promote", "2026-11-22.1"), (asha, "admin_rollback", "")]
+    assert await told(team, "asha", "promote") == WORDS.say("promote_which")
+    assert await told(team, "asha", "review") == WORDS.say("review_none")
+    assert WORDS.say("models_none") in await told(team, "asha", "models")
+    asha = team.person("asha")
+    assert acts(audit_log) == [(asha, "admin_review", ""), (asha, "admin_models", "")], "what was done, and no more"
+
+
+async def test_what_takes_long_is_told_when_it_is_known(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slack waits three seconds for an acknowledgement."""
+    monkeypatch.setattr("bot.slack.admin.commands.ANSWER_SECONDS", 0.0)
+    assert await told(team, "asha", "quota") == WORDS.say("admin_moment")
+    await until(lambda: WORDS.say("admin_quota_title") in shown(team, "asha")[-1]["text"])
 
 
 # --- quotas ---------------------------------------------------------------------------------------------------------
