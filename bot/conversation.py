@@ -181,6 +181,9 @@ class Shown:
     markdown: str
     below: tuple[dict[str, Any], ...] = ()
     """Blocks under the text, in Slack's own terms."""
+    model: str = ""
+    """What wrote it, and under the system prompt of which hash: nobody sees that, and it goes with the message."""
+    prompt_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,9 @@ class Prompt:
 
     @property
     def hash(self) -> str:
-        """Of the system prompt: tells answers that were written under different ones apart."""
+        """Of the system prompt: tells answers that were written under different ones apart. Empty without messages."""
+        if not self.messages:
+            return ""
         return sha256(self.messages[0].content.encode()).hexdigest()[:HASH_DIGITS]
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -18,6 +19,7 @@ from bot.errors import (
     EngineOverloaded,
     EngineUnreachable,
     MessageGone,
+    ModelLoading,
     QuestionTooLong,
     SlackUnreachable,
     StoreUnavailable,
@@ -96,8 +98,14 @@ class Reply(Protocol):
     def hear(self, texts: Iterable[str]) -> None:
         """Before the first `write`: what people wrote in the conversation, whose addresses the model may repeat."""
 
+    def sign(self, model: str, prompt_hash: str) -> None:
+        """Before the last `write`: which model writes it, under which system prompt. Messages are marked with it."""
+
     async def write(self, delta: str) -> None:
         """Add a piece of the model's text. Raises Stopped when the reader pressed Stop, and never SlackUnreachable."""
+
+    async def loading(self) -> None:
+        """Show, where else it shows that an answer is being prepared, that a new model is being loaded before."""
 
     async def notice(self, sentence: str) -> None:
         """Say this where the answer will stand, until it does."""
@@ -129,6 +137,13 @@ class Model(Counter, Protocol):
     def served_model(self) -> str: ...
     def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str, None]: ...
     async def count_content(self, text: str) -> int: ...
+
+
+class Engines(Protocol):
+    """Which model writes which answer (bot.engines.Engines)."""
+
+    def of(self, channel_id: str) -> AbstractAsyncContextManager[Model]:
+        """The model for one turn in the channel, the same to its end. Raises ModelLoading where none may begin now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,13 +183,12 @@ class AnswerNotDelivered(Exception):
 class Responder:
     """Answers turns."""
 
-    def __init__(self, memory: Memory, model: Model, slack: Slack, guidance: Guidance, style: AnswerStyle) -> None:
+    def __init__(self, memory: Memory, engines: Engines, slack: Slack, guidance: Guidance, style: AnswerStyle) -> None:
         self._memory = memory
-        self._model = model
+        self._engines = engines
         self._slack = slack
-        self._max_tokens = style.max_tokens
         self._guidance = guidance
-        self._prompts = Prompts(memory, model, slack, guidance, style.max_tokens, style.file_memory_tokens)
+        self._style = style
 
     async def respond(
         self, turn: Turn, journal: Journal, stop: asyncio.Event, gives_up: Callable[[EngineError], bool]
@@ -188,11 +202,23 @@ class Responder:
         reply = self._slack.reply(turn, journal)
         try:
             try:
-                return await self._respond(turn, journal, reply, stop, gives_up)
+                if not turn.text:
+                    await reply.begin()
+                    await reply.finish((await self._slack.words(turn)).say("empty_question"))
+                    return Ending()
+                async with self._engines.of(turn.conversation.channel_id) as model:
+                    return await self._respond(turn, journal, reply, model, stop, gives_up)
             except AnsweredBefore as error:
                 log.info("answered_before", reason=str(error))
                 await reply.finish()  # with nothing: what was shown meanwhile goes, while the lease holds
                 return Ending("refused", "answered_before")
+            except ModelLoading as error:
+                if not gives_up(error):
+                    raise
+                log.warning("no_answer", error=type(error).__name__, reason=str(error))
+                sentence = (await self._slack.words(turn)).say(error.words_key)
+                await self._finish(turn, reply, await self._answer_before(turn, reply), sentence)
+                return Ending("apologised", error.words_key)
         except BaseException:
             await reply.abandon()
             raise
@@ -212,6 +238,7 @@ class Responder:
         reply = self._slack.reply(turn, journal)
         exchanges = [*await self._memory.read(turn.conversation), exchange]
         reply.hear([await self._guidance.of(turn), *(each.said for each in exchanges)])
+        reply.sign(exchange.model, exchange.prompt_hash)
         heading = await self._heading(turn, exchange.question, exchange.is_about)
         await self._finish(turn, reply, heading + exchange.answer, None)
         return replace(exchange, answer_ts=journal.posting.ts)
@@ -228,6 +255,15 @@ class Responder:
         reply = self._slack.reply(turn, journal)
         try:
             await reply.notice((await self._slack.words(turn)).say(error.waiting_key, place=place))
+        except BaseException:
+            await reply.abandon()
+            raise
+
+    async def tell_loading(self, turn: Turn, journal: Journal) -> None:
+        """Show that the answer waits for a new model to be loaded."""
+        reply = self._slack.reply(turn, journal)
+        try:
+            await reply.loading()
         except BaseException:
             await reply.abandon()
             raise
@@ -249,13 +285,10 @@ class Responder:
         turn: Turn,
         journal: Journal,
         reply: Reply,
+        model: Model,
         stop: asyncio.Event,
         gives_up: Callable[[EngineError], bool],
     ) -> Ending:
-        if not turn.text:
-            await reply.begin()
-            await reply.finish((await self._slack.words(turn)).say("empty_question"))
-            return Ending()
         written: list[str] = []
         prompt = Prompt((), 0, turn.text, ())
         closing: str | None = None
@@ -265,8 +298,9 @@ class Responder:
         try:
             try:
                 try:
-                    prompt = await self._prompts.of(turn)
+                    prompt = await self._prompts(model).of(turn)
                     reply.hear(prompt.said)
+                    reply.sign(model.served_model, prompt.hash)
                     unread = await self._unread(turn, prompt.attached)
                     is_about = await self._is_about(turn)
                     heading = await self._heading(turn, prompt.question, is_about)
@@ -276,7 +310,7 @@ class Responder:
                         await reply.write(above)
                     metrics.engine_tokens.labels("prompt").inc(prompt.tokens)
                     if prompt.messages:
-                        await self._generate(prompt.messages, reply, beginning, written, stop)
+                        await self._generate(model, prompt.messages, reply, beginning, written, stop)
                 finally:
                     await beginning
                 closing = await self._closing(turn, _joined(written)) if prompt.messages else unread
@@ -301,7 +335,7 @@ class Responder:
                     await reply.finish(stopped)
                 else:
                     await reply.stop(stopped)
-        exchange, answer_tokens = await self._exchange(turn, prompt, _joined(written), journal, is_about)
+        exchange, answer_tokens = await self._exchange(turn, model, prompt, _joined(written), journal, is_about)
         if undelivered is not None:
             if exchange is None or apology is not None:
                 raise undelivered
@@ -311,8 +345,12 @@ class Responder:
             apology or "",
             exchange,
             prompt.tokens + answer_tokens,
-            self._model.served_model,
+            model.served_model,
         )
+
+    def _prompts(self, model: Model) -> Prompts:
+        style = self._style
+        return Prompts(self._memory, model, self._slack, self._guidance, style.max_tokens, style.file_memory_tokens)
 
     async def _answer_before(self, turn: Turn, reply: Reply, above: str = "") -> str:
         """What stands for a new answer that does not come, where a question is answered once more: the one before.
@@ -324,6 +362,7 @@ class Responder:
         before = next((exchange for exchange in exchanges if exchange.ts == turn.ts), None)
         if before is None:
             return ""
+        reply.sign(before.model, before.prompt_hash)
         return ("" if above else await self._heading(turn, before.question, before.is_about)) + before.answer
 
     async def _is_about(self, turn: Turn) -> bool:
@@ -351,7 +390,7 @@ class Responder:
         return None
 
     async def _exchange(
-        self, turn: Turn, prompt: Prompt, answer: str, journal: Journal, is_about: bool
+        self, turn: Turn, model: Model, prompt: Prompt, answer: str, journal: Journal, is_about: bool
     ) -> tuple[Exchange | None, int]:
         """What is remembered of an answer, and the answer's own tokens."""
         if not answer:
@@ -366,16 +405,17 @@ class Responder:
             prompt.earlier,
             posted,
             prompt.remembered,
-            self._model.served_model,
+            model.served_model,
             prompt.hash,
             is_about,
             turn.asker_team_id,
         )
-        question_tokens, answer_tokens = [await self._cost(message) for message in exchange.messages]
+        question_tokens, answer_tokens = [await self._cost(model, message) for message in exchange.messages]
         return replace(exchange, tokens=question_tokens + answer_tokens), answer_tokens
 
     async def _generate(
         self,
+        model: Model,
         prompt: Sequence[Message],
         reply: Reply,
         beginning: asyncio.Task[None],
@@ -388,7 +428,7 @@ class Responder:
         """
 
         async def pass_on() -> None:
-            async with contextlib.aclosing(self._model.stream(prompt, max_tokens=self._max_tokens)) as deltas:
+            async with contextlib.aclosing(model.stream(prompt, max_tokens=self._style.max_tokens)) as deltas:
                 async for delta in deltas:
                     await beginning
                     written.append(delta)
@@ -427,10 +467,10 @@ class Responder:
                 return (await self._slack.words(turn)).say("thread_hint")
         return None
 
-    async def _cost(self, message: Message) -> int:
+    async def _cost(self, model: Model, message: Message) -> int:
         """What `message` adds to later prompts; its bytes, an upper bound, when the engine cannot be asked now."""
         try:
-            return await self._model.count_content(message.content)
+            return await model.count_content(message.content)
         except EngineError:
             return len(message.content.encode()) + TEMPLATE_BYTES
 

@@ -15,16 +15,22 @@ from bot.access import AccessRules, AdminPort, Bounds, SlackAccess, StoreAccess
 from bot.admin import Health, admin_server
 from bot.audit import AuditLog
 from bot.background import for_ever
+from bot.engines import Engines
 from bot.erasures import ErasureLog, Erasures
+from bot.exports import Exports
 from bot.guidance import Guidance
-from bot.learning import NoTrainer
+from bot.learning import LearningLoop
 from bot.model_client import ModelClient
 from bot.quotas import Quotas
 from bot.ratings import Ratings
+from bot.redaction import Redaction
 from bot.responder import AnswerStyle, Responder
+from bot.reviewing import Reviewing
 from bot.slack.admin.commands import AdminCommands
+from bot.slack.admin.following import JobFollower
 from bot.slack.admin.learning import AdminLearning
 from bot.slack.admin.letters import AdminLetters
+from bot.slack.admin.review import AdminReview
 from bot.slack.admin.status import AdminStatus
 from bot.slack.admin.usage import AdminQuota, AdminUsers
 from bot.slack.afterwards import Afterwards
@@ -44,7 +50,7 @@ from bot.slack.asking.regenerating import Regenerating
 from bot.slack.asking.stopping import Stopping
 from bot.slack.asking.threads import Threads
 from bot.slack.authority import Authority
-from bot.slack.client import TIMEOUT_SECONDS, Identity, authenticate, web_client
+from bot.slack.client import TIMEOUT_SECONDS, Identity, at_priority, authenticate, web_client
 from bot.slack.commands.channel import ChannelCommand
 from bot.slack.commands.forget import ForgetCommand
 from bot.slack.commands.forget_list import ForgetList
@@ -58,13 +64,14 @@ from bot.slack.feedback.reactions import Reactions
 from bot.slack.hearing.catch_up import CatchUp
 from bot.slack.hearing.history import History
 from bot.slack.hearing.transport import listening
-from bot.slack.pacing import Pacer
+from bot.slack.pacing import Pacer, Priority
 from bot.slack.people import People
 from bot.store.connection import Client, StoreReport, connect, inspect
 from bot.store.corrections import Corrections
 from bot.store.cursors import Cursors
 from bot.store.dead_letters import DeadLetters
 from bot.store.feedback import FeedbackStore
+from bot.store.followed import Followed
 from bot.store.forgetting import Forgetting
 from bot.store.layout import Layout, agree
 from bot.store.mailbox import Mailbox
@@ -74,7 +81,9 @@ from bot.store.preferences import PreferenceStore
 from bot.store.quotations import Quotations
 from bot.store.rates import SharedRates
 from bot.store.repeats import Repeats
+from bot.store.retraining import Retraining
 from bot.store.sealing import Sealing
+from bot.store.served_models import ServedModels
 from bot.store.settlings import Settlings
 from bot.store.tombstones import Tombstones
 from bot.store.usage import Usage
@@ -87,6 +96,7 @@ log = structlog.get_logger(__name__)
 SECONDS_A_DAY = 86_400
 DEFAULT_BOUNDS = Bounds()
 DEFAULT_RULES = AccessRules()
+DEFAULT_REDACTION = Redaction()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +127,7 @@ async def running_service(
     rules: AccessRules = DEFAULT_RULES,
     admin: AdminPort | None = None,
     audit_log: Path | None = None,
+    redaction: Redaction = DEFAULT_REDACTION,
 ) -> AsyncIterator[Service]:
     """Answer in Slack as long as the body runs.
 
@@ -157,11 +168,14 @@ async def running_service(
         quotas = Quotas(
             redis, kept.layout, questions_per_minute=bounds.questions_per_minute, tokens_per_day=bounds.tokens_per_day
         )
+        models = ServedModels(redis)
+        engines = Engines(models, model)
+        stack.push_async_callback(engines.close)
         workers = Workers(
             kept.mailbox,
             Turns(
                 kept.mailbox,
-                Responder(kept.memory, model, threads, Guidance(kept.preferences, style.system_prompt), style),
+                Responder(kept.memory, engines, threads, Guidance(kept.preferences, style.system_prompt), style),
                 Gate(Admission(people, kept.preferences, rules), quotas, kept.usage, threads, authority),
                 audit,
                 answer_within_seconds=bounds.answer_within_seconds,
@@ -195,7 +209,7 @@ async def running_service(
             people.words,
             forget_list,
             kept.preferences,
-            lambda: model.served_model,
+            engines.in_service,
             afterwards,
             memory_days=store.memory_days,
         )
@@ -203,15 +217,21 @@ async def running_service(
             kept.erasures, kept.forgetting, forget_list, home, authority, identity, people.words, afterwards
         )
         settings = SettingsModal(client, kept.preferences, people.words, home.draw_soon)
-        status = StatusCommand(model, kept.mailbox.report, people.words)
+        status = StatusCommand(engines, kept.mailbox.report, people.words)
         channel = ChannelCommand(client, kept.preferences, authority, audit, people.words)
         letters = AdminLetters(kept.dead_letters, authority, audit, identity, people.words, afterwards)
+        exports = Exports(kept.feedback, kept.preferences, redaction, style.system_prompt)
+        retraining = Retraining(redis, kept.layout.owner, store.retrain_key)
+        followed = Followed(redis, kept.layout)
+        loop = LearningLoop(exports, retraining, models, followed, approvals=rules.promote_approvals)
+        reviewing = Reviewing(exports, kept.feedback, engines)
+        review = AdminReview(client, reviewing, authority, audit, people.words, afterwards)
         admin_verbs = {
-            "status": AdminStatus(model, report, kept.mailbox.report, audit).command,
+            "status": AdminStatus(engines, report, kept.mailbox.report, audit).command,
             "users": AdminUsers(kept.usage, audit).command,
             "quota": AdminQuota(quotas, audit).command,
             "dead-letters": letters.command,
-            **AdminLearning(NoTrainer(), audit).verbs,
+            **AdminLearning(loop, audit).verbs,
         }
         ratings = Ratings(kept.memory, kept.feedback, kept.preferences)
         feedback = FeedbackActions(client, ratings, identity, people.words, afterwards)
@@ -220,7 +240,7 @@ async def running_service(
         regenerating = Regenerating(kept.repeats, authority, identity, people.words, afterwards)
         reactions = Reactions(client, ratings, stopping, identity, people.words, afterwards)
         verbs = {
-            "admin": AdminCommands(authority, admin_verbs, people.words).command,
+            "admin": AdminCommands(authority, admin_verbs, {"review": review.open}, people.words, afterwards).command,
             "channel": channel.command,
             "feedback": feedback_list.command,
             "forget": forget.command,
@@ -253,6 +273,7 @@ async def running_service(
             shortcut,
             agent_view,
             letters,
+            review,
             feedback,
             feedback_list,
             reactions,
@@ -274,6 +295,9 @@ async def running_service(
             max_age_seconds=bounds.catchup_max_age_seconds,
         )
         _begin(for_ever(catch_up.run, "catch_up"), stack)
+        follower = JobFollower(at_priority(client, Priority.GROWTH), retraining, followed, people.words)
+        stack.push_async_callback(follower.end)
+        _begin(for_ever(follower.run, "job_follower"), stack)
         health.hears, health.workers, health.queue_report = hears, answering, kept.mailbox.report
         log.info("ready", team=identity.team, transport="http" if http_port else "socket_mode", admin_port=admin_port)
         yield Service(identity, answering, http_port, admin_port, report, hears, warnings)

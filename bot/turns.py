@@ -16,6 +16,7 @@ from bot.errors import (
     EngineOverloaded,
     EngineUnreachable,
     LeaseLost,
+    ModelLoading,
     QuestionTooLong,
     SlackError,
     SlackUnreachable,
@@ -34,6 +35,8 @@ ATTEMPTS = 5
 RETRY_SECONDS = 1.0
 """Before the first retry; doubled for each further one."""
 LONGEST_RETRY_SECONDS = 30.0
+LOADING_RETRY_SECONDS = 1.0
+"""While a new model is loaded, which takes seconds; then answers begin at once."""
 NOTICE_SECONDS = 4.0
 """How long a question waits for its engine before its user is told so."""
 UNDELIVERED_SECONDS = 24 * 3600
@@ -101,6 +104,8 @@ class Turns:
             finished = error.exchange
             await self._persist(lambda: self._mailbox.note_kept(claim, finished))
             await self._requeue(claim, "slack_unreachable", counted=False)
+        except ModelLoading:
+            await self._wait_for_model(claim, journal)
         except AWAY as error:
             await self._wait_for_engine(claim, journal, error)
         except EngineError as error:
@@ -172,6 +177,14 @@ class Turns:
                 place = await self._mailbox.place(claim)
                 await self._responder.tell_place(claim.turn, journal, error, place)
         await self._requeue(claim, error.words_key, counted=False)
+
+    async def _wait_for_model(self, claim: Claim, journal: JobJournal) -> None:
+        """Hand the turn back for a moment, and show that it waits; now and then again, as Slack drops that in time."""
+        if claim.claims.bit_count() == 1:  # the 1st, 2nd, 4th, 8th … time
+            with contextlib.suppress(SlackError, SlackUnreachable, StoreUnavailable):
+                await self._responder.tell_loading(claim.turn, journal)
+        await self._persist(lambda: self._mailbox.fail(claim, delay_seconds=LOADING_RETRY_SECONDS, counted=False))
+        metrics.requeued.labels("model_loading").inc()
 
     async def _wait_for_slack(self, claim: Claim, journal: JobJournal) -> None:
         """Hand the turn back until Slack is there again; in the end, with an apology instead of an answer."""

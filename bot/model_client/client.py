@@ -14,7 +14,7 @@ from bot.conversation import Message
 from bot.errors import EngineBroke, EngineError, EngineSlow
 from bot.model_client import counting, refusals
 from bot.model_client.connection import EngineConnection
-from bot.model_client.dialects import EngineReport, recognise
+from bot.model_client.dialects import EngineReport, recognise, stamp
 from bot.model_client.keys import Keys, whole
 from bot.model_client.measuring import Measurement
 from bot.model_client.stopping import StopCut
@@ -52,7 +52,8 @@ class ModelClient:
 
     `url` with or without /v1. `model` is the name to send; without it, the engine's first model. `temperature` 0
     is greedy. A text is cut at the first of the `stop` strings. `manifest` is the served model's manifest.json, which
-    lists its keys and tells it from others of its name. Failures are bot.errors.Engine*.
+    lists its keys and tells it from others of its name; where those are known otherwise, `keys`, `name` and `revision`
+    say so. Failures are bot.errors.Engine*.
     """
 
     def __init__(
@@ -67,19 +68,49 @@ class ModelClient:
         temperature: float = 0.7,
         stop: Sequence[str] = (),
         manifest: Path | None = None,
+        name: str = "",
+        revision: str = "",
+        keys: Sequence[str] = (),
     ) -> None:
         self._connection = EngineConnection(url, api_key=api_key, connect_seconds=connect_seconds)
+        self._url = url
+        self._api_key = api_key
+        self._connect_seconds = connect_seconds
         self._model = model
         self._first_token_seconds = first_token_seconds
         self._between_tokens_seconds = between_tokens_seconds
         self._temperature = temperature
         self._stop = tuple(stop)
-        self._keys = Keys(manifest)
+        self._manifest = manifest
+        self._keys = Keys(manifest, keys)
+        self._name = name
+        self._revision = revision
         self._known: _Engine | None = None
         self._learning = asyncio.Lock()
 
     async def close(self) -> None:
         await self._connection.close()
+
+    def serving(self, name: str, revision: str, *, keys: Sequence[str], url: str = "") -> "ModelClient":
+        """A client, asking as this one does, for a model that is known by name, revision and keys.
+
+        Without `url`, this client's engine serves it.
+        """
+        is_here = not url
+        return ModelClient(
+            url or self._url,
+            model=self._model if is_here else None,
+            api_key=self._api_key,
+            connect_seconds=self._connect_seconds,
+            first_token_seconds=self._first_token_seconds,
+            between_tokens_seconds=self._between_tokens_seconds,
+            temperature=self._temperature,
+            stop=self._stop,
+            manifest=self._manifest if is_here and not keys else None,
+            name=name,
+            revision=revision,
+            keys=keys,
+        )
 
     # --- an answer ----------------------------------------------------------------------------------------
 
@@ -217,7 +248,8 @@ class ModelClient:
     async def report(self) -> EngineReport:
         """What the engine says it is, asked just now; nothing is generated."""
         report = await recognise(self._connection)
-        return replace(report, revision=self._keys.revision or report.revision)
+        revision = self._revision or self._keys.revision or report.revision
+        return replace(report, served_model=self._name or report.served_model, revision=revision)
 
     async def describe(self) -> EngineReport:
         """What the engine is, asked anew, for `dolly check`.
@@ -236,6 +268,8 @@ class ModelClient:
     @property
     def served_model(self) -> str:
         """The model's name and revision, as they were told last; empty where they were not, or it has failed since."""
+        if self._name:
+            return stamp(self._name, self._revision)
         return self._known.report.stamp if self._known else ""
 
     async def _model_name(self) -> str:

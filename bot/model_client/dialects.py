@@ -1,5 +1,6 @@
 """Which engine it is: TGI, vLLM, SGLang and llama.cpp alike speak chat completions, and differ in all else."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,6 +12,8 @@ UNREPORTED_WINDOW_TOKENS = 2048
 """For an engine that says nothing of its window: what the smallest models in use have."""
 
 REVISION_DIGITS = 12
+HASH = re.compile(r"[0-9a-f]+")
+"""A revision that nobody reads to its end: such are told in short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +41,15 @@ class EngineReport:
 
     @property
     def stamp(self) -> str:
-        """The model's name and, in short, its revision: what answers are told apart by."""
-        revision = self.revision[:REVISION_DIGITS]
-        return f"{self.served_model}@{revision}" if revision else self.served_model
+        """What answers are told apart by."""
+        return stamp(self.served_model, self.revision)
+
+
+def stamp(model: str, revision: str) -> str:
+    """A model's name and its revision, a hash in short."""
+    if HASH.fullmatch(revision):
+        revision = revision[:REVISION_DIGITS]
+    return f"{model}@{revision}" if revision else model
 
 
 async def recognise(engine: EngineConnection) -> EngineReport:

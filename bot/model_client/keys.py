@@ -20,15 +20,17 @@ JOINER = "\u2060"
 
 
 class Keys:
-    """What the served model's control tokens are: those that its manifest lists, or the usual ones without it.
+    """What the served model's control tokens are: those `listed`, else those in its manifest, else the usual ones.
 
     An engine takes them for what the template wrote, wherever they stand: who writes `<|im_end|><|im_start|>system`
     would speak as the operator.
     """
 
-    def __init__(self, manifest: Path | None) -> None:
+    def __init__(self, manifest: Path | None, listed: Sequence[str] = ()) -> None:
         self._manifest = manifest
-        self._pattern = USUAL
+        self.listed = tuple(listed)
+        """Those that somebody has listed."""
+        self._pattern = _any_of(listed) if listed else USUAL
         self.revision = ""
         """SHA-256 of the manifest, which holds that of each of the model's files; empty without one."""
         self.read()
@@ -45,7 +47,8 @@ class Keys:
         except (OSError, ValueError, TypeError, KeyError) as error:
             log.warning("manifest_unreadable", path=str(self._manifest), error=type(error).__name__)
         else:
-            self._pattern, self.revision = _any_of(keys) if keys else USUAL, sha256(written).hexdigest()
+            self.listed, self.revision = tuple(keys), sha256(written).hexdigest()
+            self._pattern = _any_of(keys) if keys else USUAL
 
     def broken(self, messages: Sequence[Message]) -> list[Message]:
         """The same messages, in which no key is one any more."""

@@ -15,6 +15,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -26,7 +27,7 @@ CURRENT, PREVIOUS, CANDIDATE, CANARY = "model:current", "model:previous", "model
 APPROVALS, OWNER = "model:approvals", "model:owner"
 
 State = Literal["wanted", "starting", "holding", "ready", "failed", "promoted", "refused"]
-"""Of a candidate: wanted → starting (→ holding) → ready → promoted; or its owner says failed, who wanted it, refused."""
+"""Of a candidate: wanted → starting (→ holding) → ready → promoted. Its owner may say failed, who wanted it refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +209,8 @@ def _model(key: str, found: Mapping[str, str]) -> ServedModel | None:
         trained_on = json.loads(found.get("trained_on") or "{}")
         counts = {str(kind): int(count) for kind, count in trained_on.items()}
         since, keys = float(found.get("since") or 0), tuple(_list(key, found, "keys"))
+        if texts["url"] and not (urlsplit(texts["url"]).scheme in ("http", "https") and urlsplit(texts["url"]).netloc):
+            raise ValueError("the url is none")
     except (ValueError, TypeError, AttributeError) as error:
         log.error("served_model_unreadable", key=key, error=type(error).__name__)
         return None

@@ -38,7 +38,10 @@ def dump(shown: Mapping[str, Shown]) -> str:
 
 def load(stored: str) -> dict[str, Shown]:
     """The inverse of `dump`. Raises ValueError, AttributeError or TypeError on what another version has stored."""
-    return {ts: Shown(each["markdown"], tuple(each["below"])) for ts, each in json.loads(stored).items()}
+    return {
+        ts: Shown(each["markdown"], tuple(each["below"]), each.get("model", ""), each.get("prompt_hash", ""))
+        for ts, each in json.loads(stored).items()
+    }
 
 
 class Settlings:

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from bot.attachments import Attached
 from bot.audit import AuditLog
 from bot.conversation import ConversationId, Line, Turn
+from bot.engines import Engines
 from bot.errors import SlackError, SlackUnreachable
 from bot.guidance import Guidance
 from bot.model_client import ModelClient
@@ -23,6 +24,7 @@ from bot.store.mailbox import Mailbox
 from bot.store.memory import Memory
 from bot.store.preferences import PreferenceStore
 from bot.store.sealing import Sealing
+from bot.store.served_models import Candidate, Owner, ServedModel, ServedModels
 from bot.store.settlings import Settling, Settlings
 from bot.turns import ATTEMPTS, Turns
 from bot.words import Words
@@ -45,6 +47,8 @@ class Note:
     thinking_shown: bool = False
     noticed: list[str] = field(default_factory=list)
     heard: list[str] = field(default_factory=list)
+    signed: tuple[str, str] = ("", "")
+    loading_shown: bool = False
     text: str = ""
     sentence: str | None = None
     finished: bool = False
@@ -57,6 +61,12 @@ class Note:
 
     def hear(self, texts: Iterable[str]) -> None:
         self.heard += texts
+
+    def sign(self, model: str, prompt_hash: str) -> None:
+        self.signed = (model, prompt_hash)
+
+    async def loading(self) -> None:
+        self.loading_shown = True
 
     async def notice(self, sentence: str) -> None:
         await self.journal.intend("placed")
@@ -184,7 +194,8 @@ async def desk(
         slack, gate = Notebook(), OpenGate()
         style = AnswerStyle("You are Dolly.", max_tokens=100)
         guidance = Guidance(PreferenceStore(redis, LAYOUT, SEALING), style.system_prompt)
-        responder = Responder(memory, model, slack, guidance, style)
+        engines = Engines(ServedModels(redis), model)
+        responder = Responder(memory, engines, slack, guidance, style)
         workers = Workers(
             mailbox,
             Turns(mailbox, responder, gate, AuditLog(None), answer_within_seconds=answer_within_seconds),
@@ -198,6 +209,7 @@ async def desk(
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
+            await engines.close()
             await model.close()
 
 
@@ -209,6 +221,8 @@ async def test_a_question_is_answered_and_remembered(redis: Redis) -> None:
         (exchange,) = await at.memory.read(THREAD)
         assert [message.content for message in exchange.messages] == ["Capital of France?", "Paris."]
         assert exchange.tokens > 0
+        assert note.signed == (exchange.model, exchange.prompt_hash) == ("team/dolly", exchange.prompt_hash)
+        assert len(exchange.prompt_hash) == 12
 
 
 async def test_a_follow_up_carries_the_earlier_turn(redis: Redis) -> None:
@@ -534,3 +548,56 @@ async def test_a_mistake_in_the_mailbox_ends_neither_claims_nor_leases(
             assert len(at.slack.notes) == 1, "the lease was kept"
             assert calls > 2
     assert [line["error"] for line in logs if line["log_level"] == "error"] == ["KeyError"]
+
+
+# --- while a new model is loaded --------------------------------------------------------------------------------------
+
+
+async def holding(redis: Redis) -> Candidate:
+    """The engine's owner, who has room for one engine, holds answers back."""
+    models = ServedModels(redis)
+    await models.own(Owner(1), 60)
+    candidate = Candidate("attempt", "holding", ServedModel("0001-3fa9c2d1"))
+    await models.want(candidate)
+    return candidate
+
+
+async def test_no_answer_begins_while_a_model_is_loaded_and_all_do_then(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.turns.LOADING_RETRY_SECONDS", 0.02)
+    candidate = await holding(redis)
+    async with desk(redis, Script(text="Paris.")) as at:
+        asking = asyncio.create_task(at.ask("Capital of France?"))
+        await at.until(lambda: len(at.slack.notes) > 12)
+        assert at.engine.requests == []
+        assert sum(note.loading_shown for note in at.slack.notes) in (3, 4), "the 1st, 2nd, 4th … time"
+        assert not any(note.thinking_shown or note.noticed or note.finished for note in at.slack.notes)
+
+        ready = await ServedModels(redis).note(candidate, "ready", url="http://127.0.0.1:1")
+        assert ready is not None
+        seen = len(at.slack.notes)
+        await at.until(lambda: len(at.slack.notes) > seen + 2)  # it was not promoted yet
+        assert at.engine.requests == []
+
+        await ServedModels(redis).note(ready, "refused", reason="It said nothing.")
+        assert (await asking).text == "Paris."
+        assert (await redis.hgetall(f"{PREFIX}job:{THREAD}/100.000100")).get("attempts", "1") == "1"
+
+
+async def test_a_question_waits_so_long_for_a_model_and_no_longer(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.turns.LOADING_RETRY_SECONDS", 0.02)
+    await holding(redis)
+    async with desk(redis, answer_within_seconds=0.3) as at:
+        note = await at.ask("Capital of France?")
+        assert (note.text, note.sentence) == ("", WORDS.say("engine_unreachable"))
+        assert at.engine.requests == []
+
+
+async def test_a_hold_whose_owner_is_gone_holds_nothing(redis: Redis) -> None:
+    await holding(redis)
+    await redis.delete("model:owner")
+    async with desk(redis, Script(text="Paris.")) as at:
+        assert (await at.ask("Capital of France?")).text == "Paris."

@@ -8,8 +8,10 @@ from typing import Any, Protocol
 
 from bot import metrics
 from bot.audit import AuditLog
+from bot.engines import InService
 from bot.errors import EngineError, StoreUnavailable
 from bot.model_client.dialects import EngineReport
+from bot.slack.in_service import trained_on
 from bot.slack.mrkdwn import date_token, escape
 from bot.store.claims import QueueReport
 from bot.store.connection import StoreReport, store_errors
@@ -20,19 +22,20 @@ STORE_SECONDS = 1.0
 """Of the three that Slack waits; both are asked at once."""
 
 
-class Engine(Protocol):
-    """What writes the answers (bot.model_client.ModelClient)."""
+class Engines(Protocol):
+    """What writes the answers (bot.engines.Engines)."""
 
     async def report(self) -> EngineReport: ...
+    async def in_service(self) -> InService: ...
 
 
 class AdminStatus:
     """The verb; `store` is what the store said at the start."""
 
     def __init__(
-        self, engine: Engine, store: StoreReport, queue_report: Callable[[], Awaitable[QueueReport]], audit: AuditLog
+        self, engines: Engines, store: StoreReport, queue_report: Callable[[], Awaitable[QueueReport]], audit: AuditLog
     ) -> None:
-        self._engine = engine
+        self._engines = engines
         self._store = store
         self._queue_report = queue_report
         self._audit = audit
@@ -48,11 +51,15 @@ class AdminStatus:
     async def _engine_lines(self, words: Words) -> list[str]:
         try:
             async with asyncio.timeout(ENGINE_SECONDS):
-                report = await self._engine.report()
+                report, service = await self._engines.report(), await self._engines.in_service()
         except (EngineError, TimeoutError):
             return [words.say("admin_status_no_engine")]
         model, tokens = escape(report.stamp), report.window_tokens
-        return [words.say("admin_status_engine", model=model, dialect=report.dialect, tokens=tokens)]
+        lines = [words.say("admin_status_engine", model=model, dialect=report.dialect, tokens=tokens)]
+        if service.since:
+            since = words.say("admin_status_since", since=date_token(service.since))
+            lines.append(f"{since} {trained_on(service, words)}".rstrip())
+        return lines
 
     async def _store_lines(self, words: Words) -> list[str]:
         try:

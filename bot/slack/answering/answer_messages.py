@@ -9,6 +9,7 @@ next worker reads the thread and finds out.
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -44,12 +45,17 @@ class AnswerMessages:
         self._own = OwnMessages(client, identity)
         self._channel_id = turn.conversation.channel_id
         self._ts: list[str] = list(journal.posting.ts)
+        self._model = self._prompt_hash = ""
         self._making: asyncio.Task[None] | None = None
 
     @property
     def is_begun(self) -> bool:
         """Whether there is a message."""
         return bool(self._ts)
+
+    def sign(self, model: str, prompt_hash: str) -> None:
+        """What is written from now on was written by that model."""
+        self._model, self._prompt_hash = model, prompt_hash
 
     # --- what another worker left ---------------------------------------------------------------------------------
 
@@ -112,7 +118,7 @@ class AnswerMessages:
                 ts=self._ts[-1],
                 markdown_text=shown.markdown or None,
                 blocks=list(shown.below) or None,
-                metadata=metadata(self._journal.job_id),
+                metadata=metadata(self._journal.job_id, self._model, self._prompt_hash),
             ),
         )
 
@@ -125,6 +131,7 @@ class AnswerMessages:
         """
         await self._journal.intend("placed")
         for number, part in enumerate(parts):
+            part = replace(part, model=self._model, prompt_hash=self._prompt_hash)
             if number < len(self._ts) and self._journal.shown.get(self._ts[number]) == part:
                 continue
             if number < len(self._ts) and await self._update(self._ts[number], part):
@@ -150,7 +157,7 @@ class AnswerMessages:
                 lambda: self._client.chat_postMessage(
                     channel=self._channel_id,
                     thread_ts=self._turn.conversation.root_ts,
-                    metadata=metadata(self._journal.job_id),
+                    metadata=metadata(self._journal.job_id, shown.model, shown.prompt_hash),
                     unfurl_links=False,
                     unfurl_media=False,
                     **content(shown),

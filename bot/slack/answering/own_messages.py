@@ -24,9 +24,13 @@ NOTIFIED_CHARACTERS = 3_000
 """What stands in a notification beside blocks; chat.update refuses more than 4,000."""
 
 
-def metadata(job_id: str) -> dict[str, Any]:
-    """What a message of Dolly's is marked with: the job that it answers."""
-    return {"event_type": EVENT_TYPE, "event_payload": {"job_id": job_id}}
+def metadata(job_id: str, model: str = "", prompt_hash: str = "") -> dict[str, Any]:
+    """What a message of Dolly's is marked with: the job that it answers, and what wrote it, where a model did.
+
+    `model` is its name and revision; `prompt_hash` tells system prompts apart.
+    """
+    written = {"model": model, "prompt_hash": prompt_hash} if model else {}
+    return {"event_type": EVENT_TYPE, "event_payload": {"job_id": job_id, **written}}
 
 
 def content(shown: Shown) -> dict[str, Any]:
@@ -94,7 +98,7 @@ class OwnMessages:
 
     async def show(self, channel_id: str, ts: str, shown: Shown, job_id: str) -> None:
         """Have the message show this and nothing else."""
-        marks = metadata(job_id)
+        marks = metadata(job_id, shown.model, shown.prompt_hash)
         try:
             await self._client.chat_update(channel=channel_id, ts=ts, metadata=marks, **content(shown))
         except (SlackApiError, *UNREACHABLE) as error:

@@ -100,6 +100,10 @@ class ReplyStream:
         """What people wrote in the conversation, whose addresses the model may repeat."""
         self._output.hear(texts)
 
+    def sign(self, model: str, prompt_hash: str) -> None:
+        """Which model writes it, under which system prompt."""
+        self._messages.sign(model, prompt_hash)
+
     async def write(self, delta: str) -> None:
         """Add a piece of the model's text. Raises Stopped when the reader pressed Stop."""
         if self._sender is not None and self._sender.done():
@@ -107,6 +111,13 @@ class ReplyStream:
         self._output.write(delta)
         if self._sender is None and self._has_news:
             self._sender = asyncio.create_task(self._send_in_turn())
+
+    async def loading(self) -> None:
+        """Show that a new model is being loaded before the answer is prepared."""
+        if self._pacer.has_streams:
+            await self._thinking.wait()
+        else:
+            await self.notice((await self._words()).say("waiting_for_model"))
 
     async def notice(self, sentence: str) -> None:
         """Say this where the answer will stand, until it does; not where the answer itself would wait for it."""

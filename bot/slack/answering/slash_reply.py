@@ -68,6 +68,12 @@ class SlashReply:
     async def notice(self, sentence: str) -> None:
         """Nothing is said: the one post is the answer's."""
 
+    async def loading(self) -> None:
+        """Nothing is said, either."""
+
+    def sign(self, model: str, prompt_hash: str) -> None:
+        """What only one person sees is marked with nothing: Slack keeps it for nobody."""
+
     def hear(self, texts: Iterable[str]) -> None:
         """What people wrote in the conversation, whose addresses the model may repeat."""
         self._output.hear(texts)

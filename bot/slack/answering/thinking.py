@@ -47,6 +47,10 @@ class Thinking:
         if self._is_shown:
             self._renewing = asyncio.create_task(self._renew(show))
 
+    async def wait(self) -> None:
+        """Show in its place that a new model is being loaded; what shows the line next takes that away."""
+        await self._set((await self._words()).say("model_loading"), None)
+
     async def _renew(self, show: Callable[[], Awaitable[bool]]) -> None:
         while True:
             await self._sleep(RENEWED_SECONDS)

@@ -144,7 +144,7 @@ class PrivateAnswers:
                 posted = await self._client.chat_postMessage(
                     channel=conversation.channel_id,
                     thread_ts=root_ts,
-                    metadata=metadata(job_id),
+                    metadata=metadata(job_id, exchange.model, exchange.prompt_hash),
                     unfurl_links=False,
                     unfurl_media=False,
                     markdown_text=part,

@@ -1,12 +1,13 @@
 """Dolly's App Home: who it is, how to ask, a person's settings and conversations, what is kept and for how long."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.engines import InService
 from bot.errors import StoreUnavailable
 from bot.preferences import Preferences
 from bot.slack import blocks
@@ -14,7 +15,8 @@ from bot.slack.afterwards import Afterwards
 from bot.slack.client import UNREACHABLE, failure
 from bot.slack.commands.forget_list import ForgetList
 from bot.slack.commands.settings import SETTINGS, length_words, own_name
-from bot.slack.mrkdwn import escape, one_line
+from bot.slack.in_service import model_line
+from bot.slack.mrkdwn import one_line
 from bot.slack.payloads import identifier
 from bot.slack.people import WordsOf
 from bot.store.connection import store_errors
@@ -38,7 +40,7 @@ class Home:
         words_of: WordsOf,
         forget_list: ForgetList,
         preferences: PreferenceStore,
-        served_model: Callable[[], str],
+        in_service: Callable[[], Awaitable[InService]],
         afterwards: Afterwards,
         *,
         memory_days: float,
@@ -47,7 +49,7 @@ class Home:
         self._words_of = words_of
         self._forget_list = forget_list
         self._preferences = preferences
-        self._served_model = served_model
+        self._in_service = in_service
         self._memory_days = memory_days
         self._afterwards = afterwards
 
@@ -80,13 +82,13 @@ class Home:
             own = [blocks.section(words.say("home_no_store"))]
         else:
             own = [*_settings(preferences, words), *conversations]
-        return [*head, blocks.divider(), *own, blocks.divider(), *self._about(words)]
+        return [*head, blocks.divider(), *own, blocks.divider(), *await self._about(words)]
 
-    def _about(self, words: Words) -> list[blocks.Block]:
+    async def _about(self, words: Words) -> list[blocks.Block]:
         """What writes the answers, what is stored, and for how long."""
-        days, model = self._memory_days, self._served_model()
+        days, service = self._memory_days, await self._in_service()
         kept = words.say("home_kept", count=days) if days else words.say("home_kept_always")
-        lines = [words.say("status_model", model=escape(model))] if model else []
+        lines = [model_line(service, words)] if service.model else []
         return [blocks.header(words.say("home_about")), blocks.section("\n".join([*lines, kept]))]
 
 

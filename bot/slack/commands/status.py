@@ -8,8 +8,9 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_bolt.context.respond.async_respond import AsyncRespond
 
 from bot import metrics
+from bot.engines import InService
 from bot.errors import EngineError, StoreUnavailable
-from bot.slack.mrkdwn import escape
+from bot.slack.in_service import model_line
 from bot.slack.payloads import identifier
 from bot.slack.people import WordsOf
 from bot.store.claims import QueueReport
@@ -21,12 +22,11 @@ STORE_SECONDS = 0.8
 """Of the three that Slack waits."""
 
 
-class Engine(Protocol):
-    """What writes the answers (bot.model_client.ModelClient)."""
+class Engines(Protocol):
+    """What writes the answers (bot.engines.Engines)."""
 
-    @property
-    def served_model(self) -> str: ...
-    async def window_tokens(self) -> int: ...
+    async def learn(self) -> None: ...
+    async def in_service(self) -> InService: ...
 
 
 class StatusCommand:
@@ -34,11 +34,11 @@ class StatusCommand:
 
     def __init__(
         self,
-        engine: Engine,
+        engines: Engines,
         queue_report: Callable[[], Awaitable[QueueReport]],
         words_of: WordsOf,
     ) -> None:
-        self._engine = engine
+        self._engines = engines
         self._queue_report = queue_report
         self._words_of = words_of
 
@@ -54,10 +54,10 @@ class StatusCommand:
     async def _model(self, words: Words) -> str:
         try:
             async with asyncio.timeout(ENGINE_SECONDS):
-                await self._engine.window_tokens()  # asks the engine who it is, where that is not known
+                await self._engines.learn()
+                return model_line(await self._engines.in_service(), words)
         except (EngineError, TimeoutError):
             return words.say("status_no_model")
-        return words.say("status_model", model=escape(self._engine.served_model))
 
     async def _queue(self, words: Words) -> str:
         try:
