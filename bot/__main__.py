@@ -21,11 +21,13 @@ from bot.export_feedback import export_feedback as write_feedback
 from bot.exports import Learned
 from bot.forget import Choose, NotATarget, chosen
 from bot.forget import forget as forget_for_good
-from bot.local.parts import Addresses, reachable_store, running_parts
+from bot.local.parts import Addresses, reachable_store, running_parts, running_store
 from bot.model_client import ModelClient
 from bot.preflight import Finding, check_engine, check_slack, check_store
 from bot.service import Service, running_service
 from bot.settings import Settings, forget_proxies, missing_for_slack
+from bot.store.connection import connect
+from bot.store.served_models import ServedModels
 from bot.telemetry import configure_logging
 
 app = typer.Typer(
@@ -196,7 +198,7 @@ async def _check(settings: Settings, findings: list[Finding]) -> None:
         slack = configured.slack_access(settings)
         findings += await check_slack(slack.bot_token, slack.app_token, slack.api_url)
     try:
-        async with _parts(settings) as addresses, _model(settings, addresses) as model:
+        async with _configured_parts(settings) as addresses, _model(settings, addresses) as model:
             findings += await check_store(addresses.redis_url, cluster=settings.redis_cluster)
             findings += await check_engine(model, settings.max_tokens)
     except AlreadyRunning as error:
@@ -243,15 +245,30 @@ async def _reachable_store(settings: Settings) -> AsyncIterator[StoreAccess]:
         yield configured.store_access(settings, url)
 
 
-def _parts(settings: Settings, tell: Callable[[str], None] = lambda _: None) -> AbstractAsyncContextManager[Addresses]:
+def _configured_parts(settings: Settings) -> AbstractAsyncContextManager[Addresses]:
+    """Store and engine as the settings have them, to be looked at."""
     return running_parts(
         settings.dolly_data,
         redis_url=settings.redis_url,
         engine_url=settings.engine_url,
         model_path=settings.model_path,
         context_tokens=settings.context_tokens,
-        tell=tell,
     )
+
+
+@asynccontextmanager
+async def _parts(settings: Settings, tell: Callable[[str], None]) -> AsyncIterator[Addresses]:
+    """Store and engine; an engine of Dolly's own serves the model that is in service, and others that are promoted."""
+    async with AsyncExitStack() as parts:
+        store = running_store(settings.dolly_data, redis_url=settings.redis_url, tell=tell)
+        redis_url = await parts.enter_async_context(store)
+        engine_url = settings.engine_url
+        if engine_url is None:
+            client = connect(redis_url, cluster=settings.redis_cluster)
+            parts.push_async_callback(client.aclose)
+            owner = configured.engine_owner(settings, ServedModels(client), tell)
+            engine_url = await parts.enter_async_context(owner.running())
+        yield Addresses(redis_url, engine_url)
 
 
 @asynccontextmanager

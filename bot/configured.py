@@ -1,12 +1,21 @@
 """From the settings to the plain values that the parts are made from."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 from bot.access import AccessRules, AdminPort, Bounds, FileLimits, SlackAccess, StoreAccess
+from bot.engine_owner import Configured, EngineOwner
+from bot.local.engine import LocalEngine
+from bot.local.memory import has_room_for
+from bot.local.model import default_model_path
 from bot.model_client import ModelClient
+from bot.model_client.keys import Keys
 from bot.redaction import Redaction
 from bot.redaction.names import presidio
 from bot.responder import AnswerStyle
 from bot.settings import Settings
 from bot.store.sealing import own_key
+from bot.store.served_models import ServedModels
 
 
 def slack_access(settings: Settings) -> SlackAccess:
@@ -63,6 +72,25 @@ def model_client(settings: Settings, engine_url: str) -> ModelClient:
         temperature=settings.temperature,
         stop=settings.stop_sequences,
         manifest=settings.engine_manifest,
+    )
+
+
+def engine_owner(settings: Settings, models: ServedModels, tell: Callable[[str], None]) -> EngineOwner:
+    """What runs Dolly's own engine. Raises LocalPartError where there is no model for it."""
+
+    def open_engine(path: Path, number: int) -> LocalEngine:
+        log_name = "engine.log" if number == 1 else f"engine-{number}.log"
+        logs, window = settings.dolly_data / "logs", settings.context_tokens
+        return LocalEngine(path, logs, context_tokens_per_slot=window, log_name=log_name)
+
+    path = (settings.model_path or default_model_path()).absolute()
+    keys = Keys(settings.engine_manifest).listed
+    return EngineOwner(
+        models,
+        open_engine,
+        Configured(path, str(settings.engine_manifest or ""), keys),
+        has_room_for=lambda path: settings.engines_at_once > 1 and has_room_for(path),
+        tell=tell,
     )
 
 

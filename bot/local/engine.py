@@ -1,6 +1,7 @@
 """The one-machine engine: llama.cpp's server on a GGUF file, kept alive beside Dolly on one address."""
 
 import os
+import re
 import socket
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ START_TIMEOUT_SECONDS = 300.0
 """Reading a model of many gigabytes from a slow disk."""
 
 HEALTH_TIMEOUT = aiohttp.ClientTimeout(total=2.0)
+REQUESTS = re.compile(r"^llamacpp:requests_(?:processing|deferred) (\d+)", re.MULTILINE)
+"""Of its metrics: what it is answering, and what waits for a place."""
 
 
 class LocalEngine:
@@ -29,14 +32,16 @@ class LocalEngine:
         context_tokens_per_slot: int = 2048,
         threads: int | None = None,
         port: int = 0,
+        log_name: str = "engine.log",
     ) -> None:
         """`slots` answers are written at the same time, each with a window of `context_tokens_per_slot`
         tokens, or of the model's own where that is smaller. `threads` is all cores but one unless given:
         with a thread on every core, other busy processes slow an answer to a twentieth. `port` 0 takes any
-        free one.
+        free one. Engines that run at the same time have a log each.
         """
         self._model_path = model_path.absolute()
         self._log_directory = log_directory
+        self._log_name = log_name
         self._slots = slots
         self._context_tokens_per_slot = context_tokens_per_slot
         self._threads = threads or max(1, _usable_cores() - 1)
@@ -62,7 +67,7 @@ class LocalEngine:
         self._child = SupervisedChild(
             "engine",
             self._command(),
-            log_path=self._log_directory / "engine.log",
+            log_path=self._log_directory / self._log_name,
             is_ready=self._is_healthy,
             ready_timeout_seconds=START_TIMEOUT_SECONDS,
         )
@@ -78,6 +83,19 @@ class LocalEngine:
             await self._child.stop()
             self._child = None
         self._let_port_go()
+
+    async def requests(self) -> int:
+        """How many it is answering, or has waiting; 1 where it is too busy to tell, 0 where it does not run."""
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=HEALTH_TIMEOUT) as session,
+                session.get(f"{self.url}/metrics") as response,
+            ):
+                return sum(int(count) for count in REQUESTS.findall(await response.text()))
+        except TimeoutError:
+            return 1
+        except aiohttp.ClientError:
+            return 0
 
     def _command(self) -> list[str]:
         return [

@@ -20,6 +20,26 @@ class Addresses:
 
 
 @asynccontextmanager
+async def running_store(
+    data: Path, *, redis_url: str | None, tell: Callable[[str], None] = lambda _: None
+) -> AsyncIterator[str]:
+    """The store's address: `redis_url`, or that of a store of its own under `data`, for as long as the body runs.
+
+    Raises LocalPartError with a sentence where it cannot start.
+    """
+    if redis_url is not None:
+        yield redis_url
+        return
+    store = LocalStore(data / "store")
+    try:
+        await store.start()
+        tell("The store is ready.")
+        yield store.url
+    finally:
+        await store.stop()
+
+
+@asynccontextmanager
 async def running_parts(
     data: Path,
     *,
@@ -35,12 +55,7 @@ async def running_parts(
     phrase as each part is ready. Raises LocalPartError with a sentence when one cannot start.
     """
     async with AsyncExitStack() as parts:
-        if redis_url is None:
-            store = LocalStore(data / "store")
-            parts.push_async_callback(store.stop)
-            await store.start()
-            redis_url = store.url
-            tell("The store is ready.")
+        redis_url = await parts.enter_async_context(running_store(data, redis_url=redis_url, tell=tell))
         if engine_url is None:
             path = model_path or default_model_path()
             engine = LocalEngine(path, data / "logs", context_tokens_per_slot=context_tokens)

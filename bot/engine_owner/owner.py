@@ -1,0 +1,171 @@
+"""The owner of Dolly's own engine: what the store says is in service runs, and what it does not say ends.
+
+All that is in progress stands in the store. So whoever comes after an owner that was killed, at whatever moment, starts
+what is in service, and gives up what was only about to be.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import structlog
+
+from bot.background import for_ever
+from bot.engine_owner.model_files import check_file
+from bot.engine_owner.own_engines import OpenEngine, OwnEngines
+from bot.engine_owner.ownership import Ownership
+from bot.engine_owner.serving import ENGINES, Configured, HasRoomFor, Serving
+from bot.errors import LocalPartError, StoreUnavailable
+from bot.store.served_models import Candidate, ServedModels
+
+log = structlog.get_logger(__name__)
+
+LOOK_SECONDS = 0.5
+RETRY_SECONDS = 2.0
+READY_SECONDS = 180.0
+"""How long a candidate waits to be promoted once it answers."""
+
+INTERRUPTED = "Whoever starts engines was interrupted before this model was in service; promote it again."
+NOT_PROMOTED = f"Nobody promoted this model within {READY_SECONDS:g} s of its start; promote it again."
+CANARY_RUNS = (
+    "A canary runs beside the model in service, and two engines are the most: promote it or roll it back first."
+)
+
+
+class EngineOwner:
+    """Runs the engines: one, and a second one for a canary, or while another model comes into service."""
+
+    def __init__(
+        self,
+        models: ServedModels,
+        open_engine: OpenEngine,
+        configured: Configured,
+        *,
+        has_room_for: HasRoomFor,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._models = models
+        self._engines = OwnEngines(open_engine)
+        self._has_room_for = has_room_for
+        self._serving = Serving(models, self._engines, configured, has_room_for, tell)
+        self._ownership = Ownership(models, self._holds)
+        self._is_holding = False
+        """Whether a candidate takes the place of what is in service, for want of room."""
+        self._ready = ("", 0.0)
+        """The last attempt that got as far, and when."""
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[str]:
+        """Serve what is in service, and what is asked for later. Gives the address of the engine that answers first.
+
+        Raises LocalPartError where no engine starts, StoreUnavailable where the store does not answer at the start.
+        """
+        tasks: list[asyncio.Task[None]] = []
+        try:
+            await self._serving.start()
+            await self._ownership.beat()
+            if self._ownership.is_held:
+                await self._serving.settle()
+            tasks.append(asyncio.create_task(for_ever(self._follow, "engine_owner")))
+            tasks.append(asyncio.create_task(for_ever(self._keep_ownership, "engine_ownership")))
+            yield self._serving.first_url
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            with suppress(StoreUnavailable):
+                await self._ownership.let_go()
+            await self._engines.stop_all()
+
+    async def _keep_ownership(self) -> None:
+        try:
+            await self._ownership.keep()
+        except StoreUnavailable as error:
+            log.warning("store_unavailable", reason=str(error))
+            await asyncio.sleep(RETRY_SECONDS)
+
+    def _holds(self) -> int:
+        """How many engines there may be at once."""
+        if self._is_holding:
+            return 1
+        return ENGINES if len(self._engines) > 1 or self._has_room_for(self._serving.path) else 1
+
+    async def _follow(self) -> None:
+        """Look once, and do what is to be done."""
+        await asyncio.sleep(LOOK_SECONDS)
+        if not self._ownership.is_held:
+            return
+        try:
+            await self._look()
+        except (StoreUnavailable, LocalPartError) as error:
+            log.error("engine_not_followed", error=type(error).__name__, reason=str(error))
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _look(self) -> None:
+        # What is in service is read last: a candidate that was ready a moment ago may be that now, and is kept.
+        candidate = await self._attend(await self._models.candidate())
+        canary = await self._models.canary()
+        current = await self._serving.current()
+        ready = candidate if candidate is not None and candidate.state == "ready" else None
+        if ready is None:
+            self._is_holding = False
+        if not self._is_holding:
+            current = await self._serving.serve(current)
+            canary = await self._serving.serve_canary(canary) if canary else None
+        served = [current, *(each.model for each in (canary, ready) if each is not None)]
+        self._engines.keep({self._serving.url_of(model) for model in served})
+
+    # --- what is to be in service -----------------------------------------------------------------------------------
+
+    async def _attend(self, candidate: Candidate | None) -> Candidate | None:
+        """Bring a candidate further, where it is the owner's turn; None where it has changed meanwhile."""
+        if candidate is None:
+            return None
+        if candidate.state == "wanted":
+            return await self._take(candidate)
+        if candidate.state in ("starting", "holding"):  # nobody does it any more
+            return await self._models.note(candidate, "failed", reason=INTERRUPTED)
+        if candidate.state == "ready":
+            if self._engines.at(candidate.model.url) is None:
+                return await self._models.note(candidate, "failed", reason=INTERRUPTED)
+            attempt, since = self._ready
+            if attempt == candidate.id and time.monotonic() - since > READY_SECONDS:
+                return await self._models.note(candidate, "failed", reason=NOT_PROMOTED)
+        return candidate
+
+    async def _take(self, wanted: Candidate) -> Candidate | None:
+        """Start a candidate beside what is in service, or in its place where there is no room for both."""
+        model = wanted.model
+        own = self._engines.reuse(Path(model.path), model.sha256)
+        if own is None and len(self._engines) >= ENGINES:
+            if self._engines.is_draining:
+                return wanted  # there will be room
+            return await self._models.note(wanted, "failed", reason=CANARY_RUNS)
+        candidate = await self._models.note(wanted, "starting")
+        try:
+            path = await check_file(model)
+            if candidate is not None and own is None and not self._has_room_for(path):
+                candidate = await self._hold(candidate)
+            if candidate is None:
+                return None
+            own = own or await self._engines.start(path, model.sha256)
+        except LocalPartError as error:
+            log.warning("candidate_failed", revision=model.revision, reason=str(error))
+            if candidate is None:
+                return None
+            await self._serving.serve(await self._serving.current())  # what a hold has stopped, before the hold ends
+            return await self._models.note(candidate, "failed", reason=str(error))
+        self._ready = (candidate.id, time.monotonic())
+        await self._ownership.beat()  # whether there is a second engine is known before it is ready
+        return await self._models.note(candidate, "ready", url=own.engine.url)
+
+    async def _hold(self, candidate: Candidate) -> Candidate | None:
+        """Have no answer begin, and stop the engine when none is being written."""
+        self._is_holding = True
+        await self._ownership.beat()
+        holding = await self._models.note(candidate, "holding")
+        if holding is not None:
+            await self._engines.end(self._serving.url_of(await self._serving.current()))
+        return holding
