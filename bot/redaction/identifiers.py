@@ -8,8 +8,15 @@ from bot.redaction.found import matching
 PERSON = r"<@[UW][A-Z0-9]{2,}(?:\|[^<>]*)?> | (?<!\w)@[UW][A-Z0-9]{6,}\b"
 """A mention as Slack sends it, and as it stands in plain text."""
 E_MAIL = r"(?<![\w.+%-])(?!git@)[\w.+%-]{1,64}@(?:[\w-]{1,63}\.){1,8}(?:xn--[\w-]+|[^\W\d_]{2,24})\b"
-CARD = r"(?<![\w+])(?<!\d[.,])(?:3[04-9]|4\d|5\d|6\d|2[2-7])(?:[\ -]?\d){11,17}(?![\w-])(?![.,]\d)"
-"""13 to 19 digits that begin as those of the large networks do."""
+CARD = r"(?<![\w+])(?<!\d[.,])(?=3[04-9]|4\d|5\d|6\d|2[2-7]){digits}(?![\w-])(?![.,]\d)"
+"""A number that begins as those of the large networks do."""
+CARD_DIGITS = (
+    r"\d{13,19}",
+    r"\d{4}([\ -])\d{4}\1\d{4}\1\d{4}\1\d{3}",
+    r"\d{4}([\ -])\d{4}\1\d{4}\1\d{4}",
+    r"\d{4}([\ -])\d{6}\1\d{4,5}",
+)
+"""In one piece, or in groups as on the card."""
 IPV4 = r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?!\w)(?!\.\d)"
 IPV6 = r"(?<![\w:.])(?=[0-9A-Fa-f:]*\d)[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?![\w:])"
 
@@ -55,7 +62,7 @@ IDENTIFIERS = (
     matching("person", PERSON),
     matching("e-mail", E_MAIL),
     matching("IBAN", IBAN, _has_check_digits),
-    matching("card number", CARD, _passes_luhn),
+    *(matching("card number", CARD.replace("{digits}", digits), _passes_luhn) for digits in CARD_DIGITS),
     matching("IP address", IPV4, _is_address),
     matching("IP address", IPV6, _is_address),
 )

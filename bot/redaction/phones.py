@@ -11,7 +11,8 @@ KIND = "phone number"
 
 ENOUGH_DIGITS = re.compile(r"(?:\d[^\w\n]{0,3}){7}")
 """Without so many in a row there is no phone number, and the library need not look."""
-THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:[ .,]\d{3})+")
+NUMBER = re.compile(r"[1-9]\d{0,2}(?:[ .,]\d{3})+|\d+\.\d+")
+"""With thousands set apart, or decimals."""
 CALLED = re.compile(
     r"(?:phone|tel|call|mobile|cell|fax|whatsapp|sms|dial|फ़ोन|फोन|मोबाइल|कॉल)[^\d\n,;\]]{0,20}$", re.IGNORECASE
 )
@@ -43,4 +44,4 @@ def phones(regions: Sequence[str]) -> Finder:
 def _is_written_as_one(text: str, start: int, raw: str) -> bool:
     if raw.startswith(("+", "＋")) or CALLED.search(text[:start]):
         return True
-    return not raw.isdecimal() and not THOUSANDS.fullmatch(raw)
+    return not raw.isdecimal() and not NUMBER.fullmatch(raw)

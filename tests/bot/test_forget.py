@@ -195,7 +195,7 @@ async def test_files_that_the_acl_does_not_let_be_rewritten(
     sealing = Sealing([bytes(range(32))])
     await talk(redis, sealing)
     await redis.acl_setuser(
-        "narrow", enabled=True, passwords=["+secret"], keys=["dolly:*"], commands=["+@all", "-@admin"]
+        "narrow", enabled=True, passwords=["+secret"], keys=["dolly:*", "retrain:*"], commands=["+@all", "-@admin"]
     )
     url = local_store.url.replace("unix://", "unix://narrow:secret@")
     try:

@@ -1,10 +1,12 @@
 """Settings: every fault at once, in sentences, no secret shown, .env.example true."""
 
+import base64
 import re
 from pathlib import Path
 
 import pytest
 
+from bot import configured
 from bot.errors import SettingsError
 from bot.settings import Settings, forget_proxies
 
@@ -92,6 +94,8 @@ def test_slack_has_two_ways_in(tmp_path: Path, way_in: str) -> None:
         "ALLOWED_TEAMS=U0ASHA00001",
         "ALLOWED_BOTS=B0OTHER0001",
         "LINK_HOSTS=https://wiki.example.com/x",
+        "RETRAIN_KEY=c2hvcnQ=",
+        "PHONE_REGIONS=Germany",
     ],
 )
 def test_what_would_break_later_is_said_at_once(tmp_path: Path, line: str) -> None:
@@ -159,6 +163,26 @@ def test_a_key_that_is_none_is_said_and_not_shown(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(SettingsError, match="DOLLY_MEMORY_KEY must be 32 bytes in base64") as raised:
         read(monkeypatch, tmp_path, f"DOLLY_MEMORY_KEY={key}")
     assert key not in str(raised.value)
+
+
+def test_the_trainer_has_a_key_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    data = f"DOLLY_DATA={tmp_path / 'data'}"
+    own = configured.store_access(read(monkeypatch, tmp_path, data), "unix:///x").retrain_key
+    assert own is not None
+    assert (tmp_path / "data" / "retrain.key").read_bytes() == base64.b64encode(own) + b"\n"
+    assert configured.store_access(read(monkeypatch, tmp_path, data), "unix:///x").retrain_key == own
+    elsewhere = f"{data}\nREDIS_URL=redis://localhost\nDOLLY_MEMORY_KEY={KEY}"
+    assert configured.store_access(read(monkeypatch, tmp_path, elsewhere), "redis://localhost").retrain_key is None
+    given = read(monkeypatch, tmp_path, f"{elsewhere}\nRETRAIN_KEY={OTHER_KEY}")
+    assert configured.store_access(given, "redis://localhost").retrain_key == base64.b64decode(OTHER_KEY)
+    assert OTHER_KEY not in repr(given)
+    with pytest.raises(SettingsError, match="RETRAIN_KEY is one of the keys in DOLLY_MEMORY_KEY"):
+        read(monkeypatch, tmp_path, f"{elsewhere},{OTHER_KEY}\nRETRAIN_KEY={OTHER_KEY}")
+
+
+def test_countries_with_phone_numbers_are_a_list(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert read(monkeypatch, tmp_path, "PHONE_REGIONS=in, JP,").phone_regions == ("IN", "JP")
+    assert read(monkeypatch, tmp_path, "PHONE_REGIONS=none").phone_regions == ()
 
 
 def test_secrets_do_not_print(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

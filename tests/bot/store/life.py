@@ -27,6 +27,7 @@ from bot.store.preferences import PreferenceStore
 from bot.store.quotations import Quotation, Quotations
 from bot.store.rates import Rate, SharedRates
 from bot.store.repeats import Repeats
+from bot.store.retraining import Request, Retraining
 from bot.store.sealing import Sealing
 from bot.store.settlings import Settlings
 from bot.store.tombstones import Target, Tombstones
@@ -72,6 +73,7 @@ async def live(client: Client, layout: Layout, *, wait_replicas: int = 0) -> Non
     await life.is_looked_at()
     await life.raises_the_dead()
     await life.settles()
+    await life.is_learned_from()
     await life.catches_up()
     await life.counts()
     await life.forgets()
@@ -171,6 +173,31 @@ class Life:
         await opinions.put(conversation, good)
         await opinions.drop(conversation, good.ts)
         assert await opinions.newest(good.rater_id, 5) == []
+
+    async def is_learned_from(self) -> None:
+        """Feedback of every partition goes to a trainer, and part of it is taken back."""
+        opinions = FeedbackStore(self.client, self.layout, SEALING)
+        retraining = Retraining(self.client, self.layout.owner, bytes(range(1, 33)))
+        said = Feedback("2.000200", "U8", "U9", "down", "said", "answer", "", "", True, 1.0, correction="better")
+        for conversation in spread(self.layout):
+            await opinions.put(conversation, said)
+        kept = await opinions.all()
+        assert len(kept) == self.layout.partitions
+        assert await opinions.review(kept[0], said.reviewed("approved", "U7", edit="best"))
+        assert not await opinions.review(kept[0], said.reviewed("rejected", "U7"))
+        job_id = await retraining.prepare(Request("retrain", "U7"), {each.name: "a line" for each in kept})
+        await retraining.queue(job_id)
+        assert [job.id for job in await retraining.waiting()] == [job_id]
+        assert (await retraining.progress(job_id), await retraining.plot(job_id)) == ([], None)
+        assert await retraining.worker() is None
+        for each in kept:
+            await opinions.withdraw(each.conversation, said.ts, "U9")
+        assert await retraining.exported.names() == frozenset()
+        for asked in (job_id, await retraining.ask(Request("rollback", "U7"))):
+            await retraining.cancel(asked)
+            job = await retraining.job(asked)
+            assert job is not None
+            assert job.state == "cancelled"
 
     async def is_asked_about(self, conversation: ConversationId) -> None:
         quotations = Quotations(self.client, self.layout, SEALING)
@@ -294,7 +321,8 @@ class Life:
         await self.forgetting.channel("D1")
         assert (await self.forgetting.team()).conversations <= len(others)
         async with store_errors():
-            left = {key.partition("}:")[2].partition(":")[0] async for key in self.client.scan_iter()}
+            found = {key async for key in self.client.scan_iter(match="dolly:*")}
+        left = {key.partition("}:")[2].partition(":")[0] for key in found}
         assert left <= NO_WORDS, "nothing that holds people's words stays"
         tombstones = Tombstones(self.client, self.layout, SEALING)
         said = [Line("1.000000", "U1", "Asha: before"), Line("3.000000", "U1", "Asha: after")]

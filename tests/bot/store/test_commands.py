@@ -13,15 +13,13 @@ from bot.store.connection import connect, inspect
 from bot.store.layout import Layout
 from tests.bot.store.life import OWNER, live
 from tests.bot.store.servers import HOST, Server, debians_redis, replica_of, running
+from tests.store_users import OF_CLUSTERS, rights
 
 NEWEST = (6, 2)
 ROOT = Path(__file__).resolve().parents[3]
-USERS = ROOT / "deploy" / "store-users.acl"
 
 OTHERS = {"monitor", "echo", "config|resetstat", "replconf", "psync"}
 """Commands of this test, and of replicas."""
-OF_CLUSTERS = {"command", "cluster|slots", "asking"}
-"""What Dolly's client asks of a cluster besides: who has which slot, and the way while one moves."""
 
 Command = tuple[str, ...]
 
@@ -111,7 +109,7 @@ async def test_a_life_takes_redis_6_2_and_every_right_of_deploys_file(tmp_path: 
     assert [newer for command in seen for newer in catalogue.newer(command)] == []
     assert [newer for name in needed for newer in catalogue.newer(tuple(name.split("|")))] == []
     assert set(re.findall("errorstat_([A-Z]+)", errors)) == {"NOSCRIPT"}, "a server counts what it does not know"
-    assert set(re.findall(r"\+(\S+)", USERS.read_text())) == needed | OF_CLUSTERS
+    assert rights("dolly") == needed | OF_CLUSTERS
 
 
 def in_scripts() -> set[str]:

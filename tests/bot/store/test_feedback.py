@@ -1,12 +1,16 @@
-"""What people think of answers is kept sealed, replaced, withdrawn, and forgotten with whom it is about."""
+"""What people think of answers is kept sealed, replaced, reviewed, withdrawn, forgotten with whom it is about."""
 
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
 from bot.conversation import ConversationId
-from bot.feedback import Feedback
+from bot.feedback import Feedback, KeptFeedback
 from bot.store.feedback import FeedbackStore
 from bot.store.forgetting import Forgetting, Forgotten
 from bot.store.layout import Layout
@@ -79,6 +83,103 @@ async def test_it_is_forgotten_with_who_gave_it_and_with_who_asked(
     assert len(await store.of_conversation(THREAD)) == left
     assert len(await store.newest(BEN, 5)) == (1 if person == CHANDRA else 0)
     assert not await forgetting.user(person)
+
+
+async def test_a_review_is_kept_beside_the_raters_own_words(store: FeedbackStore) -> None:
+    corrected = replace(GOOD, rating="down", correction="A frame to weave on.")
+    await store.put(THREAD, corrected)
+    [seen] = await store.all()
+    assert (seen.feedback, seen.waits) == (corrected, True)
+    assert await store.by_name(seen.name) == seen
+    reviewed = corrected.reviewed(
+        "approved",
+        CHANDRA,
+        edit="A frame for weaving.",
+        neighbours=("What is a spindle?",),
+        neighbour_names=("T1/C2/200.000100/200.000100/U0ASHA/U0BEN",),
+        paraphrases=("Explain looms.",),
+    )
+    assert await store.review(seen, reviewed)
+    [kept] = await store.all()
+    assert kept.feedback == reviewed
+    assert (kept.feedback.correction, kept.feedback.lesson) == ("A frame to weave on.", "A frame for weaving.")
+    assert not kept.waits
+    assert kept.feedback.unreviewed() == corrected
+    assert corrected.reviewed("approved", CHANDRA, edit=corrected.correction).edit == "", "that is no edit"
+
+
+async def changed(store: FeedbackStore, seen: KeptFeedback) -> None:
+    await store.put(THREAD, replace(seen.feedback, correction="Something else."))
+
+
+async def reviewed(store: FeedbackStore, seen: KeptFeedback) -> None:
+    assert await store.review(seen, seen.feedback.reviewed("rejected", BEN))
+
+
+async def withdrawn(store: FeedbackStore, seen: KeptFeedback) -> None:
+    await store.withdraw(THREAD, seen.feedback.ts, seen.feedback.rater_id)
+
+
+@pytest.mark.parametrize("meanwhile", [changed, reviewed, withdrawn])
+async def test_a_review_of_what_is_another_by_now_is_not_written(
+    store: FeedbackStore, meanwhile: Callable[[FeedbackStore, KeptFeedback], Awaitable[None]]
+) -> None:
+    await store.put(THREAD, replace(GOOD, rating="down", correction="A frame to weave on."))
+    [seen] = await store.all()
+    await meanwhile(store, seen)
+    before = await store.all()
+    assert not await store.review(seen, seen.feedback.reviewed("approved", CHANDRA))
+    assert await store.all() == before
+    assert (await store.by_name(seen.name) is None) == (meanwhile is withdrawn)
+
+
+async def test_of_two_reviewers_one_is_told_that_it_is_reviewed(store: FeedbackStore) -> None:
+    await store.put(THREAD, replace(GOOD, rating="down", correction="A frame to weave on."))
+    [seen] = await store.all()
+    both = [store.review(seen, seen.feedback.reviewed("approved", who)) for who in (ASHA, CHANDRA)]
+    assert sorted(await asyncio.gather(*both)) == [False, True]
+
+
+async def test_all_of_the_team_and_of_no_other(store: FeedbackStore, redis: Redis) -> None:
+    for at in range(10):
+        conversation = ConversationId("T1", f"C{at % 3}", f"{at + 1}.000100")
+        await store.put(conversation, replace(GOOD, ts=conversation.root_ts, at=float(at)))
+    await FeedbackStore(redis, Layout("T2/B1"), SEALING).put(replace(THREAD, team_id="T2"), GOOD)
+    assert [kept.feedback.at for kept in await store.all()] == [float(at) for at in range(9, -1, -1)]
+
+
+async def test_what_an_earlier_dolly_stored_opens_unreviewed(store: FeedbackStore, redis: Redis) -> None:
+    await store.put(THREAD, GOOD)
+    key = f"{LAYOUT.prefix_of(THREAD)}feedback:{THREAD}"
+    [(field, sealed)] = (await hash_of(redis, key)).items()
+    values = json.loads(SEALING.open(str(THREAD), sealed))
+    for name in ("review", "reviewer_id", "edit", "neighbours", "neighbour_names", "paraphrases"):
+        del values[name]
+    values["of_a_later_dolly"] = 1
+    writing: Any = redis.hset(key, field, SEALING.seal(str(THREAD), json.dumps(values)))
+    await writing
+    assert await store.of_conversation(THREAD) == [GOOD]
+
+
+async def hash_of(redis: Redis, key: str) -> dict[str, str]:
+    reading: Any = redis.hgetall(key)
+    return dict(await reading)
+
+
+@pytest.mark.parametrize(
+    ("words", "left"),
+    [({}, "approved"), ({"edit": "A frame for weaving."}, ""), ({"paraphrases": ("Explain looms.",)}, "")],
+)
+async def test_a_reviewer_is_forgotten_with_what_they_wrote(
+    store: FeedbackStore, forgetting: Forgetting, words: Any, left: str
+) -> None:
+    corrected = replace(GOOD, rating="down", correction="A frame to weave on.")
+    await store.put(THREAD, corrected)
+    [seen] = await store.all()
+    await store.review(seen, corrected.reviewed("approved", CHANDRA, **words))
+    assert CHANDRA in await forgetting.rated(THREAD)
+    await forgetting.user(CHANDRA)
+    assert await store.of_conversation(THREAD) == [replace(corrected, review=left)]
 
 
 async def test_what_does_not_open_is_left_out(store: FeedbackStore, redis: Redis) -> None:

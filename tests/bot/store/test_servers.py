@@ -1,7 +1,6 @@
 """The store is Valkey on one machine; it may as well be Redis, behind TLS, with a user of few rights."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,9 +12,8 @@ from bot.store.layout import Layout, agree
 from tests.bot.store.certificates import Authority
 from tests.bot.store.life import OWNER, SEALING, live
 from tests.bot.store.servers import HOST, Server, debians_redis, running
+from tests.store_users import with_users
 
-ROOT = Path(__file__).resolve().parents[3]
-USERS = ROOT / "deploy" / "store-users.acl"
 TLS = "rediss://{host}:{port}?ssl_ca_certs="
 
 
@@ -60,16 +58,8 @@ async def test_a_server_that_somebody_else_certified_is_not_trusted(behind_tls: 
             await agree(client, Layout(OWNER), SEALING)
 
 
-@contextmanager
-def with_users(tmp_path: Path, users: str) -> Iterator[Server]:
-    (tmp_path / "users.acl").write_text(users.replace("CHANGE-ME", "secret"))
-    url = "redis://dolly:secret@{host}:{port}"
-    with running(debians_redis(), tmp_path / "redis", url=url, aclfile=str(tmp_path / "users.acl")) as server:
-        yield server
-
-
 async def test_with_no_more_rights_than_deploys_file_gives(tmp_path: Path) -> None:
-    with with_users(tmp_path, USERS.read_text()) as server:
+    with with_users(tmp_path) as server:
         async with connect(server.url) as client:
             report = await inspect(client)
             assert report.safe
@@ -80,7 +70,7 @@ async def test_with_no_more_rights_than_deploys_file_gives(tmp_path: Path) -> No
 
 
 async def test_a_right_that_is_missing_is_said_plainly(tmp_path: Path) -> None:
-    with with_users(tmp_path, USERS.read_text().replace("+hsetnx ", "")) as server:
+    with with_users(tmp_path, without="+hsetnx ") as server:
         async with connect(server.url) as client:
             with pytest.raises(StoreUnavailable, match=r"store-users\.acl"):
                 await agree(client, Layout(OWNER), SEALING)
