@@ -134,8 +134,8 @@ class OwnEngine:
         self.starts += 1
         self.scripted.script = Script(text=HALF_LOADED)
         await self.scripted.start()
-        self.is_running = True
         await asyncio.sleep(self.loading_seconds)
+        self.is_running = True
         self.scripted.script = Script(text=self.text, tokens_per_second=self.words_per_second)
 
     async def stop(self) -> None:

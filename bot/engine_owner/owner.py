@@ -140,7 +140,7 @@ class EngineOwner:
         model = wanted.model
         own = self._engines.reuse(Path(model.path), model.sha256)
         if own is None and len(self._engines) >= ENGINES:
-            if self._engines.is_draining:
+            if self._engines.is_draining or await self._models.canary() is None:
                 return wanted  # there will be room
             return await self._models.note(wanted, "failed", reason=CANARY_RUNS)
         candidate = await self._models.note(wanted, "starting")
