@@ -11,7 +11,7 @@ class Every:
     What `work` raises ends the thread: it sees to its own failures.
     """
 
-    def __init__(self, seconds: float, work: Callable[[], None], name: str) -> None:
+    def __init__(self, seconds: float, work: Callable[[], object], name: str) -> None:
         self._seconds = seconds
         self._work = work
         self._ended = threading.Event()

@@ -91,7 +91,7 @@ class Jobs:
     @store_errors()
     def job(self, job_id: str) -> Job | None:
         """One that waits or runs; None of any other."""
-        fields: Mapping[str, str] = self.client.hgetall(_job(job_id))
+        fields = _texts(self.client.hgetall(_job(job_id)))
         if fields.get("state") not in ("queued", "running"):
             return None
         return Job(
@@ -117,7 +117,7 @@ class Jobs:
     @store_errors()
     def end(self, job: Job, state: Ended, sentence: str, *, revision: str = "", verdict: Verdict = "") -> None:
         """`sentence` is the last word for people. What was sealed for the job goes."""
-        facts = {"state": state, "sentence": sentence, "result": revision, "verdict": verdict}
+        facts: dict[Any, Any] = {"state": state, "sentence": sentence, "result": revision, "verdict": verdict}
         self.client.hset(_job(job.id), mapping=facts)
         self.client.expire(_job(job.id), JOB_SECONDS)
         self.report(job.id, "", Moment(), sentence)
@@ -137,7 +137,8 @@ class Jobs:
         self.client.xadd(_progress(job_id), entry, maxlen=MOST_REPORTS, approximate=True)
         self.client.expire(_progress(job_id), JOB_SECONDS)
         if stage:
-            self.client.hset(_job(job_id), mapping={"stage": stage} | ({"sentence": sentence} if sentence else {}))
+            told: dict[Any, Any] = {"stage": stage} | ({"sentence": sentence} if sentence else {})
+            self.client.hset(_job(job_id), mapping=told)
 
     @store_errors()
     def is_cancelled(self, job_id: str) -> bool:
@@ -175,7 +176,7 @@ class Jobs:
     @store_errors()
     def export(self, job: Job) -> list[str]:
         """The lines of feedback that came with a job. Raises BadInput where there are none, or the key is another."""
-        sealed: Mapping[str, str] = self.client.hgetall(f"retrain:export:{job.id}")
+        sealed = _texts(self.client.hgetall(f"retrain:export:{job.id}"))
         if not sealed:
             raise BadInput(
                 "No feedback lies with this retrain: it was withdrawn, or the retrain waited for more than seven days. "
@@ -223,6 +224,11 @@ def read_key(text: str, where: str) -> bytes:
     if len(key) != KEY_BYTES:
         raise BadInput(f"{where} is not {KEY_BYTES} bytes in base64. Take the bot's RETRAIN_KEY as it is.")
     return key
+
+
+def _texts(stored: Mapping[Any, Any]) -> dict[str, str]:
+    """A hash, of which redis-py cannot tell that it is decoded."""
+    return {str(name): str(value) for name, value in stored.items()}
 
 
 def _job(job_id: str) -> str:

@@ -12,12 +12,12 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from trainer.artifacts import MANIFEST
+from trainer.artifacts import MANIFEST, write_private
 from trainer.errors import BadInput, TrainerError
 
 STATE, PLOT = "state.json", "plot.png"
@@ -118,16 +118,6 @@ def clear(folder: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
-
-
-def write_private(path: Path, lines: Iterable[str]) -> None:
-    """Lines into a file that only this user reads, whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        file.writelines(f"{line}\n" for line in lines)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -54,3 +54,14 @@ def smollm2_base(smollm2_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -
         if not (shared / "smollm2").exists():
             import_base(SHIPPED, shared / "smollm2")
     return shared / "smollm2"
+
+
+@pytest.fixture(scope="session")
+def made_loop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """base/ and replay.jsonl of a small loop (tests/trainer/tiny_loop.py): read them, never write into them."""
+    from tests.trainer import tiny_loop
+
+    made = tmp_path_factory.mktemp("tiny-loop")
+    tiny_loop.replay(made / "replay.jsonl")
+    tiny_loop.base(made)
+    return made

