@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from trainer.errors import TrainerError
+from trainer.loop_commands import loop
 
 # The stages are imported when they are run: torch takes seconds, and help should not.
 
@@ -21,6 +22,7 @@ app = typer.Typer(
 )
 dataset = typer.Typer(help="Build a data set, and look at what a model learns from it.", no_args_is_help=True)
 app.add_typer(dataset, name="dataset")
+app.add_typer(loop)
 
 Recipe = Annotated[str, typer.Option("--recipe", "-r", help="A recipe's name, or a TOML file.")]
 Override = Annotated[list[str], typer.Option("--set", help="Another value: tune.learning_rate=1e-4. May be repeated.")]
