@@ -206,7 +206,8 @@ class Retraining:
 
 def _job(job_id: str, stored: Mapping[str, str]) -> Job:
     """What is stored of a job; anything that is missing is as if nothing had been said."""
-    kind, state = stored.get("kind"), stored.get("state")
+    kind: Any = stored.get("kind")
+    state: Any = stored.get("state")
     request = Request(
         kind if kind in get_args(JobKind) else "retrain",
         stored.get("asked_by", ""),
@@ -217,8 +218,8 @@ def _job(job_id: str, stored: Mapping[str, str]) -> Job:
     )
     told = {name: stored.get(name, "") for name in ("stage", "sentence", "result", "verdict")}
     asked_at = float(stored.get("asked_at") or 0)
-    known: JobState = state if state in get_args(JobState) else "running"
-    return Job(job_id, request, stored.get("owner", ""), asked_at, known, **told)
+    state = state if state in get_args(JobState) else "running"
+    return Job(job_id, request, stored.get("owner", ""), asked_at, state, **told)
 
 
 def _progress(entry_id: str, told: Mapping[str, str]) -> Progress:

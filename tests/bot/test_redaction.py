@@ -166,6 +166,7 @@ def test_short_numbers_dates_times_and_prices_stay(code: int, date: str, time: s
 @given(st.sampled_from(sorted(phonenumbers.SUPPORTED_REGIONS)))
 def test_a_phone_number_of_any_country_is_known_by_its_code(region: str) -> None:
     example = phonenumbers.example_number_for_type(region, phonenumbers.PhoneNumberType.FIXED_LINE)
+    assert example is not None
     written = phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
     assert REDACTION.redact(f"call {written} please").text == "call [phone number] please"
 

@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from bot.conversation import ConversationId
-from bot.feedback import Feedback, KeptFeedback
+from bot.feedback import Feedback, KeptFeedback, Review
 from bot.store.feedback import FeedbackStore
 from bot.store.forgetting import Forgetting, Forgotten
 from bot.store.layout import Layout
@@ -171,7 +171,7 @@ async def hash_of(redis: Redis, key: str) -> dict[str, str]:
     [({}, "approved"), ({"edit": "A frame for weaving."}, ""), ({"paraphrases": ("Explain looms.",)}, "")],
 )
 async def test_a_reviewer_is_forgotten_with_what_they_wrote(
-    store: FeedbackStore, forgetting: Forgetting, words: Any, left: str
+    store: FeedbackStore, forgetting: Forgetting, words: Any, left: Review
 ) -> None:
     corrected = replace(GOOD, rating="down", correction="A frame to weave on.")
     await store.put(THREAD, corrected)
