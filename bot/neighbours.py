@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 SAME = 0.8
 """Two questions that share so much of their words ask the same."""
-LEAST = 0.2
+LEAST = 0.15
 """With less in common, two questions are on different topics."""
 QUESTION_CHARACTERS = 300
 """A longer text is no question to put in a list."""

@@ -49,6 +49,7 @@ METHODS: dict[str, set[str]] = {
     "conversations_info": KNOWING,
     "conversations_replies": READING,
     "files_info": {"files:read"},
+    "files_getUploadURLExternal": {"files:write"},
     "files_upload_v2": {"files:write"},
     "users_conversations": KNOWING,
     "users_info": {"users:read"},

@@ -20,6 +20,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot import metrics
 from bot.errors import DollyError, NotUnderstood
 from bot.slack.admin.letters import ASK_AGAIN, DROP, AdminLetters
+from bot.slack.admin.review import AdminReview
+from bot.slack.admin.review_form import REVIEW
 from bot.slack.afterwards import Afterwards, said
 from bot.slack.answering.answer_blocks import FEEDBACK, REGENERATE, STOP
 from bot.slack.answering.slash_reply import AGAIN, SHARE
@@ -64,6 +66,7 @@ class Listeners:
     shortcut: MessageShortcut
     agent_view: AgentView
     letters: AdminLetters
+    review: AdminReview
     feedback: FeedbackActions
     feedback_list: FeedbackList
     reactions: Reactions
@@ -148,6 +151,7 @@ def build_app(
     app.view(ASK_ABOUT)(listeners.shortcut.submitted)
     app.view(SETTINGS)(listeners.settings.submitted)
     app.view(CHANNEL_RULES)(listeners.channel.submitted)
+    app.view(REVIEW)(listeners.review.submitted)
 
     # Bolt leaves what no listener hears unacknowledged, and Slack would deliver it again and again.
     app.event(ANYTHING)(nothing)

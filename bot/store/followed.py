@@ -93,7 +93,7 @@ class Followed:
     async def note(self, job_id: str, told: ToldSoFar) -> None:
         """Slack shows this of the job now."""
         concluded = "1" if told.is_concluded else ""
-        fields = {"channel": told.channel_id, "ts": told.ts, "shown": told.shown, "concluded": concluded}
+        fields: Any = {"channel": told.channel_id, "ts": told.ts, "shown": told.shown, "concluded": concluded}
         async with store_errors(), self._client.pipeline(transaction=False) as pipe:
             pipe.hset(self._key(job_id), mapping=fields)
             pipe.expire(self._key(job_id), KEPT_SECONDS)

@@ -8,6 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from bot.access import AccessRules
+from bot.local.workspace import Workspace
 from bot.slack.admin.following import PLOT_NAME
 from bot.words import Words
 from tests.scenarios.conftest import Json, Team, Transport, running_team, until
@@ -73,6 +74,7 @@ async def shown(team: Team, holds: Callable[[str], bool], name: str = "asha", me
 
 async def below(team: Team, name: str = "asha", message: int = -1) -> Json:
     """What stands in that message's thread, once something does."""
+    await until(lambda: bool(direct(team, name)))
     ts = direct(team, name)[message]["ts"]
     await until(lambda: len(team.thread(ts, channel=team.direct(name))) > 1)
     return team.thread(ts, channel=team.direct(name))[-1]
@@ -219,15 +221,20 @@ async def test_one_that_nobody_has_begun_is_cancelled_at_once(team: Team, worker
 async def test_a_restart_goes_on_with_the_same_message(
     store_url: str, engine: ScriptedEngine, transport: Transport, worker: Worker, redis: Redis
 ) -> None:
-    async with running_team(store_url, engine.url, transport) as team:
-        job_id = await queued(team, worker, redis)
-        await worker.begin(job_id)
-        await worker.tell(job_id, "tune", "1", "4")
-        await shown(team, lambda text: "25 %" in text)
-    async with running_team(store_url, engine.url, transport, workspace=team.workspace) as team:
-        await worker.tell(job_id, "tune", "2", "4")
-        await shown(team, lambda text: "50 %" in text)
-        assert len(direct(team)) == 1
+    workspace = Workspace()
+    await workspace.start()
+    try:
+        async with running_team(store_url, engine.url, transport, workspace=workspace) as team:
+            job_id = await queued(team, worker, redis)
+            await worker.begin(job_id)
+            await worker.tell(job_id, "tune", "1", "4")
+            await shown(team, lambda text: "25 %" in text)
+        async with running_team(store_url, engine.url, transport, workspace=workspace) as team:
+            await worker.tell(job_id, "tune", "2", "4")
+            await shown(team, lambda text: "50 %" in text)
+            assert len(direct(team)) == 1
+    finally:
+        await workspace.stop()
 
 
 async def test_another_replica_goes_on_where_one_died(
@@ -240,7 +247,7 @@ async def test_another_replica_goes_on_where_one_died(
         await redis.set(f"dolly:{{{identity.team_id}/{identity.bot_id}}}:follower", "somebody", ex=1)
         job_id = await queued(team, worker, redis)
         await worker.begin(job_id)
-        await shown(team, lambda text: WORDS.say("retrain_begun") in text)
+        await shown(team, lambda text: WORDS.say("retrain_stage_mix") in text)
         assert len(direct(team)) == 1
 
 
@@ -249,7 +256,7 @@ async def test_a_message_that_was_deleted_comes_again(team: Team, worker: Worker
     await shown(team, lambda text: WORDS.say("retrain_queued") in text)
     team.workspace.timeline.delete(team.direct("asha"), direct(team)[-1]["ts"])
     await worker.begin(job_id)
-    await shown(team, lambda text: WORDS.say("retrain_begun") in text)
+    await shown(team, lambda text: WORDS.say("retrain_stage_mix") in text)
 
 
 async def test_a_slack_that_fails_is_told_later(
@@ -339,19 +346,18 @@ async def test_a_second_admin_has_to_say_the_same(
     rules = AccessRules(promote_approvals=2)
     async with running_team(store_url, engine.url, transport, rules=rules, audit_log=audit_log) as team:
         await team.workspace.people.change(team.person("ben"), is_admin=True)
-        command = f"/dolly admin promote {REVISION}"
         for _ in range(2):
             said = await told(team, "asha", f"promote {REVISION}")
-            assert said == WORDS.say("promote_approved", count=1, command=command), "one admin is one admin"
+            assert said == WORDS.say("promote_approved", count=1, what=REVISION), "one admin is one admin"
         assert await told(team, "ben", f"promote {REVISION} #general") == WORDS.say(
-            "promote_approved", count=1, command=f"{command} <#{team.channel('general')}|general>"
+            "promote_approved", count=1, what=f"{REVISION} <#{team.channel('general')}|general>"
         ), "that is something else"
         assert await worker.queued("acts") == []
         assert await told(team, "ben", f"promote {REVISION}") == WORDS.say("promote_asked", revision=REVISION)
         [job_id] = await worker.queued("acts")
         assert (await worker.job(job_id))["asked_by"] == team.person("ben")
         said = await told(team, "asha", f"promote {REVISION}")
-        assert said == WORDS.say("promote_approved", count=1, command=command), "the next time takes two again"
+        assert said == WORDS.say("promote_approved", count=1, what=REVISION), "the next time takes two again"
         assert [act for _, act, _ in acts(audit_log)] == ["admin_promote"] * 5
 
 

@@ -1,5 +1,6 @@
 """`/dolly admin review`: an admin walks through corrections; only what is approved may train a model."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from redis.asyncio import Redis
 
 from bot.feedback import CORRECTION_CHARACTERS
 from bot.words import Words
-from tests.scenarios.conftest import Team, Transport, running_team, until
+from tests.scenarios.conftest import Json, Team, Transport, running_team, until
 from tests.scenarios.corrections import HOLIDAY, LOOM, NEVER_ASKED, OFFICE, Reviewers, boxes, texts, ticks
 from tests.scripted_engine import Script, ScriptedEngine
 
@@ -67,7 +68,7 @@ async def test_an_admin_walks_through_the_corrections(team: Team, reviewers: Rev
     assert any(text.startswith("1 of 3") for text in texts(view))
     assert {HOLIDAY, "I don't know.", "Since May."} <= set(texts(view)), "the newest comes first"
     assert boxes(view)["correction"] == "Asha does."
-    answers = {"correction": "Asha approves it.", "neighbours": f"{NEVER_ASKED}\n\n{OFFICE}\n"}
+    answers: Json = {"correction": "Asha approves it.", "neighbours": f"{NEVER_ASKED}\n\n{OFFICE}\n"}
     view = await reviewers.next(**answers, paraphrases="Who says yes to leave?")
     assert any(text.startswith("2 of 3") for text in texts(view))
     assert OFFICE in texts(view)
@@ -132,9 +133,10 @@ async def test_what_comes_late_leaves_the_next_form_alone(reviewers: Reviewers, 
     await reviewers.corrected(OFFICE)
     await reviewers.corrected(LOOM)
     await reviewers.review()
+    await engine.asked.wait()
     view = await reviewers.next(decision="skip")
-    await engine.requests[0].ended.wait()
-    await until(lambda: len(engine.requests) == 2 and engine.requests[1].finished)
+    await until(lambda: len(engine.requests) == 2 and all(request.finished for request in engine.requests))
+    await asyncio.sleep(0.2)
     assert reviewers.form()["hash"] == view["hash"]
     assert OFFICE in texts(reviewers.form())
 

@@ -5,6 +5,7 @@ import json
 import struct
 import time
 import zlib
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -26,12 +27,12 @@ class Worker:
 
     async def queued(self, name: str = "queue") -> list[str]:
         """The jobs that wait, the next to be done first."""
-        found: list[str] = await self._redis.lrange(f"retrain:{name}", 0, -1)
+        found: Any = await self._redis.lrange(f"retrain:{name}", 0, -1)
         return list(reversed(found))
 
     async def job(self, job_id: str) -> dict[str, str]:
-        found: dict[str, str] = await self._redis.hgetall(f"retrain:job:{job_id}")
-        return found
+        found: Any = await self._redis.hgetall(f"retrain:job:{job_id}")
+        return dict(found)
 
     async def begin(self, job_id: str, stage: str = "mix") -> None:
         await self._redis.hset(f"retrain:job:{job_id}", mapping={"state": "running", "stage": stage})
@@ -39,7 +40,7 @@ class Worker:
     async def tell(
         self, job_id: str, stage: str, done: str = "", total: str = "", loss: str = "", left: str = "", said: str = ""
     ) -> None:
-        told = {"stage": stage, "done": done, "total": total, "loss": loss, "seconds_left": left, "sentence": said}
+        told: Any = {"stage": stage, "done": done, "total": total, "loss": loss, "seconds_left": left, "sentence": said}
         await self._redis.xadd(f"retrain:progress:{job_id}", told)
 
     async def end(
@@ -54,14 +55,14 @@ class Worker:
     ) -> None:
         if plot is not None:
             await self._redis.set(f"retrain:plot:{job_id}", base64.b64encode(plot).decode())
-        fields = {"state": state, "verdict": verdict, "result": result, "sentence": sentence, "stage": ""}
+        fields: Any = {"state": state, "verdict": verdict, "result": result, "sentence": sentence, "stage": ""}
         await self._redis.hset(f"retrain:job:{job_id}", mapping=fields)
         await self._redis.lrem("retrain:queue", 0, job_id)
         await self._redis.lrem("retrain:acts", 0, job_id)
 
     async def serves(self, key: str, revision: str, **fields: str) -> None:
         """What stands under model:current, model:previous, …"""
-        known = {"revision": revision, "since": repr(time.time()), "keys": "[]", "trained_on": "{}", **fields}
+        known: Any = {"revision": revision, "since": repr(time.time()), "keys": "[]", "trained_on": "{}", **fields}
         await self._redis.hset(f"model:{key}", mapping=known)
 
 

@@ -130,13 +130,13 @@ class JobFollower:
                 initial_comment=said,
             )
         except SlackApiError as error:
-            refusal = failure("files.upload", error)
+            refusal = failure("files.getUploadURLExternal", error)
             if isinstance(refusal, SlackUnreachable):
                 raise refusal from None
             log.warning("plot_not_uploaded", reason=str(refusal))
             return False
         except (SlackClientError, *UNREACHABLE) as error:
-            raise SlackUnreachable("files.upload", type(error).__name__) from None
+            raise SlackUnreachable("files.getUploadURLExternal", type(error).__name__) from None
         return True
 
     async def _post(self, channel_id: str, text: str, thread_ts: str | None = None) -> tuple[str, str]:

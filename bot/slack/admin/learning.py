@@ -86,8 +86,7 @@ class AdminLearning:
         missing = await self._loop.promote(user_id, revision, canary)
         self._audit.acted(user_id, "admin_promote", " ".join((revision, *canary)))
         if missing:
-            command = f"/dolly admin promote {arguments}"
-            return {"text": words.say("promote_approved", count=missing, command=command)}
+            return {"text": words.say("promote_approved", count=missing, what=arguments)}
         if canary:
             return {"text": words.say("promote_asked_canary", revision=escape(revision), channels=channels(canary))}
         return {"text": words.say("promote_asked", revision=escape(revision))}

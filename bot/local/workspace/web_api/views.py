@@ -22,6 +22,8 @@ def update(call: Call) -> Json:
     view = _view(call, "modal", "home")
     external_id = call.arguments.text("external_id")
     known = call.timeline.view_by_external_id(external_id) if external_id else None
+    if external_id and known is None:
+        raise Refused("not_found")
     view_id = known["id"] if known else call.arguments.needed("view_id")
     hash = call.arguments.text("hash") or None
     return {"view": call.timeline.update_view(view_id, view, hash=hash)}

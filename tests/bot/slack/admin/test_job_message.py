@@ -69,7 +69,7 @@ def test_there_is_a_sentence_for_every_end(kind: JobKind, state: JobState, verdi
 def test_what_a_gate_refuses_is_no_new_model() -> None:
     for state in ("done", "refused"):
         for verdict in ("refused", "not_enough_evidence"):
-            job = replace(JOB, state=state, verdict=verdict)  # type: ignore[arg-type]
+            job = replace(JOB, state=state, verdict=verdict)
             assert ended(WORDS, job) != WORDS.say("retrain_passed", revision=JOB.result)
             assert outcome(WORDS, job) == WORDS.say(STATES[verdict])
 
