@@ -77,16 +77,17 @@ def resolve(registry: Registry, serving: Serving, reason: str = ABANDONED) -> No
     candidate = serving.candidate()
     if candidate is not None:
         current, canary = serving.current(), serving.canary()
-        if current is not None and current.attempt == candidate.id:
-            _finish(serving, candidate)
-        elif canary is not None and canary[0].attempt == candidate.id:
-            if not serving.end(candidate, "promoted", only_from="ready") and candidate.state != "promoted":
-                serving.drop_canary()
-        elif candidate.act == "end_canary":
-            if canary is not None and canary[0].revision == candidate.model.revision:
-                serving.drop_canary()
+        is_current = current is not None and _is_of(current, candidate)
+        if is_current:
+            serving.end(candidate, "promoted")
+            serving.set_previous(candidate.before)
+        elif canary is not None and _is_of(canary[0], candidate):
+            serving.end(candidate, "promoted")
         elif not candidate.has_ended:
             serving.end(candidate, "refused", reason)
+        is_over = is_current or candidate.act == "end_canary"
+        if is_over and canary is not None and canary[0].revision == candidate.model.revision:
+            serving.drop_canary()
     _follow(registry, serving, candidate)
 
 
@@ -109,9 +110,6 @@ def attempt(
         # Also where it was stopped by hand, or the store went away: then whoever comes next does the rest.
         with suppress(StoreAway):
             resolve(registry, serving, reason)
-    ended = serving.candidate()
-    if ended is None or ended.id != candidate.id or ended.state != "promoted":
-        raise NotPromoted((ended and ended.reason) or "The engine's owner gave it up in the last moment. Try again.")
 
 
 def _ready(serving: Serving, lease: Lease, candidate: Candidate, told: Told) -> str:
@@ -178,17 +176,6 @@ def _commit(serving: Serving, candidate: Candidate, url: str) -> None:
         serving.set_current(model)
 
 
-def _finish(serving: Serving, candidate: Candidate) -> None:
-    """It is in model:current. Its owner may have given it up in the moment before: then what was before comes back."""
-    if not serving.end(candidate, "promoted", only_from="ready") and candidate.state != "promoted":
-        serving.set_current(candidate.before)
-        return
-    serving.set_previous(candidate.before)
-    canary = serving.canary()
-    if canary is not None and canary[0].revision == candidate.model.revision:
-        serving.drop_canary()
-
-
 def _follow(registry: Registry, serving: Serving, candidate: Candidate | None) -> None:
     """The registry's `current` is what the store says is in service."""
     current = serving.current()
@@ -196,5 +183,10 @@ def _follow(registry: Registry, serving: Serving, candidate: Candidate | None) -
         return
     revision = current.revision if current.revision in registry.revisions() else None
     if registry.current() != revision:
-        is_its = candidate is not None and candidate.id == current.attempt
-        registry.set_current(revision, candidate.act if candidate and is_its else "promote", current.by)
+        act = candidate.act if candidate is not None and _is_of(current, candidate) else "promote"
+        registry.set_current(revision, act, current.by)
+
+
+def _is_of(served: Served, candidate: Candidate) -> bool:
+    """Whether that attempt wrote it."""
+    return (served.attempt, served.revision) == (candidate.id, candidate.model.revision)

@@ -188,7 +188,7 @@ class Registry:
         with self._writing():
             remove_left_behind(self.folder)
             revisions = self.revisions()
-            kept = {*keep, self.current(), self.previous(), *revisions[len(revisions) - newest :]}
+            kept = {*keep, self.current(), self.previous(), *revisions[max(0, len(revisions) - newest) :]}
             gone = [revision for revision in revisions if revision not in kept]
             for revision in gone:
                 self.history.note("prune", revision, "")

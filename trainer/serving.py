@@ -26,6 +26,7 @@ LEASE_SECONDS = 30.0
 
 State = Literal["wanted", "starting", "holding", "ready", "failed", "promoted", "refused"]
 """wanted → starting (→ holding) → ready → promoted; or failed, by the engine's owner; or refused, by who wanted it."""
+TEXTS = ("revision", "name", "path", "sha256", "manifest", "url", "by", "attempt")
 ENDED = ("failed", "promoted", "refused")
 Act = Literal["promote", "canary", "rollback", "end_canary"]
 
@@ -183,22 +184,19 @@ class Serving:
         """Ask the engine's owner to start it."""
         self._write(CANDIDATE, candidate.fields())
 
-    def end(self, candidate: Candidate, state: State, reason: str = "", *, only_from: State | None = None) -> bool:
-        """Whether the attempt ends so: False where another is there by now, or its state is not `only_from`."""
-        expected = {"id": candidate.id} | ({"state": only_from} if only_from else {})
-        words = [word for pair in (*expected.items(), ("", ""), ("state", state), ("reason", reason)) for word in pair]
+    def end(self, candidate: Candidate, state: State, reason: str = "") -> None:
+        """The attempt has ended so, unless another has taken its place."""
+        words = ("id", candidate.id, "", "", "state", state, "reason", reason)
         with store_errors():
-            done = bool(self._client.eval(AMEND, 1, CANDIDATE, *words))
-        # Where the answer to a first try was lost, the second finds what the first wrote.
-        return done or ((found := self.candidate()) is not None and (found.id, found.state) == (candidate.id, state))
+            self._client.eval(AMEND, 1, CANDIDATE, *words)
 
     def set_current(self, model: Served | None) -> None:
         """This answers from now on; None: what each bot's own engine serves."""
-        self._put(CURRENT, model and model.fields())
+        self._put(CURRENT, model.fields() if model else None)
 
     def set_previous(self, model: Served | None) -> None:
         """This did before."""
-        self._put(PREVIOUS, model and model.fields())
+        self._put(PREVIOUS, model.fields() if model else None)
 
     def set_canary(self, model: Served, channels: tuple[str, ...]) -> None:
         """This answers in these channels."""
@@ -216,25 +214,27 @@ class Serving:
             self._client.delete(key)
 
     def _write(self, key: str, fields: Mapping[str, str]) -> None:
+        mapping: dict[Any, Any] = {**fields}
         with store_errors():
-            self._client.hset(key, mapping=dict(fields))
+            self._client.hset(key, mapping=mapping)
 
     def _read(self, key: str) -> dict[str, str]:
         with store_errors():
-            return dict(self._client.hgetall(key))
+            found: dict[Any, Any] = self._client.hgetall(key)
+        return found
 
 
 def _served(found: Mapping[str, Any]) -> Served | None:
     """The inverse of `fields`; whoever wrote it may have left out what is empty."""
     if not found.get("revision"):
         return None
-    names = ("revision", "name", "path", "sha256", "manifest", "url", "by", "attempt")
-    model = Served(**{name: str(found.get(name) or "") for name in names}, keys=_texts(found.get("keys")))
-    trained_on = {kind: count for kind, count in _object(found.get("trained_on")).items() if isinstance(count, int)}
+    texts: dict[str, Any] = {name: str(found.get(name) or "") for name in TEXTS}
+    counts = {kind: count for kind, count in _object(found.get("trained_on")).items() if isinstance(count, int)}
+    model = Served(**texts, keys=_texts(found.get("keys")), trained_on=counts)
     try:
-        return replace(model, since=float(found.get("since") or 0), trained_on=trained_on)
+        return replace(model, since=float(found.get("since") or 0))
     except ValueError:
-        return replace(model, trained_on=trained_on)
+        return model
 
 
 def _object(text: str | None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from trainer.artifacts import write_artifact, write_manifest
 from trainer.registry import Registry
 from trainer.serving import AMEND
 
-PASSED = {"size": "smoke", "passed": True, "not_enough_evidence": False, "refusals": [], "figures": {}}
+PASSED: dict[str, Any] = {"size": "smoke", "passed": True, "not_enough_evidence": False, "refusals": [], "figures": {}}
 REFUSED = PASSED | {"passed": False, "refusals": [{"check": "stops", "sentence": "It stops less."}]}
 LACKING = PASSED | {
     "size": "full",
@@ -23,7 +23,13 @@ LACKING = PASSED | {
     "refusals": [{"check": "evidence", "sentence": "There is not enough evidence: 3 corrections were held out."}],
 }
 KEYS = ["<|im_start|>", "<|im_end|>"]
-SHIPPED = {"revision": "shipped", "name": "small", "path": "/nowhere/small.gguf", "sha256": "0" * 64, "since": "1"}
+SHIPPED: dict[Any, str] = {
+    "revision": "shipped",
+    "name": "small",
+    "path": "/nowhere/small.gguf",
+    "sha256": "0" * 64,
+    "since": "1",
+}
 
 
 def write_export(out: Path, weights: str = "weights", *, gguf: Path | None = None, keys: list[str] = KEYS) -> Path:
@@ -59,14 +65,14 @@ class Owner:
         self.states = ["starting", "ready"]
         self.reason = ""
         self.told = {"holds": holds, "serves": serves}
-        self.wanted: list[dict[str, str]] = []
+        self.wanted: list[dict[Any, Any]] = []
         """The candidates, as they were when they were first seen."""
         self.at_ready: Callable[[], None] = lambda: None
 
     def live(self) -> None:
         """One look at what is wanted."""
         self.client.set("model:owner", json.dumps(self.told), ex=15)
-        found = self.client.hgetall("model:candidate")
+        found: dict[Any, Any] = self.client.hgetall("model:candidate")
         if found.get("state") != "wanted":
             return
         self.wanted.append(found)

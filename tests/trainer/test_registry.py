@@ -127,6 +127,7 @@ def test_what_is_of_no_more_use_is_removed(registry: Registry) -> None:
     assert registry.revisions() == [*made[:3], *made[5:]]
     assert registry.prune(keep=[made[2]]) == []
     assert registry.current() == made[1]
+    assert registry.prune(newest=100) == []
     assert [line["revision"] for line in registry.history.lines() if line["act"] == "prune"] == made[3:5]
 
 

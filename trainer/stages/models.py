@@ -18,7 +18,7 @@ COMPARED = (("ROUGE-L", ("suite",)), ("bits per byte", ("replay_bits",)), ("stop
 COUNTED = (
     ("as typed", "corrections", "as_typed", "asked"),
     ("in other words", "corrections", "paraphrased", "paraphrases"),
-    ("neighbours contaminated", "neighbours", "contaminated", "asked"),
+    ("contaminated", "neighbours", "contaminated", "asked"),
 )
 """Figures of the candidate alone: how many of how many."""
 LEARNED = ("corrections", "liked", "neighbours", "replay")
@@ -119,13 +119,14 @@ def _state(registry: Registry, serving: Serving | None, name: str) -> tuple[tupl
 
 def _table(found: list[Revision]) -> Table:
     table = Table(title="Revisions", title_justify="left", show_lines=True)
-    for column in ("revision", "made of", "learned from", "the gate: candidate (in service then)", "verdict", "now"):
+    table.add_column("revision", no_wrap=True)
+    for column in ("made of", "learned from", "gate: it (in service then)", "verdict", "now"):
         table.add_column(column)
     for one in found:
         colour = COLOURS.get(one.verdict, "red")
         taken_back = f"\n[red]{one.withdrawn} taken back since[/]" if one.withdrawn else ""
         table.add_row(
-            f"[bold]{one.revision}[/]\n{escape(one.made)}",
+            f"[bold]{one.revision}[/]\n{escape(one.made[:16].replace('T', ' '))}",
             escape("\n".join(filter(None, (one.base, one.parent and f"from {one.parent}", one.recipe)))),
             escape("\n".join(f"{one.learned_from[kind]} {kind}" for kind in LEARNED if kind in one.learned_from))
             + taken_back,
@@ -149,5 +150,5 @@ def _scores(figures: Mapping[str, Any]) -> list[str]:
         if part.get(whole_key):
             lines.append(f"{title} {part[part_key]} of {part[whole_key]}")
     if (bits := (figures.get("leaks") or {}).get("mean_bits")) is not None:
-        lines.append(f"canaries exposed by {bits:.2f} bits")
+        lines.append(f"exposed by {bits:.2f} bits")
     return lines

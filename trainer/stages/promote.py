@@ -79,6 +79,9 @@ def rollback(
     with alone(serving) as lease:
         resolve(registry, serving)
         current, canary, last = serving.current(), serving.canary(), serving.candidate()
+        previous = serving.previous()
+        if revision is not None and (previous is None or revision != previous.revision):
+            revision = registry.named(revision)
         if last is not None and last.id == attempt_id and (last.state == "promoted" or last.act == "end_canary"):
             return f"{_called(current)} is in service."
         own_id = attempt_id or uuid.uuid4().hex
@@ -89,7 +92,7 @@ def rollback(
             return f"{canary[0].revision} answers nowhere any more: everywhere it is {_called(current)}."
         owner = _owner(serving)
         told("promote", "The files are checked.")
-        model = _earlier(registry, serving, revision, owner, by)
+        model = _earlier(registry, previous, revision, owner, by)
         if current is not None and model.revision == current.revision:
             return f"{_called(current)} is in service already."
         _check_room(serving, model.revision, (), owner)
@@ -139,17 +142,15 @@ def _gguf(revision: str, manifest: Mapping[str, Any]) -> str:
     return str(name)
 
 
-def _earlier(registry: Registry, serving: Serving, name: str | None, owner: Owner, by: str) -> Served:
+def _earlier(registry: Registry, previous: Served | None, revision: str | None, owner: Owner, by: str) -> Served:
     """What to go back to, its files checked where they lie here; the configured model's are checked by its owner."""
-    previous = serving.previous()
-    if name is None or (previous is not None and name == previous.revision):
-        if previous is None:
-            raise NotPromoted("Nothing else was in service before: there is nothing to go back to.")
+    if revision is None and previous is None:
+        raise NotPromoted("Nothing else was in service before: there is nothing to go back to.")
+    if previous is not None and revision in (None, previous.revision):
         if not NAME.fullmatch(previous.revision):
             return replace(previous, url="", by=by)
         return served(registry, registry.named(previous.revision), owner, by=by)
-    revision = registry.named(name)
-    if not registry.was_served(revision):
+    if revision is None or not registry.was_served(revision):
         raise NotPromoted(f"{revision} was never in service, so nobody can go back to it. Promote it instead.")
     return served(registry, revision, owner, by=by)
 
