@@ -9,7 +9,7 @@ NAMES := awk '/^Collecting/ {sub(/[^A-Za-z0-9_.-].*/, "", $$2); printf " %s", $$
 SHELL := bash
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-envs check format bench-delivery bench-pacing bench-start bench-stop \
+.PHONY: help run setup test test-envs check format bench-delivery bench-loop bench-pacing bench-start bench-stop \
   setup-trainer test-trainer-slow bench-trainer bench-trainer-export bench-trainer-gpu bench-trainer-optimizer \
   bench-trainer-stopping chaos fuzz clean
 
@@ -43,6 +43,9 @@ format: .venv/.test  ## Format the sources and mend what the linter can mend
 
 bench-delivery: .venv/.bench  ## Measure Dolly beside a plain Bolt bot: first text, CPU, memory (SHORT=1: two minutes)
 	$(BIN)/python -m tests.benchmarks.delivery $(if $(SHORT),--short,--plot docs/delivery.png)
+
+bench-loop: .venv/.test  ## Measure what 10, 50 and 200 corrections teach, and what is kept (SHORT=1: ten alone); kept in build/bench-loop
+	$(BIN)/python -m tests.benchmarks.loop $(if $(SHORT),--short,--plot docs/loop-families.png)
 
 bench-pacing: .venv/.test  ## Measure 200 questions at once against Slack's own limits (SHORT=1: 60; SLOWER=5: where the processor is short)
 	$(BIN)/python -m tests.benchmarks.pacing $(if $(SHORT),--short) $(if $(SLOWER),--slower $(SLOWER))
