@@ -14,12 +14,15 @@ from redis.asyncio import Redis
 from bot.conversation import ConversationId, Exchange, Line, Turn
 from bot.erasures import Erasure, ErasureLog, Erasures
 from bot.errors import ErasureLogBroken, FilesNotRewritten, StoreUnavailable
+from bot.feedback import Feedback, name_of
 from bot.local.store import LocalStore
 from bot.store.connection import Client, connect
+from bot.store.feedback import FeedbackStore
 from bot.store.forgetting import Forgetting
 from bot.store.layout import Layout
 from bot.store.mailbox import Mailbox
 from bot.store.memory import Memory
+from bot.store.retraining import Request, Retraining
 from bot.store.sealing import Sealing
 from bot.store.tombstones import Target, Tombstones
 
@@ -155,6 +158,45 @@ def drop_tombstone(path: Path) -> None:
     fields = json.loads(line)
     del fields["tombstone"]
     path.write_text(f"{header}\n{json.dumps(fields)}\n")
+
+
+RATED = Feedback("100.000100", ASHA, BEN, "down", "What is a loom?", "A pot.", "m", "h", True, 1.0, "A frame.")
+
+
+@pytest.mark.parametrize(
+    "target",
+    [*TARGETS, Target(user_id=BEN), Target(THREAD, user_id=BEN)],
+    ids=lambda target: f"{target.kind} {target.user_id}",
+)
+async def test_what_somebody_only_rated_is_forgotten_again(redis: Redis, path: Path, target: Target) -> None:
+    """Of a restored store that remembers no conversation any more."""
+    store = FeedbackStore(redis, LAYOUT, SEALING)
+    await store.put(THREAD, RATED)
+    await erasures(redis, path).write_down(target)
+    await erasures(redis, path).replay()
+    assert await store.all() == []
+
+
+@pytest.mark.parametrize(
+    "target",
+    [*TARGETS, Target(user_id=BEN), Target(THREAD, user_id=BEN)],
+    ids=lambda target: f"{target.kind} {target.user_id}",
+)
+async def test_what_a_trainer_may_read_is_forgotten_again(redis: Redis, path: Path, target: Target) -> None:
+    """Also where nothing else is left of it: Dolly was killed in between."""
+    retraining = Retraining(redis, LAYOUT.owner, bytes(32))
+    await retraining.prepare(Request("retrain", "U0ADMIN"), {name_of(THREAD, RATED): "a line"})
+    await erasures(redis, path).write_down(target)
+    await erasures(redis, path).replay()
+    assert await retraining.exported.names() == frozenset()
+
+
+async def test_a_reviewer_is_forgotten_again(redis: Redis, path: Path) -> None:
+    store = FeedbackStore(redis, LAYOUT, SEALING)
+    await store.put(THREAD, RATED.reviewed("approved", "U0ADMIN", edit="A frame to weave on."))
+    await erasures(redis, path).write_down(Target(user_id="U0ADMIN"))
+    await erasures(redis, path).replay()
+    assert await store.of_conversation(THREAD) == [RATED]
 
 
 async def test_an_answer_that_waits_for_slack_and_quotes_the_forgotten_is_found_again(redis: Redis, path: Path) -> None:

@@ -1,6 +1,7 @@
 """A store whose memory is full takes no question, and still forgets."""
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,15 @@ from redis.asyncio import Redis
 
 from bot.conversation import ConversationId, Exchange, Line, Turn
 from bot.errors import StoreUnavailable
+from bot.feedback import Feedback, name_of, record_id
 from bot.store.connection import connect
 from bot.store.corrections import Corrections
+from bot.store.feedback import FeedbackStore
 from bot.store.forgetting import Forgetting, Forgotten
 from bot.store.layout import Layout, agree, check
 from bot.store.mailbox import Mailbox
 from bot.store.memory import Memory
+from bot.store.retraining import Request, Retraining
 from bot.store.sealing import Sealing
 from bot.store.tombstones import Target, Tombstones
 from tests.bot.store.servers import Server, debians_redis, running, valkey
@@ -88,6 +92,23 @@ async def test_an_edit_and_a_deletion_in_slack_are_followed(client: Redis) -> No
     await client.delete(LAYOUT.prefix_of(THREAD) + f"claim:{THREAD}")
     await Corrections(client, LAYOUT, SEALING).withdraw(THREAD, "100.000201")
     assert [exchange.question for exchange in await memory.read(THREAD)] == ["said better"]
+
+
+async def test_what_a_trainer_was_given(client: Redis) -> None:
+    store, retraining = FeedbackStore(client, LAYOUT, SEALING), Retraining(client, LAYOUT.owner, bytes(32))
+    said = Feedback("100.000200", ASHA, BEN, "down", "said", "answer", "m", "h", True, 1.0, "better")
+    reviewed = replace(said, ts="200.000202", asker_id=BEN).reviewed("approved", ASHA, edit="best")
+    names = {name_of(THREAD, said), name_of(OTHER, reviewed)}
+    await store.put(THREAD, said)
+    await store.put(OTHER, reviewed)
+    await retraining.prepare(Request("retrain", "U1"), dict.fromkeys(names, "a line"))
+    await filled(client)
+    await Forgetting(client, LAYOUT, SEALING).user(ASHA)
+    assert await retraining.exported.names() == frozenset()
+    assert [kept.feedback for kept in await store.all()] == [reviewed.unreviewed()]
+    withdrawn: Any = client.smembers("retrain:withdrawn")
+    assert await withdrawn == {record_id(name) for name in names}
+    assert await store.withdraw(OTHER, reviewed.ts, BEN)
 
 
 async def test_that_it_was_forgotten_is_noted(client: Redis) -> None:
