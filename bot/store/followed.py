@@ -80,8 +80,8 @@ class Followed:
     async def asked(self) -> list[str]:
         """The newest jobs that were asked for here, the newest first."""
         async with store_errors():
-            found: Any = await self._client.zrange(f"{self._prefix}asked", 0, -1, desc=True)
-        return list(found)
+            found: Any = await self._client.zrange(f"{self._prefix}asked", 0, -1)
+        return list(reversed(found))
 
     async def told(self, job_id: str) -> ToldSoFar:
         """What Slack shows of the job."""

@@ -79,8 +79,6 @@ class Job:
 class Progress:
     """How far a retrain was at one moment; None for what is not known."""
 
-    id: str
-    """The stream's; whoever asks for what comes after names it."""
     stage: str
     done: int | None
     total: int | None
@@ -158,18 +156,11 @@ class Retraining:
             await self._client.lrem("retrain:acts", 0, job_id)
         await self.exported.drop(job_id)
 
-    async def progress(self, job_id: str, after: str = "", most: int = 1_000) -> list[Progress]:
-        """What its worker has told since the entry `after`, the oldest first; "" is from the beginning."""
-        start = f"({after}" if after else "-"
-        async with store_errors(STORE_SECONDS):
-            entries: Any = await self._client.xrange(f"retrain:progress:{job_id}", start, "+", most)
-        return [_progress(entry_id, told) for entry_id, told in entries]
-
     async def latest(self, job_id: str) -> Progress | None:
         """What its worker has told last; None where it has told nothing."""
         async with store_errors(STORE_SECONDS):
             entries: Any = await self._client.xrevrange(f"retrain:progress:{job_id}", count=1)
-        return next((_progress(entry_id, told) for entry_id, told in entries), None)
+        return next((_progress(told) for _, told in entries), None)
 
     async def plot(self, job_id: str) -> bytes | None:
         """Its picture, a PNG; None where there is none."""
@@ -222,9 +213,8 @@ def _job(job_id: str, stored: Mapping[str, str]) -> Job:
     return Job(job_id, request, stored.get("owner", ""), asked_at, state, **told)
 
 
-def _progress(entry_id: str, told: Mapping[str, str]) -> Progress:
+def _progress(told: Mapping[str, str]) -> Progress:
     return Progress(
-        entry_id,
         told.get("stage", ""),
         _whole(told.get("done", "")),
         _whole(told.get("total", "")),

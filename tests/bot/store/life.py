@@ -18,6 +18,7 @@ from bot.store.cursors import Cursors
 from bot.store.dead_letters import DeadLetters
 from bot.store.feedback import FeedbackStore
 from bot.store.files import rewrite_files
+from bot.store.followed import KEPT, Followed, ToldSoFar
 from bot.store.forgetting import Forgetting
 from bot.store.layout import Layout, agree
 from bot.store.mailbox import Mailbox
@@ -40,6 +41,8 @@ NO_WORDS = {
     "claimed",
     "edited",
     "refused",
+    "asked",
+    "following",
     "told",
     "layout",
     "cursors",
@@ -188,8 +191,9 @@ class Life:
         job_id = await retraining.prepare(Request("retrain", "U7"), {each.name: "a line" for each in kept})
         await retraining.queue(job_id)
         assert [job.id for job in await retraining.waiting()] == [job_id]
-        assert (await retraining.progress(job_id), await retraining.plot(job_id)) == ([], None)
+        assert (await retraining.latest(job_id), await retraining.plot(job_id)) == (None, None)
         assert await retraining.worker() is None
+        await self.is_followed(job_id)
         for each in kept:
             await opinions.withdraw(each.conversation, said.ts, "U9")
         assert await retraining.exported.names() == frozenset()
@@ -198,6 +202,22 @@ class Life:
             job = await retraining.job(asked)
             assert job is not None
             assert job.state == "cancelled"
+
+    async def is_followed(self, job_id: str) -> None:
+        """An admin is told of a job, to its end."""
+        followed = Followed(self.client, self.layout)
+        assert await followed.lead("one", 30)
+        assert await followed.lead("one", 30)
+        for number in range(KEPT):
+            await followed.follow(f"{job_id}-{number}", float(number))
+        await followed.follow(job_id, float(KEPT))
+        assert (await followed.open())[-1] == (await followed.asked())[0] == job_id
+        told = ToldSoFar("D1", "1.000100", "hash", is_concluded=True)
+        await followed.note(job_id, told)
+        assert await followed.told(job_id) == told
+        for each in await followed.open():
+            await followed.end(each)
+        await followed.resign("one")
 
     async def is_asked_about(self, conversation: ConversationId) -> None:
         quotations = Quotations(self.client, self.layout, SEALING)

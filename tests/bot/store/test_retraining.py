@@ -153,17 +153,13 @@ async def test_what_runs_is_asked_to_stop(retraining: Retraining, redis: Redis) 
     assert await redis.exists(f"retrain:export:{job_id}")
 
 
-async def test_progress_is_read_on_from_where_it_was(retraining: Retraining, redis: Redis) -> None:
-    assert await retraining.progress("j") == []
+async def test_how_far_it_is_is_what_was_told_last(retraining: Retraining, redis: Redis) -> None:
+    assert await retraining.latest("j") is None
     told = {"stage": "tune", "done": "3", "total": "10", "loss": "1.25", "seconds_left": "40.5", "sentence": "Tuning."}
     await redis.xadd("retrain:progress:j", told)  # type: ignore[arg-type]
-    [first] = await retraining.progress("j")
-    assert first == Progress(first.id, "tune", 3, 10, 1.25, 40.5, "Tuning.")
+    assert await retraining.latest("j") == Progress("tune", 3, 10, 1.25, 40.5, "Tuning.")
     await redis.xadd("retrain:progress:j", dict.fromkeys(told, ""))
-    assert await retraining.progress("j", first.id) == [
-        Progress((await retraining.progress("j"))[1].id, "", None, None, None, None, "")
-    ]
-    assert len(await retraining.progress("j", most=1)) == 1
+    assert await retraining.latest("j") == Progress("", None, None, None, None, "")
 
 
 async def test_the_plot_and_the_worker_are_there_or_not(retraining: Retraining, redis: Redis) -> None:
@@ -246,3 +242,5 @@ async def test_exports_that_have_ended_are_not_looked_at(redis: Redis) -> None:
     assert await exported.names() == {"T1/a"}
     now += 8 * 86_400
     assert await exported.names() == frozenset()
+    await exported.put("k", {"T1/b": "sealed"})
+    assert await redis.zrange("retrain:exports", 0, -1) == ["k"]

@@ -11,7 +11,7 @@ from bot.words import Words
 
 WORDS = Words()
 JOB = Job("j", Request("retrain", "U1"), "T1/B1", 0.0, "running", result="0003-3fa9c2d1")
-PROGRESS = Progress("1-1", "tune", 1, 4, 0.51239, 200.0, "")
+PROGRESS = Progress("tune", 1, 4, 0.51239, 200.0, "")
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_what_is_not_known_is_left_out() -> None:
     assert far(WORDS, JOB, PROGRESS) == " · ".join(
         [WORDS.say("retrain_stage_tune"), bar(1, 4), WORDS.say("retrain_loss", loss=0.512), "about 3 minutes left"]
     )
-    bare = Progress("1-2", "gate", None, None, None, None, "")
+    bare = Progress("gate", None, None, None, None, "")
     assert far(WORDS, JOB, bare) == WORDS.say("retrain_stage_gate")
     assert far(WORDS, JOB, replace(bare, done=3, total=0)) == WORDS.say("retrain_stage_gate")
     assert far(WORDS, JOB, replace(bare, seconds_left=12.0)).endswith(WORDS.say("retrain_nearly_there"))
