@@ -19,6 +19,7 @@ from bot.store.connection import Client, load_script, run_script, store_errors
 EXPORTS, EXPORTED, WITHDRAWN = "retrain:exports", "retrain:exported", "retrain:withdrawn"
 EXPORT_SECONDS = 7 * 86_400
 BATCH = 500
+"""An even number: fields are written with their values."""
 
 
 class Exported:
@@ -33,15 +34,17 @@ class Exported:
         """Give a job sealed lines, by the names of the feedback. Who withdraws one from now on finds it."""
         records = [record_id(name) for name in lines]
         fields = [part for entry in lines.items() for part in entry]
+        now = self._clock()
         async with store_errors():
-            await self._client.zadd(EXPORTS, {job_id: self._clock() + EXPORT_SECONDS})
+            await self._client.zadd(EXPORTS, {job_id: now + EXPORT_SECONDS})
+            await self._client.zremrangebyscore(EXPORTS, "-inf", now)
         for batch in _batches(records):
             async with store_errors():
                 await self._client.sadd(EXPORTED, *batch)
                 await self._client.srem(WITHDRAWN, *batch)  # said again, after it was taken back
-        for part in _batches(fields):
+        for batch in _batches(fields):
             async with store_errors():
-                await run_script(self._client, self._hold, [_key(job_id)], [EXPORT_SECONDS, *part])
+                await run_script(self._client, self._hold, [_key(job_id)], [EXPORT_SECONDS, *batch])
 
     async def drop(self, job_id: str) -> None:
         """The job needs its export no more."""
