@@ -110,6 +110,8 @@ def retrain_file(options: Options, feedback: Path, *, yes: bool, console: Consol
         following = Following(console, lease=lease)
         work = options.work_folder
         outcome, _ = retrain(order, work=work, registry=options.registry, following=following, console=console)
+        if jobs is not None:
+            options.registry.prune(Serving(jobs.client).in_use())
         return outcome, work / order.id
 
 
@@ -212,6 +214,7 @@ def _done(options: Options, jobs: Jobs, job: Job, lease: Lease, console: Console
             outcome, picture = retrain(
                 order, work=work, registry=options.registry, following=following, console=console
             )
+            options.registry.prune(Serving(jobs.client).in_use())
         state: Ended = "done" if outcome.verdict == "passed" else "refused"
         return _Ending(state, outcome.sentence, outcome.revision, outcome.verdict, picture)
     except LeaseLost:

@@ -29,6 +29,7 @@ from trainer.registry import Registry
 from trainer.serving import Serving
 from trainer.stages.promote import promote, rollback, settle
 
+USERS = Path(__file__).parents[3] / "deploy" / "store-users.acl"
 HELLO = completion("Hello!")
 
 
@@ -482,6 +483,21 @@ def test_killed_at_random_moments_nothing_is_half_promoted(
             seconds *= 0.8 if ends[-1] else 1.25
         forks.stdin.close()
     assert len(set(ends)) == 2
+
+
+def test_the_trainers_user_of_the_store_may_do_it(
+    registry: Registry, client: Redis, owner: Owner, local_store: LocalStore
+) -> None:
+    rules = next(line for line in USERS.read_text().splitlines() if line.startswith("user dolly-trainer "))
+    client.execute_command("ACL", "SETUSER", *rules.removeprefix("user ").split())
+    first = add(registry, "first")
+    with connect(local_store.url.replace("unix://", "unix://dolly-trainer:CHANGE-ME@")) as narrow:
+        promote(registry, Serving(narrow), first, canary=["C1"], by="U1")
+        promote(registry, Serving(narrow), first, by="U1")
+        rollback(registry, Serving(narrow), by="U1")
+        Serving(narrow).withdrawn()
+    client.execute_command("ACL", "DELUSER", "dolly-trainer")
+    assert in_service(client) == "shipped"
 
 
 def test_a_real_engine_is_asked(registry: Registry, serving_: Serving, client: Redis, smollm2_gguf: Path) -> None:
