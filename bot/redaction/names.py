@@ -15,25 +15,26 @@ KINDS = {
     "US_SSN": "id number",
     "US_PASSPORT": "id number",
     "US_DRIVER_LICENSE": "id number",
+    "US_ITIN": "id number",
     "UK_NHS": "id number",
-    "IN_AADHAAR": "id number",
-    "IN_PAN": "id number",
     "MEDICAL_LICENSE": "id number",
     "CRYPTO": "account number",
     "US_BANK_NUMBER": "account number",
 }
 """Of Presidio's entities those that nothing else here finds, and what stands in their place."""
 LEAST_SCORE = 0.5
+MODEL = "en_core_web_lg"
 
 
 def presidio() -> Finder:
     """Finds what Presidio does. Raises LocalPartError where it is not installed."""
     try:
+        import_module(MODEL)  # Presidio would fetch a missing one from the network by itself
         analyzer = import_module("presidio_analyzer").AnalyzerEngine()
-    except (ImportError, OSError, SystemExit) as error:  # spaCy ends the process where its model cannot be had
+    except (ImportError, OSError) as error:
         raise LocalPartError(
             f"REDACT_NAMES is set and Presidio cannot be used ({type(error).__name__}): install it with "
-            "`pip install .[presidio]` and `python -m spacy download en_core_web_lg`, or take REDACT_NAMES out."
+            f"`pip install .[presidio]` and `python -m spacy download {MODEL}`, or take REDACT_NAMES out."
         ) from None
 
     def find(text: str) -> Iterator[Found]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bot.errors import LocalPartError
 from bot.redaction import Redaction
-from bot.redaction.names import presidio
+from bot.redaction.names import MODEL, presidio
 
 REDACTION = Redaction(("US", "GB", "IN", "DE", "FR"))
 PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIEow\nIBAAK\n-----END RSA PRIVATE KEY-----"
@@ -185,6 +185,7 @@ class FakePresidio(ModuleType):
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "presidio_analyzer", FakePresidio("presidio_analyzer"))
+    monkeypatch.setitem(sys.modules, MODEL, ModuleType(MODEL))
 
 
 @pytest.mark.usefixtures("installed")
@@ -194,7 +195,9 @@ def test_presidio_finds_names_where_it_is_installed() -> None:
     assert redacted.counts == {"person": 2, "e-mail": 1}
 
 
-def test_without_presidio_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "presidio_analyzer", None)
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize("missing", ["presidio_analyzer", MODEL])
+def test_without_presidio_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(LocalPartError, match=r"pip install .\[presidio\]"):
         presidio()
