@@ -31,6 +31,13 @@ MOST_CHARACTERS = {
     "forget_confirm": 300,
     "forget_all_confirm": 300,
     "thinking": 50,
+    "review_title": 24,
+    "review_next": 24,
+    "review_close": 24,
+    "review_done": 24,
+    "review_approve": 75,
+    "review_reject": 75,
+    "review_skip": 75,
 }
 """What Slack takes of them: headers, buttons, forms, dialogs (docs.slack.dev/reference/block-kit)."""
 

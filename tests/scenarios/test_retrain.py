@@ -143,7 +143,7 @@ async def test_a_retrain_is_told_of_from_its_queue_to_its_end(
     await worker.begin(job_id)
     await worker.tell(job_id, "tune", "42", "100", "1.2345", "190", "Step 42.")
     said = await shown(team, lambda text: "42 %" in text)
-    assert "`████████░░░░░░░░░░░░` 42 %" in said
+    assert "████████░░░░░░░░░░░░ 42 %" in said
     for part in (
         WORDS.say("retrain_stage_tune"),
         WORDS.say("retrain_loss", loss=1.234),

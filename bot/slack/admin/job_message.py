@@ -62,7 +62,7 @@ def bar(done: int, total: int) -> str:
     """`done` of `total` as blocks, with its share in percent."""
     share = min(max(done / total, 0.0), 1.0)
     full = int(share * BAR_CELLS)
-    return f"`{'█' * full}{'░' * (BAR_CELLS - full)}` {int(share * 100)} %"
+    return f"{'█' * full}{'░' * (BAR_CELLS - full)} {int(share * 100)} %"
 
 
 def ended(words: Words, job: Job) -> str:

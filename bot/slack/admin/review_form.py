@@ -143,7 +143,7 @@ def summary(words: Words, walk: Walk, sentence: str = "") -> blocks.Block:
     return {
         "type": "modal",
         "title": blocks.plain_text(words.say("review_title")),
-        "close": blocks.plain_text(words.say("review_close")),
+        "close": blocks.plain_text(words.say("review_done")),
         "blocks": [blocks.section("\n".join(told))],
     }
 
