@@ -16,6 +16,7 @@ purpose "retrain <job id>", about the feedback's name. The trainer has that key,
 import base64
 import binascii
 import json
+import math
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -225,7 +226,8 @@ def _progress(told: Mapping[str, str]) -> Progress:
 
 
 def _whole(text: str) -> int | None:
-    return int(text) if text.isdecimal() else None
+    number = _real(text)
+    return None if number is None or not math.isfinite(number) else round(number)
 
 
 def _real(text: str) -> float | None:

@@ -160,6 +160,8 @@ async def test_how_far_it_is_is_what_was_told_last(retraining: Retraining, redis
     assert await retraining.latest("j") == Progress("tune", 3, 10, 1.25, 40.5, "Tuning.")
     await redis.xadd("retrain:progress:j", dict.fromkeys(told, ""))
     assert await retraining.latest("j") == Progress("", None, None, None, None, "")
+    await redis.xadd("retrain:progress:j", {"stage": "tune", "done": "1.25e+06", "total": "inf"})
+    assert await retraining.latest("j") == Progress("tune", 1_250_000, None, None, None, "")
 
 
 async def test_the_plot_and_the_worker_are_there_or_not(retraining: Retraining, redis: Redis) -> None:
