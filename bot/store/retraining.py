@@ -227,11 +227,13 @@ def _progress(told: Mapping[str, str]) -> Progress:
 
 def _whole(text: str) -> int | None:
     number = _real(text)
-    return None if number is None or not math.isfinite(number) else round(number)
+    return None if number is None else round(number)
 
 
 def _real(text: str) -> float | None:
+    """A number that is one; None for anything else, such as nan."""
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         return None
+    return number if math.isfinite(number) else None

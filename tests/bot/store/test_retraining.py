@@ -160,7 +160,7 @@ async def test_how_far_it_is_is_what_was_told_last(retraining: Retraining, redis
     assert await retraining.latest("j") == Progress("tune", 3, 10, 1.25, 40.5, "Tuning.")
     await redis.xadd("retrain:progress:j", dict.fromkeys(told, ""))
     assert await retraining.latest("j") == Progress("", None, None, None, None, "")
-    await redis.xadd("retrain:progress:j", {"stage": "tune", "done": "1.25e+06", "total": "inf"})
+    await redis.xadd("retrain:progress:j", {"stage": "tune", "done": "1.25e+06", "total": "inf", "loss": "nan"})
     assert await retraining.latest("j") == Progress("tune", 1_250_000, None, None, None, "")
 
 
