@@ -51,6 +51,7 @@ class Promoter:
     async def want(self, model: Hash) -> str:
         """Ask for it; the attempt's id."""
         attempt = uuid.uuid4().hex
+        await self.redis.set("model:promoting", attempt, ex=30)
         await self.redis.hset("model:candidate", mapping={**model, "id": attempt, "state": "wanted", "reason": ""})
         return attempt
 
@@ -69,14 +70,15 @@ class Promoter:
 
     async def promote(self, model: Hash, *, canary: list[str] | None = None) -> Hash:
         """Take it into service, or say why not: the candidate as it is in the end."""
-        candidate = await self.settled(await self.want(model))
+        attempt = await self.want(model)
+        candidate = await self.settled(attempt)
         if candidate["state"] == "failed":
             return candidate
         if not await self.answers(candidate["url"]):
             await self.refuse("It did not answer.")
             return await self.redis.hgetall("model:candidate")
         served = {name: value for name, value in candidate.items() if name not in ("id", "state", "reason")}
-        served["since"] = str(time.time())
+        served |= {"since": str(time.time()), "attempt": attempt}
         if canary is not None:
             await self.redis.hset("model:canary", mapping={**served, "channels": json.dumps(canary)})
         else:
@@ -84,6 +86,7 @@ class Promoter:
                 await self.redis.hset("model:previous", mapping=before)
             await self.redis.hset("model:current", mapping=served)
         await self.redis.hset("model:candidate", "state", "promoted")
+        await self.redis.delete("model:promoting")
         return candidate | {"state": "promoted"}
 
     async def refuse(self, reason: str) -> None:

@@ -26,9 +26,12 @@ LOOK_SECONDS = 0.5
 RETRY_SECONDS = 2.0
 READY_SECONDS = 180.0
 """How long a candidate waits to be promoted once it answers."""
+ABANDONED_SECONDS = 5.0
+"""How long nobody may be promoting until that is certain."""
 
 INTERRUPTED = "Whoever starts engines was interrupted before this model was in service; promote it again."
 NOT_PROMOTED = f"Nobody promoted this model within {READY_SECONDS:g} s of its start; promote it again."
+ABANDONED = "Whoever promoted this model is gone; promote it again."
 CANARY_RUNS = (
     "A canary runs beside the model in service, and two engines are the most: promote it or roll it back first."
 )
@@ -55,6 +58,8 @@ class EngineOwner:
         """Whether a candidate takes the place of what is in service, for want of room."""
         self._ready = ("", 0.0)
         """The last attempt that got as far, and when."""
+        self._alone_since: float | None = None
+        """Since when there is a candidate, and nobody who promotes it."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[str]:
@@ -120,9 +125,14 @@ class EngineOwner:
     # --- what is to be in service -----------------------------------------------------------------------------------
 
     async def _attend(self, candidate: Candidate | None) -> Candidate | None:
-        """Bring a candidate further, where it is the owner's turn; None where it has changed meanwhile."""
-        if candidate is None:
+        """Bring a candidate further, where it is the owner's turn; None where it is none any more."""
+        if candidate is None or candidate.state in ("failed", "refused", "promoted"):
+            self._alone_since = None
             return None
+        if await self._is_in_service(candidate):
+            return None
+        if await self._is_abandoned():
+            return await self._models.note(candidate, "refused", reason=ABANDONED)
         if candidate.state == "wanted":
             return await self._take(candidate)
         if candidate.state in ("starting", "holding"):  # nobody does it any more
@@ -134,6 +144,21 @@ class EngineOwner:
             if attempt == candidate.id and time.monotonic() - since > READY_SECONDS:
                 return await self._models.note(candidate, "failed", reason=NOT_PROMOTED)
         return candidate
+
+    async def _is_in_service(self, candidate: Candidate) -> bool:
+        """Whether it has come into service already, though nobody has said so of the candidate yet."""
+        canary = await self._models.canary()
+        served = (await self._models.current(), canary.model if canary else None)
+        return any(model is not None and model.attempt == candidate.id != "" for model in served)
+
+    async def _is_abandoned(self) -> bool:
+        """Whether nobody promotes the candidate any more."""
+        if await self._models.is_promoting():
+            self._alone_since = None
+            return False
+        if self._alone_since is None:
+            self._alone_since = time.monotonic()
+        return time.monotonic() - self._alone_since >= ABANDONED_SECONDS
 
     async def _take(self, wanted: Candidate) -> Candidate | None:
         """Start a candidate beside what is in service, or in its place where there is no room for both."""

@@ -4,6 +4,7 @@
     model:previous    hash: what did before the last change
     model:candidate   hash: what is being taken into service, how far that is, and why it was not
     model:canary      hash: what answers in some channels, and in which
+    model:promoting   string: there while somebody takes a candidate into service
     model:approvals   hash: revision → JSON list of the admins who want it in service
     model:owner       string: JSON of who starts and stops engines; it goes away with its owner
 
@@ -24,7 +25,7 @@ from bot.store.connection import Client, load_script, run_script, store_errors
 log = structlog.get_logger(__name__)
 
 CURRENT, PREVIOUS, CANDIDATE, CANARY = "model:current", "model:previous", "model:candidate", "model:canary"
-APPROVALS, OWNER = "model:approvals", "model:owner"
+APPROVALS, OWNER, PROMOTING = "model:approvals", "model:owner", "model:promoting"
 
 State = Literal["wanted", "starting", "holding", "ready", "failed", "promoted", "refused"]
 """Of a candidate: wanted → starting (→ holding) → ready → promoted. Its owner may say failed, who wanted it refused."""
@@ -53,6 +54,8 @@ class ServedModel:
     """How many records of what: corrections, liked, replay, neighbours."""
     by: str = ""
     """Who had it taken into service: a Slack user's id, or "terminal"."""
+    attempt: str = ""
+    """As what candidate it came into service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,9 @@ class Owner:
     """How many engines there may be at once: 2, or 1."""
     host: str = ""
     pid: int = 0
+
+
+TEXTS = ("revision", "name", "path", "sha256", "manifest", "url", "by", "attempt")
 
 
 class ServedModels:
@@ -133,6 +139,11 @@ class ServedModels:
         if model is None or state not in get_args(State):
             return None
         return Candidate(found.get("id", ""), state, model, found.get("reason", ""))
+
+    async def is_promoting(self) -> bool:
+        """Whether somebody lives who takes a candidate into service."""
+        async with store_errors():
+            return bool(await self._client.exists(PROMOTING))
 
     async def want(self, candidate: Candidate) -> None:
         """Ask the engine's owner to start it."""
@@ -204,7 +215,7 @@ def _model(key: str, found: Mapping[str, str]) -> ServedModel | None:
     """The inverse of `_fields`; whoever wrote it may have left out what is empty."""
     if not found.get("revision"):
         return None
-    texts = {name: found.get(name, "") for name in ("revision", "name", "path", "sha256", "manifest", "url", "by")}
+    texts = {name: found.get(name, "") for name in TEXTS}
     try:
         trained_on = json.loads(found.get("trained_on") or "{}")
         counts = {str(kind): int(count) for kind, count in trained_on.items()}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from bot.engine_owner.owner import CANARY_RUNS, INTERRUPTED
+from bot.engine_owner.owner import ABANDONED, CANARY_RUNS, INTERRUPTED
 from bot.errors import LocalPartError
 from tests.bot.engine_owner.conftest import Place
 from tests.promotion import Hash
@@ -162,6 +162,42 @@ async def test_a_model_that_nobody_promotes_is_given_up(place: Place, monkeypatc
         candidate = await place.redis.hgetall("model:candidate")
         assert candidate["state"] == "failed"
         assert "Nobody promoted" in candidate["reason"]
+
+
+@pytest.mark.parametrize("has_room", [True, False])
+async def test_a_model_whose_promoter_is_gone_ends(
+    place: Place, monkeypatch: pytest.MonkeyPatch, has_room: bool
+) -> None:
+    monkeypatch.setattr("bot.engine_owner.owner.ABANDONED_SECONDS", 0.3)
+    place.has_room = has_room
+    async with place.owned():
+        await place.settled("shipped", "small")
+        await place.promoter.settled(await place.promoter.want(place.model("first", "0001-00000000")))
+        await asyncio.sleep(0.5)
+        assert "first" in place.machine.running, "who lives may take their time"
+        await place.redis.delete("model:promoting")
+        await place.settled("shipped", "small")
+        candidate = await place.redis.hgetall("model:candidate")
+        assert (candidate["state"], candidate["reason"]) == ("refused", ABANDONED)
+
+
+async def test_a_promoter_that_died_when_all_but_one_word_was_said_has_promoted(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.engine_owner.owner.ABANDONED_SECONDS", 0.3)
+    async with place.owned():
+        await place.settled("shipped", "small")
+        model = place.model("first", "0001-00000000")
+        candidate = await place.promoter.settled(await place.promoter.want(model))
+        served = {**model, "url": candidate["url"], "attempt": candidate["id"]}
+        await place.redis.hset("model:current", mapping=served)
+        await place.redis.delete("model:promoting")
+        await place.settled("0001-00000000", "first")
+        await asyncio.sleep(0.5)
+        assert (await place.redis.hgetall("model:candidate"))["state"] == "ready", "it is the promoters' to say"
+    async with place.owned():
+        await place.settled("0001-00000000", "first")
+        assert (await place.redis.hgetall("model:candidate"))["state"] == "ready"
 
 
 async def test_a_canary_stays_beside_and_goes_or_comes_into_service(place: Place) -> None:

@@ -19,6 +19,7 @@ MODEL = ServedModel(
     since=1_796_000_000.25,
     trained_on={"corrections": 3, "replay": 48},
     by="U0ASHA00001",
+    attempt="attempt-0",
 )
 WANTED = Candidate("attempt-1", "wanted", MODEL)
 
