@@ -132,6 +132,27 @@ async def test_its_log_holds_no_words_of_anyone(
     assert CANARY.partition("-")[0] not in (tmp_path / "engine.log").read_text()
 
 
+async def test_it_tells_how_many_it_is_answering(
+    engine: LocalEngine, http: aiohttp.ClientSession, until: Until
+) -> None:
+    """It has one place here: the second waits for it."""
+    assert await engine.requests() == 0
+    body = question("Tell a long story.", stream=True, max_tokens=1500, ignore_eos=True)
+    url = f"{engine.url}/v1/chat/completions"
+    async with http.post(url, json=body) as first:
+        await first.content.readline()
+        waiting = asyncio.create_task(http.post(url, json=question("Say hello.")).__aenter__())
+        async with asyncio.timeout(20):
+            while await engine.requests() != 2:
+                await asyncio.sleep(0.05)
+    async with asyncio.timeout(20):
+        (await waiting).close()
+        while await engine.requests():
+            await asyncio.sleep(0.05)
+    await engine.stop()
+    assert await engine.requests() == 0
+
+
 async def test_stop_does_not_wait_for_an_answer_that_is_being_written(
     engine: LocalEngine, http: aiohttp.ClientSession
 ) -> None:

@@ -1,20 +1,21 @@
 """A thread is read again: what a worker that was taken for dead wrote there after all is taken back."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import metrics
-from bot.conversation import ConversationId, Turn
+from bot.conversation import ConversationId, Shown, Turn
 from bot.local.workspace import Workspace
 from bot.local.workspace.clock import ManualClock
 from bot.slack.answering.own_messages import metadata
 from bot.slack.answering.settling import Settler
 from bot.slack.client import Identity
 from bot.slack.pacing import Pacer
-from bot.store.settlings import Settling
+from bot.store.settlings import Settling, dump, load
 from tests.bot.slack.conftest import BEN, GENERAL, Thread, Worker
 from tests.bot.slack.memory_journal import Job
 from tests.scenarios.faults import Answer, Faults
@@ -73,6 +74,25 @@ async def test_what_is_marked_with_this_job_is_taken_back_at_once(
     assert await settler.settle(answered)
     assert thread.texts == ["The answer."]
     assert settled("double") == before + 1
+
+
+async def test_what_is_shown_once_more_says_still_what_wrote_it(
+    settler: Settler, answered: Settling, thread: Thread
+) -> None:
+    (ts,) = [message["ts"] for message in thread.messages]
+    shown = Shown("The answer, whole.", model="team-model@0001-3fa9c2d1", prompt_hash="0123456789ab")
+    stored = load(dump({ts: shown}))
+    assert stored == {ts: shown}
+    assert await settler.settle(replace(answered, shown=stored))
+    assert thread.messages[0]["metadata"]["event_payload"] == {
+        "job_id": answered.job_id,
+        "model": "team-model@0001-3fa9c2d1",
+        "prompt_hash": "0123456789ab",
+    }
+
+
+def test_what_an_earlier_dolly_has_stored_is_read() -> None:
+    assert load('{"1.2": {"markdown": "Yes.", "below": []}}') == {"1.2": Shown("Yes.")}
 
 
 async def test_a_young_message_that_nobody_knows_may_be_somebodys_answer(

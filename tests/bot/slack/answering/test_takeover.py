@@ -53,10 +53,13 @@ async def killed() -> Kill:
     return kill
 
 
-async def answer(worker: Worker, journal: MemoryJournal, pacer: Pacer, *deltas: str) -> None:
+async def answer(
+    worker: Worker, journal: MemoryJournal, pacer: Pacer, *deltas: str, model: str = "team/dolly@1"
+) -> None:
     """What a worker does with one answer, in the order of bot/responder.py."""
     reply = worker(journal, pacer)
     await reply.begin()
+    reply.sign(model, "0a1b2c")
     for delta in deltas:
         await reply.write(delta)
         await asyncio.sleep(0.03)
@@ -68,6 +71,20 @@ def stands_once(thread: Thread, job: Job, *texts: str) -> None:
     assert "streaming" not in thread.states
     assert thread.jobs == [job.job_id] * len(texts)
     assert set(job.posts) >= {message["ts"] for message in thread.messages}
+
+
+@pytest.mark.parametrize("point", POINTS)
+async def test_what_stands_there_says_which_model_wrote_it(
+    worker: Worker, job: Job, thread: Thread, first_pacer: Pacer, pacer: Pacer, killed: Kill, point: Point
+) -> None:
+    """The one who brought it, be it another than the one who began."""
+    journal = job.claim()
+    journal.stops_at = point
+    await killed(answer(worker, journal, first_pacer, "Some", " other", " text", model="old@1"), journal.stopped)
+    await answer(worker, job.claim(), pacer, WHOLE, model="new@2")
+    stands_once(thread, job, WHOLE)
+    (message,) = thread.messages
+    assert message["metadata"]["event_payload"] == {"job_id": job.job_id, "model": "new@2", "prompt_hash": "0a1b2c"}
 
 
 @pytest.mark.parametrize("point", POINTS)

@@ -46,6 +46,21 @@ async def test_the_line_outlasts_slacks_two_minutes(
     assert line() == ""
 
 
+async def test_while_a_new_model_is_loaded_it_says_so(
+    worker: Worker, job: Job, pacer: Pacer, no_streams: Pacer, thread: Thread, line: Callable[[], str]
+) -> None:
+    await worker(job.claim(), pacer).loading()
+    assert line() == Words().say("model_loading")
+    assert thread.texts == []
+    reply: ReplyStream = worker(job.claim(), pacer)
+    await reply.begin()
+    assert line() == THINKING
+    await reply.abandon()
+
+    await worker(job.claim(), no_streams).loading()
+    assert thread.texts == [Words().say("waiting_for_model")], "where Slack shows no such line, it stands there"
+
+
 async def test_it_does_not_come_back_over_an_answer(
     worker: Worker, job: Job, pacer: Pacer, thread: Thread, line: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
