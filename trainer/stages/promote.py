@@ -119,7 +119,7 @@ def served(registry: Registry, revision: str, owner: Owner, *, by: str) -> Serve
     counts = (own.get("dataset") or {}).get("counts") or {}
     return Served(
         revision,
-        name=Path(str((manifest.get("base") or {}).get("name") or revision)).name,
+        name=Path(str((manifest.get("base") or {}).get("name") or revision)).name.removesuffix(".gguf"),
         path=str(path),
         sha256=sha256,
         manifest=str(folder / MANIFEST),
