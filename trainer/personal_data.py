@@ -14,8 +14,9 @@ Kind = Literal["e-mail", "phone number", "card number", "IBAN", "secret"]
 REGIONS = ("US", "IN", "GB", "DE")
 """Countries whose numbers are known without a country code, too."""
 
-E_MAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}\b")
-DIGITS = re.compile(r"(?<![\d.,])\d(?:[ -]?\d){12,18}(?![\d.,]?\d)")
+E_MAIL = re.compile(r"(?<![\w.+-])(?!git@)[\w.+-]+@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}\b")
+CARD = re.compile(r"(?<![\d.,])(?=3[04-9]|4\d|5\d|6\d|2[2-7])\d(?:[ -]?\d){12,18}(?![\d.,]?\d)")
+"""As many digits as a card has, and of them those in front that the large networks give."""
 IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{2,4}){3,8}\b")
 SECRETS = (
     r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----",
@@ -32,7 +33,7 @@ SECRETS = (
     r"\bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}",  # SendGrid
     r"\b(?:npm|pypi|dop_v1|shpat)[_-][A-Za-z0-9_-]{30,}",
     r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}",  # JSON web tokens
-    r"[a-z][a-z0-9+.-]*://[^\s:/@]+:[^\s:/@]+@",  # a password in an address
+    r"[a-z][a-z0-9+.-]*://[^\s:/@]+:[^\s:/@\[$%{*<][^\s/@]*@",  # a password in an address
 )
 SECRET = re.compile("|".join(SECRETS))
 
@@ -50,7 +51,7 @@ def _found(text: str) -> Iterator[Kind]:
     text = SECRET.sub(" ", text)
     yield from ("e-mail" for _ in E_MAIL.finditer(text))
     ibans = [found for found in IBAN.finditer(text) if _is_iban(found[0])]
-    cards = [found for found in DIGITS.finditer(text) if _is_card(found[0])]
+    cards = [found for found in CARD.finditer(text) if _is_card(found[0])]
     yield from ("IBAN" for _ in ibans)
     yield from ("card number" for _ in cards)
     for found in (*ibans, *cards):  # their digits are no phone numbers besides
@@ -76,10 +77,10 @@ def _inside(place: tuple[int, int], others: set[tuple[int, int]]) -> bool:
 
 
 def _is_card(text: str) -> bool:
-    """Whether the last digit is Luhn's check digit, and the first one of a card's kinds."""
+    """Whether the last digit is Luhn's check digit."""
     digits = [int(character) for character in text if character.isdigit()]
     doubled = [sum(divmod(2 * digit, 10)) for digit in digits[-2::-2]]
-    return digits[0] in (2, 3, 4, 5, 6) and (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
+    return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
 
 
 def _is_iban(text: str) -> bool:

@@ -9,9 +9,8 @@ KIND = "secret"
 PRIVATE_KEY = r"""-----BEGIN\ (?P<name>[A-Z0-9\ ]{0,30}PRIVATE\ KEY(?:\ BLOCK)?)-----
     (?s:.*?) (?:-----END\ (?P=name)-----|\Z)"""
 JWT = r"\b eyJ[\w-]{8,} \. eyJ[\w-]{8,} (?:\.[\w-]*)?"
-TOKEN = r"""(?<![A-Za-z0-9])(?:
+TOKEN = r"""https://hooks\.slack\.com/[\w/-]{16,} | (?<![A-Za-z0-9])(?:
       xox[a-z]-[\w-]{8,} | xapp-\d-[\w-]{8,} | xwfp-[\w-]{8,}                # Slack
-    | https://hooks\.slack\.com/[\w/-]{16,}
     | (?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Za-z0-9])                     # AWS
     | gh[pousr]_[A-Za-z0-9]{30,} | github_pat_\w{22,}                        # GitHub
     | gl[a-z]{2,6}-[\w-]{20,}                                                # GitLab

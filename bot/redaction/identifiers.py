@@ -7,16 +7,17 @@ from bot.redaction.found import matching
 
 PERSON = r"<@[UW][A-Z0-9]{2,}(?:\|[^<>]*)?> | (?<!\w)@[UW][A-Z0-9]{6,}\b"
 """A mention as Slack sends it, and as it stands in plain text."""
-E_MAIL = r"(?<![\w.+%-])(?!git@)[\w.+%-]{1,64}@(?:[\w-]{1,63}\.){1,8}(?:xn--[\w-]+|[^\W\d_]{2,24})\b"
-CARD = r"(?<![\w+])(?<!\d[.,])(?=3[04-9]|4\d|5\d|6\d|2[2-7]){digits}(?![\w-])(?![.,]\d)"
+E_MAIL = r"(?<![\w.+%-])(?!git@)[\w.+%-]++@(?:[\w-]{1,63}\.){1,8}(?:xn--[\w-]+|[^\W\d_]{2,24})\b"
+CARD = r"(?<!\d)(?<!\d[.,])(?=3[04-9]|4\d|5\d|6\d|2[2-7]){digits}(?![.,-]?\d)"
 """A number that begins as those of the large networks do."""
 CARD_DIGITS = (
     r"\d{13,19}",
     r"\d{4}([\ -])\d{4}\1\d{4}\1\d{4}\1\d{3}",
     r"\d{4}([\ -])\d{4}\1\d{4}\1\d{4}",
     r"\d{4}([\ -])\d{6}\1\d{4,5}",
+    r"\d(?:[\ -]?\d){12,18}",
 )
-"""In one piece, or in groups as on the card."""
+"""In one piece, in groups as on the card, or in any other."""
 IPV4 = r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?!\w)(?!\.\d)"
 IPV6 = r"(?<![\w:.])(?=[0-9A-Fa-f:]*\d)[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?![\w:])"
 

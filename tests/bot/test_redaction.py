@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from bot.errors import LocalPartError
 from bot.redaction import Redaction
 from bot.redaction.names import MODEL, presidio
+from trainer.personal_data import personal_data
 
 REDACTION = Redaction(("US", "GB", "IN", "DE", "FR"))
 PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIEow\nIBAAK\n-----END RSA PRIVATE KEY-----"
@@ -113,6 +114,7 @@ def test_what_is_meant_to_be_learned_stays(text: str) -> None:
     redacted = REDACTION.redact(text)
     assert redacted.text == text
     assert not redacted.counts
+    assert personal_data(text) == {}, "the gate does not refuse it either"
 
 
 def test_each_kind_is_counted() -> None:
@@ -148,6 +150,11 @@ def test_what_was_redacted_has_nothing_more(parts: list[str]) -> None:
     twice = REDACTION.redact(once.text)
     assert twice.text == once.text
     assert not twice.counts
+
+
+@given(TEXTS)
+def test_the_gate_of_the_trainer_finds_nothing_more(parts: list[str]) -> None:
+    assert personal_data(REDACTION.redact("".join(parts)).text) == {}
 
 
 @given(st.sampled_from([*SECRETS, *GOOD_IBANS, *CARDS, "asha@example.com"]), TEXTS, TEXTS)
