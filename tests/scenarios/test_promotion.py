@@ -1,6 +1,7 @@
 """Another model comes into service while people ask: nobody is forgotten, and nobody is answered by half a model."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -217,11 +218,22 @@ async def test_status_home_and_every_answer_tell_which_model_it_is(
         await at.promoter.promote(at.model("first", "0003-3fa9c2d1"))
         general, asha, timeline = at.team.channel("general"), at.team.person("asha"), at.team.workspace.timeline
 
-        await at.team.workspace.people.command(asha, general, "/dolly", "status")
-        await until(lambda: bool(timeline.ephemerals(general, asha)))
-        (status,) = [message["text"] for message in timeline.ephemerals(general, asha)]
-        assert "My answers are written by `team-model@0003-3fa9c2d1`, in service since <!date^" in status
-        assert "It was trained on 3 corrections and 48 other records." in status
+        in_service = "My answers are written by `team-model@0003-3fa9c2d1`, in service since <!date^"
+        trained_on = "It was trained on 3 corrections and 48 other records."
+        for command, count in (("status", 1), ("admin status", 2)):
+            await at.team.workspace.people.command(asha, general, "/dolly", command)
+            await until(lambda count=count: len(timeline.ephemerals(general, asha)) == count)  # type: ignore[misc]
+        status, admin_status = [message["text"] for message in timeline.ephemerals(general, asha)]
+        assert in_service in status
+        assert trained_on in status
+        assert "Engine: `team-model@0003-3fa9c2d1` (tgi)" in admin_status
+        assert f"• In service since <!date^{int(time.time()) // 1000}" in admin_status
+        assert trained_on in admin_status
+
+        await at.team.workspace.people.open_home(asha)
+        await until(lambda: timeline.home(asha) is not None)
+        assert in_service in json.dumps(timeline.home(asha))
+        assert trained_on in json.dumps(timeline.home(asha))
 
         root = await at.team.say("asha", "@dolly go on")
         await at.team.answered(root)
