@@ -101,7 +101,11 @@ def retrain(
             raise BadInput("Another retrain runs. Wait until it has ended, or cancel it.")
         raise typer.Exit(status)
     assert feedback is not None
-    outcome, folder = retrain_file(options, feedback, yes=yes, console=console)
+    try:
+        outcome, folder = retrain_file(options, feedback, yes=yes, console=console)
+    except KeyboardInterrupt:
+        console.print("Stopped; the same command goes on where it was.")
+        raise typer.Exit(130) from None
     console.print(outcome.sentence, markup=False, highlight=False)
     console.print(f"A picture of it: {folder / 'plot.png'}", markup=False, highlight=False)
     if outcome.verdict != "passed":

@@ -95,13 +95,13 @@ class OwnAnswers:
         self._answering = None
 
     def __call__(self, conversations: Sequence[Sequence[Message]]) -> list[str]:
-        """One for each; empty where it is cut off, or the window is too small. Raises EngineFailed."""
+        """One for each, also where it is cut off; empty where the window is too small. Raises EngineFailed."""
         if not conversations:
             return []
         if self._answering is None:
             self._answering = self._opened()
         found = self._answering.answers(conversations, self._sampling, at_once=1, answered=self._answered)
-        return [answer.text.strip() if answer is not None and answer.finish == "stop" else "" for answer in found]
+        return [answer.text.strip() if answer is not None else "" for answer in found]
 
     def _opened(self) -> Answering:
         if self._model.gguf is None:

@@ -25,8 +25,23 @@ def test_help_loads_no_torch() -> None:
     subprocess.run([sys.executable, "-c", asked], check=True, timeout=60)
 
 
+def test_a_worker_that_waits_loads_no_torch() -> None:
+    """A retrain has a process of its own; it sets how torch's threads wait before torch is there."""
+    asked = (
+        "import ctypes, sys; import trainer.worker; from trainer.asked import share_processors; share_processors();"
+        "assert not {'torch', 'transformers', 'numpy'} & set(sys.modules);"
+        "getenv = ctypes.CDLL(None).getenv; getenv.restype = ctypes.c_char_p;"
+        "assert getenv(b'OMP_WAIT_POLICY') == b'PASSIVE'"
+    )
+    subprocess.run([sys.executable, "-c", asked], check=True, timeout=60)
+
+
 @pytest.mark.parametrize(
-    "verb", ["import-base", "dataset build", "dataset show", "tune", "export", "evaluate", "chat", ""]
+    "verb",
+    [
+        *("import-base", "dataset build", "dataset show", "tune", "export", "evaluate", "chat"),
+        *("review", "retrain", "worker", "models", "promote", "rollback", ""),
+    ],
 )
 def test_each_verb_explains_itself(
     verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -49,6 +64,10 @@ def test_each_verb_explains_itself(
         (["export", "nothing", "-o", "x", "--gguf", "q4_0"], "f16 and q8_0"),
         (["evaluate", "base=nothing", "--dataset", "d", "-o", "x"], "nothing"),
         (["chat", "nothing"], "nothing"),
+        (["review", "nothing"], "nothing"),
+        (["retrain", "--feedback", "nothing"], "nothing"),
+        (["retrain", "--feedback", __file__, "--recipe", "loop-smolm2"], "loop-smollm2"),
+        (["worker", "--recipe", "loop-smolm2"], "loop-smollm2"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_sentence(

@@ -1,7 +1,9 @@
 """A retrain from end to end on a tiny model: what it leaves, what it refuses, and that a kill changes nothing."""
 
+import errno
 import json
 import multiprocessing
+import os
 import random
 import time
 from collections.abc import Callable, Collection
@@ -13,9 +15,10 @@ from rich.console import Console
 
 from tests.trainer import tiny_loop
 from tests.trainer.team_feedback import correction_line, record_id, write_lines
+from trainer import retrain as retraining
 from trainer.artifacts import read_manifest, sha256_of
 from trainer.asked import Options, retrain_file
-from trainer.errors import BadInput
+from trainer.errors import BadInput, DiskFull, OutOfMemory, TrainerError
 from trainer.following import Following
 from trainer.retrain import Order, Outcome, retrain
 from trainer.workplace import Workplace
@@ -158,6 +161,61 @@ def test_a_retrain_can_start_from_what_is_in_service(made_loop: Path, tmp_path: 
     assert second.partition("-")[2] != first.partition("-")[2]
 
 
+@pytest.mark.parametrize(
+    ("fault", "error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), DiskFull, "The disk of .* is full"),
+        (MemoryError(), OutOfMemory, "too little memory"),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9"),
+            OutOfMemory,
+            "too little",
+        ),
+    ],
+)
+def test_what_disk_and_memory_do_is_said(
+    made_loop: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: Exception,
+    error: type[Exception],
+    said: str,
+) -> None:
+    options = tiny_loop.options(tmp_path, made_loop)
+
+    def fails(*_: object, **__: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(retraining, "mix", fails)
+    with pytest.raises(error, match=said):
+        by_hand(options, tiny_loop.feedback(tmp_path / "feedback.jsonl"))
+    assert (work_folder(options) / "feedback.jsonl").exists()  # the same command goes on
+
+
+def test_what_always_ends_at_one_place_is_given_up(tmp_path: Path) -> None:
+    for _ in range(3):
+        with Workplace(tmp_path / "retrain", "one") as place:
+            place.tried("tune step-000003", 3)
+    with Workplace(tmp_path / "retrain", "one") as place, pytest.raises(TrainerError, match=r"ended 3 times .* memory"):
+        place.tried("tune step-000003", 3)
+    with Workplace(tmp_path / "retrain", "one") as place:
+        place.tried("tune step-000006", 3)
+
+
+def test_what_nobody_went_on_with_for_a_week_keeps_no_feedback(tmp_path: Path) -> None:
+    for name, days in (("old", 8), ("new", 6)):
+        with Workplace(tmp_path, name) as place:
+            place.note({"recipe": {}})
+        (tmp_path / name / "feedback.jsonl").write_text("said")
+        (tmp_path / name / "run").mkdir()
+        for path in (*(tmp_path / name).iterdir(), tmp_path / name):
+            os.utime(path, (time.time() - days * 86_400,) * 2)
+    with Workplace(tmp_path, "another"):
+        pass
+    assert {path.name for path in (tmp_path / "old").iterdir()} == {"state.json"}
+    assert {path.name for path in (tmp_path / "new").iterdir()} == {"state.json", "feedback.jsonl", "run"}
+
+
 def test_two_retrains_in_one_work_folder_are_refused(made_loop: Path, tmp_path: Path) -> None:
     options = tiny_loop.options(tmp_path, made_loop)
     with Workplace(options.work_folder, "another"), pytest.raises(BadInput, match="Another retrain runs"):
@@ -165,7 +223,7 @@ def test_two_retrains_in_one_work_folder_are_refused(made_loop: Path, tmp_path: 
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow_trainer)])
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=[pytest.mark.slow_trainer, pytest.mark.timeout(1800)])])
 def test_whenever_it_is_killed_the_same_candidate_comes_of_it(made_loop: Path, tmp_path: Path, kills: int) -> None:
     feedback = tiny_loop.feedback(tmp_path / "feedback.jsonl")
     whole = tiny_loop.options(tmp_path / "whole", made_loop)

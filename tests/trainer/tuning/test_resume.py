@@ -17,6 +17,7 @@ from tests.trainer.tiny import FAMILIES, Family
 from tests.trainer.tuning import tiny_runs
 from trainer.artifacts import read_manifest
 from trainer.errors import BadInput, NotWhole
+from trainer.progress import Moment, NoFollower
 from trainer.recipe import LoraChoice
 from trainer.stages.tune import tune
 from trainer.tuning.loop import Tuning
@@ -75,6 +76,24 @@ def test_a_killed_run_goes_on_bit_by_bit(made: Path, tmp_path: Path, kind: str, 
     steps = [[(line["step"], line["loss"]) for line in lines if "loss" in line] for lines in losses]
     assert steps[0] == steps[1]
     assert read_manifest(gone_on, "run")["last"] == LAST
+
+
+def test_who_follows_a_run_stops_it_where_it_is_gone_on_with(made: Path, tmp_path: Path) -> None:
+    class Following(NoFollower):
+        step = 0
+
+        def told(self, moment: Moment) -> None:
+            self.step = moment.done
+
+        def stops(self) -> bool:
+            return self.step == 4  # told of it after the fifth step's end
+
+    recipe, base = tiny_runs.recipe("llama"), made / "llama"
+    whole = tune(recipe, base, made / "data", tmp_path / "whole")
+    stopped = tune(recipe, base, made / "data", tmp_path / "stopped", follower=Following())
+    assert not (stopped / "manifest.json").exists()
+    assert (stopped / "checkpoints/step-000005/manifest.json").exists()
+    assert weights(tune(recipe, base, made / "data", stopped, resume=True) / LAST) == weights(whole / LAST)
 
 
 def test_sigterm_saves_and_ends_cleanly(made: Path, tmp_path: Path) -> None:
