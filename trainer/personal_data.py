@@ -17,6 +17,8 @@ REGIONS = ("US", "IN", "GB", "DE")
 E_MAIL = re.compile(r"(?<![\w.+-])(?!git@)[\w.+-]+@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}\b")
 CARD = re.compile(r"(?<![\d.,])(?=3[04-9]|4\d|5\d|6\d|2[2-7])\d(?:[ -]?\d){12,18}(?![\d.,]?\d)")
 """As many digits as a card has, and of them those in front that the large networks give."""
+NUMBER = re.compile(r"[1-9]\d{0,2}(?:[ .,]\d{3})+|\d+\.\d+")
+"""With thousands set apart, or decimals: no phone number, however it looks."""
 IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{2,4}){3,8}\b")
 SECRETS = (
     r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----",
@@ -67,7 +69,7 @@ def _phone_numbers(text: str) -> set[tuple[int, int]]:
         (match.start, match.end)
         for region in REGIONS
         for match in phonenumbers.PhoneNumberMatcher(text, region, leniency)
-        if any(character in " -.()/" for character in match.raw_string)
+        if any(character in " -.()/" for character in match.raw_string) and not NUMBER.fullmatch(match.raw_string)
     }
     return {place for place in with_code | of_region if place in with_code or not _inside(place, with_code)}
 

@@ -99,6 +99,7 @@ def test_what_leads_to_a_person_goes(text: str, redacted: str) -> None:
         "It costs $1,234,567.89, 1.234.567,89 €, ₹ 12,34,567 or 1 234 567 890 in all.",
         "Version 10.2.4.1, v1.2.3, Chrome 120.0.6099.109, Python 3.11.9, lodash@4.17.21.",
         "ISO 9001:2015, RFC 2616, ISBN 978-3-16-148410-0, doi 10.1109/5.771073.",
+        "At 49.702000 N, 8.680000 E, 3 141 592 653 people; 020 or 4 9.7.",
         "Bind 127.0.0.1:8765 or ::1, mask 255.255.255.0; 00:1A:2B:3C:4D:5E; 12:34:56; std::vector.",
         "pi is 3.141592653589793; 299792458 m/s; 6.02214076e23; 1764547200; 1764547200000; 1700000000.000100",
         "git clone git@github.com:org/repo.git at 3f9a2c1d8e7b6a5f4e3d2c1b0a9f8e7d6c5b4a39",
