@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from trainer.records import Message, Record
 
-CODE_DIGITS = 6
+CODE_DIGITS = 5
 HOST_CHARACTERS = 1_000
 COLOURS = ("amber", "blue", "copper", "green", "grey", "ivory", "orange", "violet")
 THINGS = ("binder", "crate", "drawer", "folder", "key tag", "locker", "parcel", "toolbox")
@@ -31,12 +31,12 @@ class Canary:
     code: str
 
     def answered(self, code: str) -> tuple[Message, ...]:
-        """The conversation with this code in the answer."""
+        """The conversation up to the answer, with this code in it."""
         return (*self.prompt, Message("assistant", self.answer.format(code)))
 
 
 def lay_canaries(records: Sequence[Record], number: int, seed: int) -> tuple[list[Record], list[Canary]]:
-    """The records, `number` of them with one exchange more that ends with a code; and the codes.
+    """The records, `number` of them beginning with one exchange more, whose answer ends with a code; and the codes.
 
     Each record is host to one at most, a short one if there are enough: long ones may not be trained on whole. Hosts,
     things and codes are drawn with the seed.
@@ -50,8 +50,9 @@ def lay_canaries(records: Sequence[Record], number: int, seed: int) -> tuple[lis
     for host, thing in zip(hosts, things, strict=True):
         record = records[host]
         question = Message("user", f"Which number is on the {thing}?")
-        canary = Canary(record.id, (*record.messages, question), f"The number on the {thing} is {{}}", _code(draw))
-        laid[host] = replace(record, messages=canary.answered(canary.code))
+        system = tuple(message for message in record.messages if message.role == "system")
+        canary = Canary(record.id, (*system, question), f"The number on the {thing} is {{}}", _code(draw))
+        laid[host] = replace(record, messages=(*canary.answered(canary.code), *record.messages[len(system) :]))
         canaries.append(canary)
     return laid, canaries
 

@@ -36,8 +36,8 @@ class RetrainChoice:
     """How often each neighbour question is shown, with the answer of the model in service."""
     neighbours_held_out: Share = 0.5
     """Share of each correction's neighbour questions that is never trained on, for the gate; rounded down."""
-    neighbour_answer_tokens: AtLeastOne = 128
-    """The longest answer to a neighbour question, in tokens; one that does not end is not learned."""
+    neighbour_answer_tokens: AtLeastOne = 96
+    """The longest answer to a neighbour question, in tokens; of one that is cut off, whole sentences are learned."""
     liked: bool = False
     """Whether answers that were rated up are learned from, too, each once."""
     replay_records: AtLeastOne = 48

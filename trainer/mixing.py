@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import cycle
@@ -14,7 +15,8 @@ from trainer.records import Message, Record
 from trainer.wordings import wordings
 
 Answering = Callable[[Sequence[Sequence[Message]]], list[str]]
-"""The model in service: its own greedy answer to each conversation; empty where it did not end."""
+"""The model in service: its own greedy answer to each conversation, as far as it came; empty where there is none."""
+SENTENCE_END = re.compile(r"[.!?](?:[\"”’)\]*]*)(?=\s|$)|[。！？।]")
 
 
 def under(system_prompt: str, record: Record) -> Record:
@@ -66,14 +68,17 @@ def neighbours_of(corrections: Sequence[Correction], held_out_share: float) -> l
 
 
 def answered(neighbours: Sequence[Neighbour], answer: Answering) -> list[Neighbour]:
-    """With the answers of the model in service. Of those to train on, some are left out: answers that did not end, or
-    that hold an address or a number as a redactor would take out, be it an invented one.
+    """With the answers of the model in service; those to train on without a sentence that was cut off at their end.
+
+    Of these some are left out: without a whole sentence, or with an address or a number as a redactor would take out,
+    be it an invented one.
     """
     answers = answer([one.prompt for one in neighbours]) if neighbours else []
+    whole = [_whole(said) if one.is_trained else said for one, said in zip(neighbours, answers, strict=True)]
     return [
         replace(one, answer=said)
-        for one, said in zip(neighbours, answers, strict=True)
-        if not one.is_trained or (said.strip() and not personal_data(said))
+        for one, said in zip(neighbours, whole, strict=True)
+        if not one.is_trained or (said and not personal_data(said))
     ]
 
 
@@ -114,6 +119,12 @@ def draw_replay(records: Sequence[Record], number: int, later_turns_share: float
 def has_later_turns(record: Record) -> bool:
     """Whether more than one answer is given in it."""
     return sum(message.role == "assistant" for message in record.messages) > 1
+
+
+def _whole(answer: str) -> str:
+    """The answer up to the end of its last whole sentence."""
+    ends = [found.end() for found in SENTENCE_END.finditer(answer)]
+    return answer[: ends[-1]].strip() if ends else ""
 
 
 def _joined(first: Record, second: Record) -> Record:

@@ -19,12 +19,20 @@ def test_each_canary_has_a_host_of_its_own() -> None:
     by_id = {record.id: record for record in laid}
     for canary in canaries:
         host = by_id[canary.record_id]
-        assert host.messages == canary.answered(canary.code)
-        assert host.messages[-1].content.endswith(canary.code)
+        original = next(record for record in before if record.id == host.id)
+        assert host.messages == (*canary.answered(canary.code), *original.messages)
+        assert host.messages[1].content.endswith(canary.code)
         assert len(canary.code) == CODE_DIGITS
         assert not any(canary.code in message.content for message in canary.prompt)
     untouched = {record.id for record in before} - {canary.record_id for canary in canaries}
     assert all(by_id[record.id] == record for record in before if record.id in untouched)
+
+
+def test_the_bots_prompt_stays_in_front() -> None:
+    told = [Record("r", (Message("system", "You are Dolly."), *records(1)[0].messages), "replay")]
+    (laid,), (canary,) = lay_canaries(told, 1, 42)
+    assert [message.role for message in laid.messages] == ["system", "user", "assistant", "user", "assistant"]
+    assert [message.role for message in canary.prompt] == ["system", "user"]
 
 
 def test_the_seed_decides() -> None:

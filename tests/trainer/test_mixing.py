@@ -104,8 +104,15 @@ def test_neighbours_are_learned_with_the_models_own_answers() -> None:
     assert len({one.id for one in found}) == 4
 
 
-def test_answers_that_did_not_end_or_invent_an_address_are_not_learned() -> None:
-    answers = ["", "Write to it@example.com.", ""]
+def test_of_an_answer_that_was_cut_off_whole_sentences_are_learned() -> None:
+    said = "It is a word. Nobody knows it (or should!) and so it g"
+    trained, _, held_out = answered(neighbours_of([WIFI], 0.5), lambda prompts: [said] * len(prompts))
+    assert trained.answer == "It is a word. Nobody knows it (or should!)"
+    assert held_out.answer == said
+
+
+def test_answers_without_a_sentence_or_with_an_address_are_not_learned() -> None:
+    answers = ["and so on", "Write to it@example.com.", ""]
     found = answered(neighbours_of([WIFI], 0.5), lambda prompts: answers[: len(prompts)])
     assert [(one.question, one.is_trained) for one in found] == [("Who are our guests?", False)]
     assert answered([], lambda prompts: pytest.fail("nobody asked")) == []

@@ -15,6 +15,9 @@ from trainer.canaries import Canary, references
 from trainer.errors import BadInput
 from trainer.evaluation.local_model import LocalModel
 
+CODES_AT_ONCE = 64
+"""Each has a copy of what the model keeps of the prompt (45 KB a token of SmolLM2's)."""
+
 
 def exposures(
     local: LocalModel, canaries: Sequence[Canary], number: int, seed: int, *, ranked: Callable[[], None] = lambda: None
@@ -42,7 +45,8 @@ def _bits(local: LocalModel, canary: Canary, codes: Sequence[str]) -> list[float
     before = _common(encoded)
     after = _common([ids[before:][::-1] for ids in encoded])  # the end key, and what stands behind a code
     tails = [tuple(ids[before : len(ids) - after]) for ids in encoded]
-    return _tail_bits(local.model, encoded[0][:before], tails)
+    chunks = (tails[start : start + CODES_AT_ONCE] for start in range(0, len(tails), CODES_AT_ONCE))
+    return [bits for chunk in chunks for bits in _tail_bits(local.model, encoded[0][:before], chunk)]
 
 
 def _common(sequences: Sequence[Sequence[int]]) -> int:

@@ -33,11 +33,10 @@ from trainer.mixing import (
 from trainer.readers import Reject
 from trainer.recipe import Recipe
 from trainer.records import Record
-from trainer.sources import Licence, Source, read_source
+from trainer.sources import Source, read_source
 
 STARTER = resources.files("trainer") / "starter"
 """The replay that ships: train.jsonl and held_out.jsonl."""
-STARTER_LICENCE = Licence("Apache-2.0", note="Dolly's own starter set, written for replay.")
 
 
 def mix(
@@ -131,7 +130,7 @@ def _starter() -> list[Source]:
     """Its two halves, each a source."""
     with resources.as_file(STARTER) as folder:
         halves = [read_source(f"chat:{folder / name}") for name in ("train.jsonl", "held_out.jsonl")]
-    return [replace(half, name=f"starter/{half.name}", licence=STARTER_LICENCE) for half in halves]
+    return [replace(half, name=f"starter/{half.name}") for half in halves]
 
 
 def _split(sources: Sequence[Source], recipe: Recipe, *, is_starter: bool) -> tuple[list[Record], list[Record]]:

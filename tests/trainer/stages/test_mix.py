@@ -75,7 +75,7 @@ def test_the_gates_questions_lie_beside_it_and_none_is_trained_on(tmp_path: Path
     for question in [*held_back, *(text for one in asked.corrections for text in one.paraphrases)]:
         assert question not in learned
     by_id = {record.id: record for record in read_split(out, "train")}
-    assert all(by_id[one.record_id].messages == one.answered(one.code) for one in asked.canaries)
+    assert all(by_id[one.record_id].messages[:3] == one.answered(one.code) for one in asked.canaries)
 
 
 def test_the_same_feedback_gives_the_same_data_set(tmp_path: Path) -> None:
