@@ -9,6 +9,7 @@ from bot.errors import ExportNotWritten
 from bot.exports import Export, Exports, Learned
 from bot.redaction import Redaction
 from bot.store.connection import connect
+from bot.store.exported import Exported
 from bot.store.feedback import FeedbackStore
 from bot.store.layout import check, layout_of
 from bot.store.preferences import PreferenceStore
@@ -29,16 +30,22 @@ async def export_feedback(
 ) -> None:
     """Write the file `out`, whole or not at all, for its owner alone; tell what is in it and what was left out.
 
-    Needs no Slack, and changes nothing in the store. Raises DollyError with a sentence.
+    Needs no Slack. The store notes what was exported, so that what is withdrawn later can be found in models. Raises
+    DollyError with a sentence.
     """
     client = connect(url, cluster=cluster)
     try:
         layout, sealing = await layout_of(client, team), Sealing(memory_keys)
         await check(client, layout, sealing)
         feedback, preferences = FeedbackStore(client, layout, sealing), PreferenceStore(client, layout, sealing)
-        export = await Exports(feedback, preferences, redaction, system_prompt).collect(learned)
+        exports, exported = Exports(feedback, preferences, redaction, system_prompt), Exported(client)
+        export = await exports.collect(learned)
+        await exported.note_given(export.lines)
+        gone = await exports.gone_since(export)
+        await exported.note_withdrawn(gone)
     finally:
         await client.aclose()
+    export.lines = {name: line for name, line in export.lines.items() if name not in gone}
     _write(out, export.lines.values())
     for sentence in _sentences(out, export):
         tell(sentence)

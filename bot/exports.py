@@ -93,12 +93,18 @@ class Exports:
         if not export.approved:
             raise NothingToLearn("No correction is approved and agreed to, so a retrain would learn nothing new.")
         job_id = await retraining.prepare(request, export.lines)
-        # Whoever withdrew or changed something since it was read looked for an export that was not there yet.
-        now = {kept.name: kept.version for kept in await self.consenting()}
-        gone = {name for name, version in export.versions.items() if now.get(name) != version}
+        gone = await self.gone_since(export)
         await retraining.exported.take_out(lambda name: name in gone)
         await retraining.queue(job_id)
         return job_id, export
+
+    async def gone_since(self, export: Export) -> frozenset[str]:
+        """The names of what was withdrawn, changed or no longer agreed to since it was collected.
+
+        To be asked once it is noted as exported: who took it back before looked for an export that was not there yet.
+        """
+        now = {kept.name: kept.version for kept in await self.consenting()}
+        return frozenset(name for name, version in export.versions.items() if now.get(name) != version)
 
     async def _consenting(self, everything: Sequence[KeptFeedback]) -> list[KeptFeedback]:
         given = [kept for kept in everything if kept.feedback.consent]

@@ -2,7 +2,7 @@
 
     retrain:exports           sorted set: ids of jobs that have an export, by when it ends (seconds since 1970)
     retrain:export:<job>      hash: name of a piece of feedback → its line, sealed for the trainer; 7 days
-    retrain:exported          set: record ids that some job was given
+    retrain:exported          set: record ids that a trainer was given, with a job or in a file
     retrain:withdrawn         set: record ids of these that were withdrawn or forgotten since
 
 The names are those of bot/feedback.py. Keys and values are what the trainer reads (trainer/jobs.py): they carry no
@@ -32,19 +32,22 @@ class Exported:
 
     async def put(self, job_id: str, lines: Mapping[str, str]) -> None:
         """Give a job sealed lines, by the names of the feedback. Who withdraws one from now on finds it."""
-        records = [record_id(name) for name in lines]
         fields = [part for entry in lines.items() for part in entry]
         now = self._clock()
         async with store_errors():
             await self._client.zadd(EXPORTS, {job_id: now + EXPORT_SECONDS})
             await self._client.zremrangebyscore(EXPORTS, "-inf", now)
-        for batch in _batches(records):
-            async with store_errors():
-                await self._client.sadd(EXPORTED, *batch)
-                await self._client.srem(WITHDRAWN, *batch)  # said again, after it was taken back
+        await self.note_given(lines)
         for batch in _batches(fields):
             async with store_errors():
                 await run_script(self._client, self._hold, [_key(job_id)], [EXPORT_SECONDS, *batch])
+
+    async def note_given(self, names: Collection[str]) -> None:
+        """A trainer is given this feedback: whoever withdraws it from now on has that known."""
+        for batch in _batches([record_id(name) for name in names]):
+            async with store_errors():
+                await self._client.sadd(EXPORTED, *batch)
+                await self._client.srem(WITHDRAWN, *batch)  # said again, after it was taken back
 
     async def drop(self, job_id: str) -> None:
         """The job needs its export no more."""
@@ -66,7 +69,7 @@ class Exported:
                     await self._client.hdel(_key(job_id), *batch)
 
     async def note_withdrawn(self, names: Collection[str]) -> None:
-        """Have it known that this feedback, if a job was ever given it, should be in no model."""
+        """Have it known that this feedback, if a trainer was ever given it, should be in no model."""
         for batch in _batches([record_id(name) for name in names]):
             async with store_errors():
                 given: Any = await self._client.smismember(EXPORTED, batch)

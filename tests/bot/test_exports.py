@@ -242,12 +242,23 @@ async def test_the_command_writes_a_file_while_dolly_runs_and_while_not(tmp_path
             "Rejected by a reviewer: 1. Liked, and corrected by somebody else: 0. Without consent, and left out: 2.",
             "Redacted: e-mail 1, person 1.",
         ]
+        withdrawn = await taken_back(client, sealing)
+        assert withdrawn == {record_id(name_of(THREAD, APPROVED))}, "whoever looks for it in models finds it"
     written = out.read_text()
     assert [json.loads(line)["ts"] for line in written.splitlines()] == [LIKED.ts, CORRECTED.ts, APPROVED.ts]
     assert out.stat().st_mode & 0o777 == 0o600
     code, said, _ = await dolly_export(data, "--all", "--out", str(tmp_path / "all.jsonl"))
-    assert (code, said.splitlines()[0]) == (0, f"{tmp_path / 'all.jsonl'}: 5 records.")
+    assert (code, said.splitlines()[0]) == (0, f"{tmp_path / 'all.jsonl'}: 3 records.")
     assert sorted(os.listdir(tmp_path)) == ["all.jsonl", "data", "feedback.jsonl"], "no drafts"
+
+
+async def taken_back(client: Redis, sealing: Sealing) -> set[str]:
+    """What is known as withdrawn once an exported and another piece of feedback were."""
+    store = FeedbackStore(client, LAYOUT, sealing)
+    assert await store.withdraw(THREAD, APPROVED.ts, BEN)
+    assert await store.withdraw(THREAD, REJECTED.ts, BEN)
+    reading: Any = client.smembers("retrain:withdrawn")
+    return set(await reading)
 
 
 async def test_of_several_teams_one_must_be_named(tmp_path: Path) -> None:

@@ -35,14 +35,15 @@ async def ask(url: str) -> tuple[str, str]:
         await client.aclose()
 
 
-async def heard(url: str, job_id: str) -> tuple[str, int, bytes | None]:
-    """What the bot then knows: the job's state, how much was told of it, its picture."""
+async def heard(url: str, job_id: str) -> tuple[str, str, bytes | None]:
+    """What the bot then knows: the job's state, what was told of it last, its picture."""
     client = connect_bot(url)
     try:
         retraining = Retraining(client, "T1/B1", KEY)
-        job = await retraining.job(job_id)
+        job, told = await retraining.job(job_id), await retraining.latest(job_id)
         assert job is not None
-        return job.state, len(await retraining.progress(job_id)), await retraining.plot(job_id)
+        assert told is not None
+        return job.state, told.sentence, await retraining.plot(job_id)
     finally:
         await client.aclose()
 
@@ -86,7 +87,7 @@ def live(server: Server, url: str) -> None:
     retrain_id, act_id = asyncio.run(ask(server.url))
     with connect(url) as client:
         work(client, retrain_id, act_id)
-    assert asyncio.run(heard(server.url, retrain_id)) == ("done", 2, b"\x89PNG")
+    assert asyncio.run(heard(server.url, retrain_id)) == ("done", "There is a new model.", b"\x89PNG")
 
 
 def test_with_no_more_rights_than_deploys_file_gives(tmp_path: Path) -> None:
