@@ -51,7 +51,8 @@ class _Known:
 
     @property
     def models(self) -> Iterable[ServedModel]:
-        return (model for model in (self.current, self.canary and self.canary.model) if model is not None)
+        canary = self.canary.model if self.canary else None
+        return (model for model in (self.current, canary) if model is not None)
 
 
 @dataclass(slots=True)

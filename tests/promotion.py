@@ -18,7 +18,7 @@ from tests.scripted_engine import Script, ScriptedEngine
 HALF_LOADED = "half-loaded"
 """What an engine says before its model is whole."""
 
-Hash = dict[str, str]
+Hash = dict[Any, Any]
 
 
 def model_file(folder: Path, name: str) -> Path:
@@ -60,10 +60,10 @@ class Promoter:
         self.states = []
         async with asyncio.timeout(seconds):
             while True:
-                candidate = await self.redis.hgetall("model:candidate")
+                candidate: Hash = await self.redis.hgetall("model:candidate")
                 assert candidate["id"] == attempt
                 if candidate["state"] not in self.states:
-                    self.states.append(candidate["state"])
+                    self.states.append(str(candidate["state"]))
                 if candidate["state"] in ("ready", "failed"):
                     return candidate
                 await asyncio.sleep(0.02)
@@ -76,13 +76,14 @@ class Promoter:
             return candidate
         if not await self.answers(candidate["url"]):
             await self.refuse("It did not answer.")
-            return await self.redis.hgetall("model:candidate")
+            return dict(await self.redis.hgetall("model:candidate"))
         served = {name: value for name, value in candidate.items() if name not in ("id", "state", "reason")}
         served |= {"since": str(time.time()), "attempt": attempt}
         if canary is not None:
             await self.redis.hset("model:canary", mapping={**served, "channels": json.dumps(canary)})
         else:
-            if before := await self.redis.hgetall("model:current"):
+            before: Hash = dict(await self.redis.hgetall("model:current"))
+            if before:
                 await self.redis.hset("model:previous", mapping=before)
             await self.redis.hset("model:current", mapping=served)
         await self.redis.hset("model:candidate", "state", "promoted")
@@ -94,7 +95,7 @@ class Promoter:
 
     async def roll_back(self) -> Hash:
         """What answered before answers again."""
-        return await self.promote(await self.redis.hgetall("model:previous"))
+        return await self.promote(dict(await self.redis.hgetall("model:previous")))
 
     async def answers(self, url: str) -> bool:
         """Whether the model at `url` answers a question."""

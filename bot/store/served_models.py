@@ -87,6 +87,7 @@ class Owner:
     pid: int = 0
 
 
+_STATES: dict[str, State] = {state: state for state in get_args(State)}
 TEXTS = ("revision", "name", "path", "sha256", "manifest", "url", "by", "attempt")
 
 
@@ -135,8 +136,8 @@ class ServedModels:
     async def candidate(self) -> Candidate | None:
         """The last one, however it ended."""
         found = await self._read(CANDIDATE)
-        model, state = _model(CANDIDATE, found), found.get("state", "")
-        if model is None or state not in get_args(State):
+        model, state = _model(CANDIDATE, found), _STATES.get(found.get("state", ""))
+        if model is None or state is None:
             return None
         return Candidate(found.get("id", ""), state, model, found.get("reason", ""))
 
@@ -191,12 +192,14 @@ class ServedModels:
 
     async def _read(self, key: str) -> dict[str, str]:
         async with store_errors():
-            return dict(await self._client.hgetall(key))
+            found: Any = await self._client.hgetall(key)
+        return dict(found)
 
     async def _write(self, key: str, fields: Mapping[str, str]) -> None:
         """All fields in one command, so that nobody reads half of them."""
+        written: dict[Any, Any] = dict(fields)
         async with store_errors():
-            await self._client.hset(key, mapping=dict(fields))
+            await self._client.hset(key, mapping=written)
 
     async def _amended(self, key: str, expected: Mapping[str, str], fields: Mapping[str, str]) -> bool:
         args = [len(expected), *(word for pair in (*expected.items(), *fields.items()) for word in pair)]

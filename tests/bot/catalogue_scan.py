@@ -12,6 +12,7 @@ SAYING = {"say", "choices", "tell_privately"}
 
 TO_OPERATORS_OR_MODELS = (
     *(
+        "engine_owner",
         "local",
         "model_client",
         "store",

@@ -92,7 +92,7 @@ async def test_what_the_configured_engine_serves_may_have_a_revision(redis: Redi
 async def test_a_canary_answers_in_its_channels(redis: Redis) -> None:
     async with choice(redis) as (engines, old, new):
         await ServedModels(redis).set_current(promoted(old, revision="0001-00000000"))
-        current = await redis.hgetall("model:current")
+        current: dict[Any, Any] = dict(await redis.hgetall("model:current"))
         canary = {**current, "url": new.url, "revision": "0002-00000000", "channels": json.dumps(["C2"])}
         await redis.hset("model:canary", mapping=canary)
         assert [await said(engines, channel) for channel in ("C1", "C2", "D1")] == [

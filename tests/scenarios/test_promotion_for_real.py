@@ -114,7 +114,8 @@ async def killed_at(moment: str, running: Dolly, redis: Redis, promoter: Promote
         candidate = await promoter.settled(attempt)
         assert candidate["state"] == "ready"
         if moment in ("current", "promoted"):
-            await redis.hset("model:current", mapping={**model, "url": candidate["url"]})
+            served: Hash = {**model, "url": candidate["url"]}
+            await redis.hset("model:current", mapping=served)
         if moment == "promoted":
             await redis.hset("model:candidate", "state", "promoted")
     running.process.kill()

@@ -1,10 +1,12 @@
 """Dolly's own engine with its owner, on a machine of scripted engines."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -49,7 +51,11 @@ class Place:
             yield
 
     async def current(self) -> Hash:
-        return await self.redis.hgetall("model:current")
+        return dict(await self.redis.hgetall("model:current"))
+
+    async def owner(self) -> Any:
+        """What is said of the engine's owner."""
+        return json.loads(await self.redis.get("model:owner") or "null")
 
     async def until(self, condition: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
         async with asyncio.timeout(seconds):

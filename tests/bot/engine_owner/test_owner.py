@@ -22,7 +22,7 @@ async def test_what_is_configured_is_in_service_and_is_said_to_be(place: Place) 
         current = await place.current()
         assert (current["name"], current["path"], current["url"]) == ("small", str(place.shipped), "")
         assert json.loads(current["keys"]) == ["### End"]
-        assert json.loads(await place.redis.get("model:owner")) == {
+        assert (await place.owner()) == {
             "holds": 2,
             "host": os.uname().nodename,
             "pid": os.getpid(),
@@ -127,7 +127,7 @@ async def test_where_there_is_room_for_one_the_other_goes_first(place: Place) ->
     place.has_room = False
     async with place.owned():
         await place.settled("shipped", "small")
-        assert json.loads(await place.redis.get("model:owner"))["holds"] == 1
+        assert (await place.owner())["holds"] == 1
         attempt = await place.promoter.want(place.model("first", "0001-00000000"))
         candidate = await place.promoter.settled(attempt)
         assert place.promoter.states[-2:] == ["holding", "ready"]
@@ -189,7 +189,7 @@ async def test_a_promoter_that_died_when_all_but_one_word_was_said_has_promoted(
         await place.settled("shipped", "small")
         model = place.model("first", "0001-00000000")
         candidate = await place.promoter.settled(await place.promoter.want(model))
-        served = {**model, "url": candidate["url"], "attempt": candidate["id"]}
+        served: Hash = {**model, "url": candidate["url"], "attempt": candidate["id"]}
         await place.redis.hset("model:current", mapping=served)
         await place.redis.delete("model:promoting")
         await place.settled("0001-00000000", "first")
@@ -303,7 +303,7 @@ async def test_an_owner_that_was_killed_leaves_nothing_half_done(place: Place, s
         await place.settled("shipped", "small")
     model = place.model("first", "0001-00000000")
     attempt = await place.promoter.want(model)
-    left = {"state": state, "url": "http://127.0.0.1:9" if state == "ready" else ""}
+    left: Hash = {"state": state, "url": "http://127.0.0.1:9" if state == "ready" else ""}
     await place.redis.hset("model:candidate", mapping=left)
     await place.redis.set(
         "model:owner", json.dumps({"holds": 2, "host": os.uname().nodename, "pid": os.getpid()}), ex=15
@@ -343,7 +343,7 @@ async def test_one_dolly_owns_the_engine_and_the_other_changes_nothing(place: Pl
         await asyncio.sleep(0.5)
         assert (await place.redis.hgetall("model:candidate"))["state"] == "wanted"
         assert await gone(place.redis, "model:current")
-        assert json.loads(await place.redis.get("model:owner"))["host"] == "another"
+        assert (await place.owner())["host"] == "another"
 
 
 async def test_a_dolly_that_died_on_this_machine_owns_nothing(place: Place) -> None:

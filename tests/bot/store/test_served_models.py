@@ -42,7 +42,8 @@ async def test_what_is_written_is_read_again(models: ServedModels, redis: Redis)
     await models.want(WANTED)
     assert await models.current() == MODEL
     assert await models.candidate() == WANTED
-    await redis.hset("model:canary", mapping={**await redis.hgetall("model:current"), "channels": '["C1", "C2"]'})
+    written: dict[Any, Any] = dict(await redis.hgetall("model:current"))
+    await redis.hset("model:canary", mapping={**written, "channels": '["C1", "C2"]'})
     assert await models.canary() == Canary(MODEL, frozenset({"C1", "C2"}))
     await models.drop_canary()
     assert await models.canary() is None
@@ -64,7 +65,7 @@ async def test_what_others_leave_out_is_empty(models: ServedModels, redis: Redis
     [{"trained_on": "[1]"}, {"since": "yesterday"}, {"url": "gpu:8080"}, {"url": "http://"}, {"revision": ""}],
 )
 async def test_what_nobody_can_read_counts_as_absent(
-    models: ServedModels, redis: Redis, spoilt: dict[str, Any]
+    models: ServedModels, redis: Redis, spoilt: dict[Any, Any]
 ) -> None:
     await models.set_current(MODEL)
     await redis.hset("model:current", mapping=spoilt)
