@@ -30,6 +30,7 @@ from bot.store.rates import Rate, SharedRates
 from bot.store.repeats import Repeats
 from bot.store.retraining import Request, Retraining
 from bot.store.sealing import Sealing
+from bot.store.served_models import Candidate, Owner, ServedModel, ServedModels
 from bot.store.settlings import Settlings
 from bot.store.tombstones import Target, Tombstones
 from bot.store.usage import Usage, Used
@@ -77,6 +78,7 @@ async def live(client: Client, layout: Layout, *, wait_replicas: int = 0) -> Non
     await life.raises_the_dead()
     await life.settles()
     await life.is_learned_from()
+    await life.has_another_model()
     await life.catches_up()
     await life.counts()
     await life.forgets()
@@ -287,6 +289,25 @@ class Life:
                 assert (settling.turn_ts, settling.kept) == ("3.000300", ("3.000400",))
                 await settlings.done(settling)
         assert await settlings.next() is None
+
+    async def has_another_model(self) -> None:
+        models, owner = ServedModels(self.client), Owner(2, "box", 1)
+        model = ServedModel("0001-3fa9c2d1", name="team-model", keys=("<|im_end|>",), url="http://127.0.0.1:8081")
+        assert await models.own(owner, 15)
+        assert (await models.owner(), await models.is_promoting()) == (owner, False)
+        wanted = Candidate("attempt", "wanted", model)
+        await models.want(wanted)
+        assert await models.candidate() == wanted
+        assert await models.note(wanted, "ready", url=model.url) == replace(wanted, state="ready")
+        await models.set_current(model)
+        assert await models.move_current(model.revision, "")
+        assert await models.current() == replace(model, url="")
+        assert await models.approve("0002-00000000", "U7") == ["U7"]
+        await models.drop_approvals("0002-00000000")
+        await models.drop_canary()
+        assert (await models.canary(), await models.previous()) == (None, None)
+        await self.client.delete("model:current")
+        await self.client.delete("model:candidate")
 
     async def catches_up(self) -> None:
         cursors, marks = Cursors(self.client, self.layout), Marks(self.client, self.layout)
