@@ -10,8 +10,8 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 
-SAME = 0.8
-"""Two questions that share so much of their words ask the same."""
+SAME = 0.7
+"""Two questions that share so much of their longer words ask the same."""
 LEAST = 0.15
 """With less in common, two questions are on different topics."""
 QUESTION_CHARACTERS = 300
@@ -64,8 +64,8 @@ def lines(text: str, most: int) -> list[str]:
 
 
 def asks_the_same(one: str, other: str) -> bool:
-    """Whether two questions have nearly the same words."""
-    mine, theirs = _stems(one), _stems(other)
+    """Whether two questions have nearly the same words, short ones left out."""
+    mine, theirs = _telling(_stems(one)), _telling(_stems(other))
     return len(mine & theirs) >= SAME * len(mine | theirs)
 
 
@@ -74,6 +74,11 @@ def _stems(text: str) -> frozenset[str]:
     signs = unicodedata.normalize("NFKC", text).lower()
     kept = "".join(sign if unicodedata.category(sign)[0] in "LMN" else " " for sign in signs)
     return frozenset(word[:STEM_CHARACTERS] for word in kept.split())
+
+
+def _telling(stems: frozenset[str]) -> frozenset[str]:
+    """The longer ones; all, where there are no longer ones."""
+    return frozenset(stem for stem in stems if len(stem) > SHORT_CHARACTERS) or stems
 
 
 def _weight(stem: str, found_in: int, pool: int) -> float:

@@ -60,19 +60,27 @@ class Waiting:
 
 
 class Reviewing:
-    """Reads and decides. Methods raise StoreUnavailable."""
+    """Reads and decides. Methods raise StoreUnavailable.
+
+    All that may be learned from is read at once (`everything`): whoever decides about one correction wants the next.
+    """
 
     def __init__(self, exports: Exports, store: FeedbackStore, engines: Engines) -> None:
         self._exports = exports
         self._store = store
         self._engines = engines
 
-    async def next(self, after: Seen | None = None, *, oldest_first: bool = False) -> Waiting | None:
+    async def everything(self) -> list[KeptFeedback]:
+        """What may be learned from: channels agree to it now, and agreed when it was given."""
+        return await self._exports.consenting()
+
+    def next(
+        self, everything: Sequence[KeptFeedback], after: Seen | None = None, *, oldest_first: bool = False
+    ) -> Waiting | None:
         """The first correction that waits, or the first one that comes `after` one; None where there is no more."""
-        consenting = await self._exports.consenting()
         direction = 1 if oldest_first else -1
         waiting = sorted(
-            (each for each in consenting if each.waits),
+            (each for each in everything if each.waits),
             key=lambda each: (direction * each.feedback.at, each.name),
         )
         if after is not None:
@@ -82,12 +90,13 @@ class Reviewing:
             return None
         first = waiting[0]
         found = neighbours.nearest(
-            first.feedback.question, (each.feedback.question for each in consenting), SUGGESTED_NEAREST
+            first.feedback.question, (each.feedback.question for each in everything), SUGGESTED_NEAREST
         )
         return Waiting(first, len(waiting) - 1, tuple(found))
 
     async def decide(
         self,
+        everything: Sequence[KeptFeedback],
         seen: Seen,
         review: Review,
         reviewer_id: str,
@@ -101,14 +110,15 @@ class Reviewing:
 
         A neighbour that is a rated question, word for word, is kept as a reference to it, and goes when that goes.
         """
-        consenting = await self._exports.consenting()
-        kept = next((each for each in consenting if each.name == seen.name), None)
+        kept = next((each for each in everything if each.name == seen.name), None)
         if kept is None or kept.version != seen.version or not kept.waits:
             return False
         if review == "rejected":
             return await self._store.review(kept, kept.feedback.reviewed("rejected", reviewer_id))
-        written = list(dict.fromkeys([*neighbours.lines(neighbour_lines, NEIGHBOURS), *ticked]))[:NEIGHBOURS]
-        names = {" ".join(each.feedback.question.split()): each.name for each in consenting}
+        own = " ".join(kept.feedback.question.split())
+        lines = dict.fromkeys([*neighbours.lines(neighbour_lines, NEIGHBOURS), *ticked])
+        written = [line for line in lines if line.casefold() != own.casefold()][:NEIGHBOURS]
+        names = {" ".join(each.feedback.question.split()): each.name for each in everything}
         reviewed = kept.feedback.reviewed(
             review,
             reviewer_id,

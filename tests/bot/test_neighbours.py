@@ -37,6 +37,8 @@ def test_two_that_ask_the_same_are_one_and_a_text_is_no_question() -> None:
 
 def test_endings_do_not_make_another_question() -> None:
     assert asks_the_same("Where are the printers?", "where are the Printer?")
+    assert asks_the_same("When is the office open?", "When does the office open?")
+    assert not asks_the_same("When does the office open?", "When does the office close in May?")
     assert not asks_the_same("Where are the printers?", "When are the printers mended?")
 
 

@@ -8,6 +8,9 @@ from bot.local.workspace import Workspace
 from bot.local.workspace.manifest import read_manifest
 from bot.local.workspace.people.elements import FIELD_BY_TYPE, all_elements
 from bot.local.workspace.refusals import PeopleError
+from bot.slack.answering.answer_blocks import FEEDBACK
+from bot.slack.commands.channel import ALLOWED, CONSENT, RULES
+from bot.slack.feedback.form import CORRECTION
 from tests.fuzz.generated import Way
 
 Json = dict[str, Any]
@@ -15,7 +18,8 @@ COMMANDS = [
     "", "help", "ask what is this?", "what is this?", "status", "settings", "feedback", "channel", "channel follow on",
     "channel follow off", "forget", "forget me", "forget channel", "admin", "admin status", "admin users",
     "admin quota",
-    "admin dead-letters", "admin review", "admin retrain", "admin models", "admin promote", "admin rollback",
+    "admin dead-letters", "admin review", "admin retrain", "admin retrain yes", "admin cancel", "admin models",
+    "admin promote", "admin promote 0001-aaaaaaaa #general", "admin rollback",
 ]  # fmt: skip
 WAYS: dict[str, Way] = {"events_api": "event", "slash_commands": "command", "interactive": "interaction"}
 CHOICES: Json = {
@@ -44,6 +48,7 @@ class Tour:
         guests = [user.id for user in self._timeline.users() if user.is_restricted]
         if not guests:
             guests = [(await self._people.invite("Gita", self._general, is_restricted=True)).id]
+        await self._correct(users[0])
         for user_id in (*users, *guests):
             await self._converse(user_id)
             for command in COMMANDS:
@@ -57,6 +62,23 @@ class Tour:
             await asyncio.sleep(0.3)
             if home := self._timeline.home(user_id):
                 await self._use(user_id, None, home, home["id"])
+
+    async def _correct(self, user_id: str) -> None:
+        """Leave something to review: an answer that an admin puts right, where that may train a model."""
+        await self._act(self._people.command(user_id, self._general, "/dolly", "channel"))
+        await self._fill_in(user_id, {RULES: [ALLOWED, CONSENT]})
+        message = await self._people.post(user_id, self._general, "@dolly what is a loom?")
+        assert message is not None
+        await asyncio.sleep(0.7)
+        answer = self._timeline.replies(self._general, str(message["ts"]))[0][-1]
+        await self._act(self._people.press(user_id, self._general, answer["ts"], FEEDBACK, value="down"))
+        await self._fill_in(user_id, {CORRECTION: "A frame for weaving."})
+
+    async def _fill_in(self, user_id: str, answers: Json) -> None:
+        """Fill in the form that opens in a moment, if one does."""
+        await asyncio.sleep(0.3)
+        if view := self._timeline.top_view(user_id):
+            await self._act(self._people.fill_in(user_id, view["id"], answers))
 
     async def _converse(self, user_id: str) -> None:
         people, direct = self._people, self._timeline.direct_channel(user_id).id

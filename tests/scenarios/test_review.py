@@ -68,7 +68,8 @@ async def test_an_admin_walks_through_the_corrections(team: Team, reviewers: Rev
     assert any(text.startswith("1 of 3") for text in texts(view))
     assert {HOLIDAY, "I don't know.", "Since May."} <= set(texts(view)), "the newest comes first"
     assert boxes(view)["correction"] == "Asha does."
-    answers: Json = {"correction": "Asha approves it.", "neighbours": f"{NEVER_ASKED}\n\n{OFFICE}\n"}
+    neighbours = f"{NEVER_ASKED}\n\n{OFFICE}\n{HOLIDAY.lower()}\n"
+    answers: Json = {"correction": "Asha approves it.", "neighbours": neighbours}
     view = await reviewers.next(**answers, paraphrases="Who says yes to leave?")
     assert any(text.startswith("2 of 3") for text in texts(view))
     assert OFFICE in texts(view)

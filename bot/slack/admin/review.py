@@ -4,7 +4,9 @@ Each is decided by *Next*, which shows the one after it. What the engine suggest
 form as it stands then: by a name that each correction's form has for itself, so that it never lands in the next one's.
 """
 
+import asyncio
 import secrets
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +17,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.audit import AuditLog
 from bot.errors import StoreUnavailable
-from bot.feedback import record_id
+from bot.feedback import KeptFeedback, record_id
 from bot.reviewing import Reviewing, Waiting
 from bot.slack.admin.review_form import (
     DECISION,
@@ -36,7 +38,7 @@ from bot.words import Words
 
 log = structlog.get_logger(__name__)
 
-STORE_SECONDS = 1.0
+STORE_SECONDS = 1.5
 """Of the three that Slack waits; who may review is asked of Slack besides."""
 OLDEST = "oldest"
 """What follows `review` to begin with the oldest."""
@@ -65,7 +67,8 @@ class AdminReview:
         """Show the first correction; the sentence that says why there is no form, or nothing."""
         walk = Walk(is_oldest_first=arguments == OLDEST)
         async with store_errors(STORE_SECONDS):
-            waiting = await self._reviewing.next(oldest_first=walk.is_oldest_first)
+            everything = await self._reviewing.everything()
+        waiting = self._reviewing.next(everything, oldest_first=walk.is_oldest_first)
         self._audit.acted(user_id, "admin_review")
         if waiting is None:
             return {"text": words.say("review_none")}
@@ -81,10 +84,10 @@ class AdminReview:
     async def submitted(self, ack: AsyncAck, body: dict[str, Any], view: dict[str, Any]) -> None:
         """Listener of the form: what was decided is kept, and the next correction is shown in its place."""
         user_id, filled_in = identifier(body.get("user") or {}, "id"), decided(view)
-        words = await self._words_of(user_id)
+        is_admin, words = await asyncio.gather(self._authority.is_admin(user_id), self._words_of(user_id))
         fault = ""
         try:
-            if not await self._authority.is_admin(user_id):
+            if not is_admin:
                 fault = words.say("admin_refused")
             else:
                 await self._go_on(ack, user_id, filled_in, words)
@@ -97,9 +100,10 @@ class AdminReview:
 
     async def _go_on(self, ack: AsyncAck, user_id: str, filled_in: Decided, words: Words) -> None:
         async with store_errors(STORE_SECONDS):
-            is_kept = await self._decide(user_id, filled_in)
+            everything = await self._reviewing.everything()
+            is_kept = await self._decide(user_id, filled_in, everything)
             walk, sentence = _after(filled_in, is_kept=is_kept), "" if is_kept else words.say("review_meanwhile")
-            waiting = await self._reviewing.next(filled_in.seen, oldest_first=walk.is_oldest_first)
+            waiting = self._reviewing.next(everything, filled_in.seen, oldest_first=walk.is_oldest_first)
         if waiting is None:
             await ack(response_action="update", view=summary(words, walk, sentence))
             return
@@ -107,11 +111,12 @@ class AdminReview:
         await ack(response_action="update", view=form(words, walk, waiting, external_id, sentence=sentence))
         self._afterwards.do(self._suggest(words, walk, waiting, external_id, sentence))
 
-    async def _decide(self, user_id: str, filled_in: Decided) -> bool:
+    async def _decide(self, user_id: str, filled_in: Decided, everything: Sequence[KeptFeedback]) -> bool:
         """Whether it was kept; nobody minds where it is skipped."""
         match filled_in.decision:
             case "approve":
                 is_kept = await self._reviewing.decide(
+                    everything,
                     filled_in.seen,
                     "approved",
                     user_id,
@@ -121,7 +126,7 @@ class AdminReview:
                     paraphrase_lines=filled_in.paraphrases,
                 )
             case "reject":
-                is_kept = await self._reviewing.decide(filled_in.seen, "rejected", user_id)
+                is_kept = await self._reviewing.decide(everything, filled_in.seen, "rejected", user_id)
             case "skip":
                 return True
         if is_kept:

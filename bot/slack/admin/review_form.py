@@ -101,7 +101,7 @@ def form(
     ]
     if suggested:
         options = [blocks.option(question, question) for question in suggested]
-        ticks = blocks.checkboxes(SUGGESTED, options, suggested)
+        ticks = blocks.checkboxes(SUGGESTED, options, ())  # a model may have asked the same in other words
         shown.append(blocks.field(words.say("review_suggested"), f"{SUGGESTED}/{key}", ticks))
     shown.append(
         blocks.field(
@@ -152,21 +152,24 @@ def decided(view: Mapping[str, Any]) -> Decided:
     """What was filled in. Raises NotUnderstood."""
     try:
         metadata = json.loads(text(view, "private_metadata"))
-        seen, walk = Seen(**metadata["seen"]), Walk(**metadata["walk"])
+        seen, far = metadata["seen"], metadata["walk"]
+        place = Seen(str(seen["name"]), str(seen["version"]), float(seen["at"]))
+        counts = (int(far[name]) for name in ("number", "approved", "rejected", "skipped"))
+        walk = Walk(bool(far["is_oldest_first"]), *counts)
     except (ValueError, TypeError, LookupError):
         raise NotUnderstood("private_metadata") from None
-    key = record_id(seen.name)
+    key = record_id(place.name)
     decision = text(_held(view, DECISION, key).get("selected_option") or {}, "value")
     if decision not in get_args(Decision):
         raise NotUnderstood(DECISION)
-    ticked = _held(view, SUGGESTED, key).get("selected_options") or []
+    ticked = _held(view, SUGGESTED, key).get("selected_options")
     return Decided(
-        seen,
+        place,
         walk,
         decision,  # type: ignore[arg-type]
         _typed(view, CORRECTION, key),
         _typed(view, NEIGHBOURS, key),
-        tuple(text(option, "value") for option in ticked),
+        tuple(text(option, "value") for option in ticked) if isinstance(ticked, list) else (),
         _typed(view, PARAPHRASES, key),
     )
 
