@@ -13,7 +13,7 @@ import structlog
 
 from bot.errors import ModelLoading, StoreUnavailable
 from bot.model_client import EngineReport, ModelClient
-from bot.store.served_models import Canary, ServedModel, ServedModels
+from bot.store.served_models import Canary, Candidate, ServedModel, ServedModels
 
 log = structlog.get_logger(__name__)
 
@@ -107,9 +107,8 @@ class Engines:
         """What is in service; where the store does not answer, what was known goes on to hold."""
         try:
             async with asyncio.timeout(seconds):
-                # The candidate first: what takes it out of its hold is written down before that.
-                is_held = await self._is_held()
-                current, canary = await asyncio.gather(self._models.current(), self._models.canary())
+                candidate, canary, current = await self._models.all()
+                is_held = candidate is not None and await self._is_held(candidate)
         except (StoreUnavailable, TimeoutError) as error:
             log.warning("models_not_read", error=type(error).__name__)
             return self._known
@@ -119,10 +118,9 @@ class Engines:
         await self._close_unused()
         return known
 
-    async def _is_held(self) -> bool:
+    async def _is_held(self, candidate: Candidate) -> bool:
         """Whether the owner of the engine, who lives, is about to stop the one that answers, or has done so."""
-        candidate = await self._models.candidate()
-        if candidate is None or candidate.state not in ("holding", "ready"):
+        if candidate.state not in ("holding", "ready"):
             return False
         owner = await self._models.owner()
         return owner is not None and (candidate.state == "holding" or owner.holds == 1)

@@ -110,9 +110,15 @@ class ServedModels:
 
     async def canary(self) -> Canary | None:
         """What answers in some channels."""
-        found = await self._read(CANARY)
-        model = _model(CANARY, found)
-        return Canary(model, frozenset(_list(CANARY, found, "channels"))) if model else None
+        return _canary(await self._read(CANARY))
+
+    async def all(self) -> tuple[Candidate | None, Canary | None, ServedModel | None]:
+        """Candidate, canary and what answers, read at once and in this order: what a turn needs to know."""
+        async with store_errors(), self._client.pipeline(transaction=False) as pipe:
+            for key in (CANDIDATE, CANARY, CURRENT):
+                pipe.hgetall(key)
+            candidate, canary, current = await pipe.execute()
+        return _candidate(candidate), _canary(canary), _model(CURRENT, current)
 
     async def set_current(self, model: ServedModel) -> None:
         """This answers from now on."""
@@ -135,11 +141,7 @@ class ServedModels:
 
     async def candidate(self) -> Candidate | None:
         """The last one, however it ended."""
-        found = await self._read(CANDIDATE)
-        model, state = _model(CANDIDATE, found), _STATES.get(found.get("state", ""))
-        if model is None or state is None:
-            return None
-        return Candidate(found.get("id", ""), state, model, found.get("reason", ""))
+        return _candidate(await self._read(CANDIDATE))
 
     async def is_promoting(self) -> bool:
         """Whether somebody lives who takes a candidate into service."""
@@ -229,6 +231,18 @@ def _model(key: str, found: Mapping[str, str]) -> ServedModel | None:
         log.error("served_model_unreadable", key=key, error=type(error).__name__)
         return None
     return ServedModel(**texts, keys=keys, since=since, trained_on=counts)
+
+
+def _candidate(found: Mapping[str, str]) -> Candidate | None:
+    model, state = _model(CANDIDATE, found), _STATES.get(found.get("state", ""))
+    if model is None or state is None:
+        return None
+    return Candidate(found.get("id", ""), state, model, found.get("reason", ""))
+
+
+def _canary(found: Mapping[str, str]) -> Canary | None:
+    model = _model(CANARY, found)
+    return Canary(model, frozenset(_list(CANARY, found, "channels"))) if model else None
 
 
 def _list(key: str, found: Mapping[str, str], name: str) -> list[str]:

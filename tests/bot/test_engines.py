@@ -140,7 +140,7 @@ async def test_a_store_that_is_away_changes_nothing(redis: Redis, monkeypatch: p
         async def away(models: ServedModels) -> None:
             raise StoreUnavailable("It is away.")
 
-        monkeypatch.setattr(ServedModels, "candidate", away)
+        monkeypatch.setattr(ServedModels, "all", away)
         with capture_logs() as logs:
             assert await said(engines) == "The new one."
             assert (await engines.in_service()).model == "team-model@0001-3fa9c2d1"

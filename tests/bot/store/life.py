@@ -298,6 +298,7 @@ class Life:
         wanted = Candidate("attempt", "wanted", model)
         await models.want(wanted)
         assert await models.candidate() == wanted
+        assert await models.all() == (wanted, None, None)
         assert await models.note(wanted, "ready", url=model.url) == replace(wanted, state="ready")
         await models.set_current(model)
         assert await models.move_current(model.revision, "")
