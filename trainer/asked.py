@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from trainer.background import Every
-from trainer.connection import connect, default_url
 from trainer.errors import BadInput, StoreAway, TrainerError
 from trainer.following import Cancelled, Following, LeaseLost, Reporter
-from trainer.jobs import LEASE, QUEUE, Ended, Job, Jobs, Verdict, read_key
+from trainer.jobs import LEASE, QUEUE, Ended, Job, Jobs, Verdict
 from trainer.lease import Lease
+from trainer.options import Options
 from trainer.recipe import Recipe, load_recipe
-from trainer.registry import Registry
 from trainer.serving import Serving
 from trainer.workplace import discard
 
@@ -29,57 +28,9 @@ if TYPE_CHECKING:
     from trainer.retrain import Outcome  # which loads torch
 
 BUSY, WAITS = 75, 76
-"""Exit statuses of a job's process: another retrain runs; or a signal ended it, and the job waits again."""
+"""Exit statuses of a job's process: another retrain runs; or a signal or the store ended it, and the job waits."""
 MOST_TRIES = 5
 PARENT_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class Options:
-    """Where things are, and how a retrain is done here."""
-
-    data: Path
-    """Dolly's own folder on a machine that runs both: store, key, registry and work folder lie there."""
-    recipe: str
-    redis_url: str | None = None
-    redis_cluster: bool = False
-    """Whether that is one of a cluster's nodes."""
-    retrain_key: str | None = None
-    """In base64, as the bot has it; None = in the file."""
-    retrain_key_file: Path | None = None
-    models: Path | None = None
-    work: Path | None = None
-    replay: tuple[str, ...] | None = None
-    base: str | None = None
-    overrides: tuple[str, ...] = ()
-    engine_key: str | None = None
-    """What the engine wants to be asked with, where a model is promoted."""
-
-    @property
-    def registry(self) -> Registry:
-        return Registry(self.models or self.data / "models")
-
-    @property
-    def work_folder(self) -> Path:
-        return self.work or self.data / "retrain"
-
-    def jobs(self) -> Jobs:
-        """Those of the store. Raises StoreAway, with a sentence."""
-        client = connect(self.redis_url or default_url(self.data), cluster=self.redis_cluster)
-        return Jobs(client, self.key)
-
-    def key(self) -> bytes:
-        """Raises BadInput where there is none, or it is no key."""
-        if self.retrain_key is not None:
-            return read_key(self.retrain_key, "RETRAIN_KEY")
-        path = self.retrain_key_file or self.data / "retrain.key"
-        try:
-            return read_key(path.read_text(encoding="ascii"), str(path))
-        except (OSError, UnicodeDecodeError):
-            raise BadInput(
-                f"The key that the bot seals feedback with is not in {path}. Give the bot's RETRAIN_KEY, or name its "
-                "file by --retrain-key-file."
-            ) from None
 
 
 def share_processors() -> None:
@@ -112,7 +63,7 @@ def retrain_file(options: Options, feedback: Path, *, yes: bool, console: Consol
             recipe=recipe,
             lines=lambda: lines,
             withdrawn=lambda records: jobs.withdrawn(records) if jobs else frozenset(),
-            served=lambda: Serving(jobs.client).current() if jobs else None,
+            serving=Serving(jobs.client) if jobs else None,
             replay=options.replay,
             base=options.base,
             yes=yes,
@@ -145,13 +96,19 @@ def retrain_job(options: Options, job_id: str | None, *, console: Console) -> in
 
 def _do(options: Options, jobs: Jobs, job: Job, lease: Lease, console: Console) -> int:
     try:
-        _end(options, jobs, job, _done(options, jobs, job, lease, console), console)
+        ending = _done(options, jobs, job, lease, console)
     except KeyboardInterrupt:
         jobs.put_back(job, "The worker was stopped; the retrain goes on where it was with the next.")
         return WAITS
     except LeaseLost as error:
         console.print(str(error), markup=False)
         return BUSY
+    console.print(ending.sentence, markup=False, highlight=False)
+    if ending.picture is not None:
+        jobs.show(job, ending.picture)
+    jobs.end(job, ending.state, ending.sentence, revision=ending.revision, verdict=ending.verdict)
+    if ending.state == "failed":
+        discard(options.work_folder, job.id)  # nobody goes on with it: who wants it again asks again
     return 0
 
 
@@ -171,7 +128,7 @@ def job_process(options: Options, job_id: str) -> None:
             status = retrain_job(options, job_id, console=console)
         except TrainerError as error:
             console.print(str(error), markup=False)
-            status = error.exit_code
+            status = WAITS if isinstance(error, StoreAway) else error.exit_code
         except KeyboardInterrupt:  # before it had begun, or after it had ended
             status = WAITS
     sys.exit(status)
@@ -214,7 +171,8 @@ def _done(options: Options, jobs: Jobs, job: Job, lease: Lease, console: Console
                 recipe=recipe,
                 lines=lambda: jobs.export(job),
                 withdrawn=lambda records: jobs.withdrawn(records, job),
-                served=Serving(jobs.client).current,
+                serving=Serving(jobs.client),
+                by=job.asked_by,
                 replay=options.replay,
                 base=options.base,
                 yes=job.yes,
@@ -238,15 +196,6 @@ def _done(options: Options, jobs: Jobs, job: Job, lease: Lease, console: Console
         return _Ending("failed", str(error))
     except Exception as error:
         return _Ending("failed", unforeseen(error, console))
-
-
-def _end(options: Options, jobs: Jobs, job: Job, ending: _Ending, console: Console) -> None:
-    console.print(ending.sentence, markup=False, highlight=False)
-    if ending.picture is not None:
-        jobs.show(job, ending.picture)
-    jobs.end(job, ending.state, ending.sentence, revision=ending.revision, verdict=ending.verdict)
-    if ending.state == "failed":
-        discard(options.work_folder, job.id)  # nobody goes on with it: who wants it again asks again
 
 
 def _jobs(options: Options, console: Console) -> Jobs | None:

@@ -240,5 +240,9 @@ def _progress(job_id: str) -> str:
 
 
 def _channels(text: str) -> tuple[str, ...]:
-    listed = json.loads(text) if text else []
-    return tuple(map(str, listed))
+    """A JSON list of ids; none where it is no such list."""
+    try:
+        listed = json.loads(text or "[]")
+    except ValueError:
+        return ()
+    return tuple(map(str, listed)) if isinstance(listed, list) else ()

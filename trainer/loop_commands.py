@@ -76,8 +76,9 @@ def retrain(
     retrain_key: RetrainKey = None,
 ) -> None:
     """From approved corrections to a candidate that the gate has judged; the same command goes on after a kill."""
-    from trainer.asked import BUSY, Options, retrain_file, retrain_job
+    from trainer.asked import BUSY, retrain_file, retrain_job
     from trainer.errors import BadInput
+    from trainer.options import Options
 
     if (feedback is None) == (job is None):
         raise typer.BadParameter("Name either --feedback FILE or --job ID.")
@@ -130,7 +131,7 @@ def worker(
     engine_key: EngineKey = None,
 ) -> None:
     """Wait for what admins ask for in Slack: retrains, one at a time, promotions and rollbacks beside them."""
-    from trainer.asked import Options
+    from trainer.options import Options
     from trainer.recipe import load_recipe
     from trainer.worker import Worker
 

@@ -27,10 +27,10 @@ from trainer.progress import Moment
 from trainer.recipe import Recipe, parse_recipe
 from trainer.registry import Registry
 from trainer.served import InService, OwnAnswers, in_service
-from trainer.serving import Served
+from trainer.serving import Serving
 from trainer.stages.export import export
 from trainer.stages.gate import gate
-from trainer.stages.import_base import SHIPPED, SHIPPED_MODEL, import_base, is_shipped_here
+from trainer.stages.import_base import import_base, imported
 from trainer.stages.mix import mix
 from trainer.stages.tune import tune
 from trainer.tuning.checkpoint import checkpoints, last_checkpoint
@@ -49,8 +49,10 @@ class Order:
     """The feedback, a line each; asked once."""
     withdrawn: Callable[[Collection[str]], Collection[str]]
     """Those of these records that nothing may learn any more."""
-    served: Callable[[], Served | None]
-    """What answers people now, where a store says so."""
+    serving: Serving | None = None
+    """What answers people now, where there is a store that says so."""
+    by: str = "terminal"
+    """Who asked for it."""
     replay: Sequence[str] | None = None
     """Sources of records that keep up what the model knows; None = those that ship."""
     base: str | None = None
@@ -111,7 +113,7 @@ class _Stages:
         self._begin("export_feedback")
         self._read_feedback()
         self._begin("import_base")
-        base = self._base()
+        base = imported(self._recipe.base, self._folder.parent / "base", self._order.base)
         current = self._current(base)
         start, parent = self._start(base, current)
         self._begin("mix")
@@ -134,33 +136,17 @@ class _Stages:
         if not self._place.is_whole("dataset") and not (self._folder / "feedback.jsonl").exists():
             write_private(self._folder / "feedback.jsonl", self._order.lines())
 
-    def _base(self) -> Path:
-        """The imported base; once for all retrains of it."""
-        model, revision = self._recipe.base.model, self._recipe.base.revision
-        source = self._order.base
-        if source is not None and (Path(source) / MANIFEST).is_file():
-            read_manifest(Path(source), "base")
-            return Path(source)
-        if source is None:
-            source = SHIPPED if model == SHIPPED_MODEL and is_shipped_here() else model
-        folder = self._folder.parent / "base" / "--".join(filter(None, [*source.strip("/").split("/"), revision]))
-        if (folder / MANIFEST).is_file():
-            read_manifest(folder, "base")
-            return folder
-        path = Path(source)
-        if path.suffix == ".gguf":
-            return import_base(str(path.parent), folder, gguf_file=path.name)
-        return import_base(source, folder, revision=revision if source == model else None)
-
     def _current(self, base: Path) -> InService:
         """What answered when this began: whatever is promoted meanwhile, the candidate stays the same."""
         precision = self._recipe.evaluate.gguf
         made = self._folder.parent / "base" / f"{sha256_of(base / MANIFEST)[:12]}-{precision}.gguf"
         made.parent.mkdir(exist_ok=True)
-        found = self._place.remember(
-            "current", lambda: asdict(in_service(self._order.served(), self._registry, base, made, precision))
-        )
-        return InService(**found)
+
+        def now() -> dict[str, Any]:
+            served = self._order.serving.current() if self._order.serving else None
+            return asdict(in_service(served, self._registry, base, made, precision))
+
+        return InService(**self._place.remember("current", now))
 
     def _start(self, base: Path, current: InService) -> tuple[Path, str | None]:
         """What is tuned, and the revision that it is."""
@@ -180,7 +166,7 @@ class _Stages:
             current,
             longest_tokens=choice.neighbour_answer_tokens,
             context_tokens=self._recipe.evaluate.context_tokens,
-            answered=self._following.check,
+            told=self._told,
         ) as answers:
             mix(
                 feedback,
@@ -237,6 +223,7 @@ class _Stages:
         learned = dataset["feedback"]
         facts: dict[str, Any] = {
             "job": self._order.id,
+            "by": self._order.by,
             "parent": parent,
             "dataset": {
                 "sha256": sha256_of(self._folder / "dataset" / MANIFEST),

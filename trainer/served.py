@@ -76,12 +76,13 @@ class OwnAnswers:
     """
 
     def __init__(
-        self, model: InService, *, longest_tokens: int, context_tokens: int, answered: Callable[[], None]
+        self, model: InService, *, longest_tokens: int, context_tokens: int, told: Callable[[int, int], None]
     ) -> None:
+        """`told` hears how many answers are there, of how many; what it raises ends the asking."""
         self._model = model
         self._sampling = Sampling(longest_tokens)
         self._context_tokens = context_tokens
-        self._answered = answered
+        self._told = told
         self._stack = ExitStack()
         self._answering: Answering | None = None
 
@@ -100,7 +101,10 @@ class OwnAnswers:
             return []
         if self._answering is None:
             self._answering = self._opened()
-        found = self._answering.answers(conversations, self._sampling, at_once=1, answered=self._answered)
+        done = iter(range(1, len(conversations) + 1))
+        found = self._answering.answers(
+            conversations, self._sampling, at_once=1, answered=lambda: self._told(next(done), len(conversations))
+        )
         return [answer.text.strip() if answer is not None else "" for answer in found]
 
     def _opened(self) -> Answering:

@@ -16,11 +16,12 @@ from types import FrameType
 
 from rich.console import Console
 
-from trainer.asked import BUSY, MOST_TRIES, WAITS, Options, job_process, unforeseen
+from trainer.asked import BUSY, MOST_TRIES, WAITS, job_process, unforeseen
 from trainer.background import Every
 from trainer.errors import StoreAway, TrainerError
 from trainer.jobs import ACTING, ACTS, QUEUE, Job, Jobs
 from trainer.lease import Lease
+from trainer.options import Options
 from trainer.progress import Moment
 from trainer.serving import Serving
 from trainer.stages.promote import promote, rollback, settle

@@ -2,13 +2,21 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from redis import Redis
 
 from bot.store.connection import connect
 from bot.store.retraining import Request, Retraining
 
 T = TypeVar("T")
 KEY = b"r" * 32
+
+
+def reports(client: Redis, job_id: str) -> list[dict[str, str]]:
+    """All that was told of a job, the oldest first; the bot reads the newest alone."""
+    entries: Any = client.xrange(f"retrain:progress:{job_id}")
+    return [told for _, told in entries]
 
 
 class Bot:

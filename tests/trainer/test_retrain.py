@@ -17,9 +17,10 @@ from tests.trainer import tiny_loop
 from tests.trainer.team_feedback import correction_line, record_id, write_lines
 from trainer import retrain as retraining
 from trainer.artifacts import read_manifest, sha256_of
-from trainer.asked import Options, retrain_file
+from trainer.asked import retrain_file
 from trainer.errors import BadInput, DiskFull, OutOfMemory, TrainerError
 from trainer.following import Following
+from trainer.options import Options
 from trainer.retrain import Order, Outcome, retrain
 from trainer.workplace import Workplace
 
@@ -40,7 +41,6 @@ def ordered(
         recipe=tiny_loop.recipe(),
         lines=lambda: feedback.read_text().splitlines(),
         withdrawn=withdrawn,
-        served=lambda: None,
         replay=options.replay,
         base=options.base,
     )

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -21,13 +21,14 @@ from rich.console import Console
 from bot.local.store import LocalStore
 from bot.store.retraining import Job, Request
 from tests.trainer import tiny_loop
-from tests.trainer.asking_bot import KEY, Bot
+from tests.trainer.asking_bot import KEY, Bot, reports
 from tests.trainer.team_feedback import correction_line
-from trainer.asked import Options, retrain_file, retrain_job
+from trainer.asked import retrain_file, retrain_job
 from trainer.connection import connect
 from trainer.errors import BadInput, StoreAway
 from trainer.jobs import QUEUE, record_id
 from trainer.lease import Lease
+from trainer.options import Options
 from trainer.worker import Worker
 
 QUIET = Console(quiet=True)
@@ -99,8 +100,8 @@ def until(seen: Callable[[], Any], seconds: float = 60) -> None:
         time.sleep(0.1)
 
 
-def stages(bot: Bot, job_id: str) -> Sequence[str]:
-    return [told.stage for told in bot(lambda retraining: retraining.progress(job_id))]
+def stages(client: Redis, job_id: str) -> list[str]:
+    return [told["stage"] for told in reports(client, job_id)]
 
 
 @pytest.mark.timeout(240)
@@ -112,14 +113,15 @@ def test_a_job_becomes_a_candidate_and_the_admin_is_told(bot: Bot, options: Opti
     (revision,) = options.registry.revisions()
     assert (told.state, told.verdict, told.result) == ("done", "passed", revision)
     assert told.sentence == f"Revision {revision}: The smoke gate is passed."
-    seen = list(dict.fromkeys(stages(bot, job_id)))
+    seen = list(dict.fromkeys(stages(client, job_id)))
     assert set(seen) <= {"export_feedback", "import_base", "mix", "tune", "export", "gate", "register", ""}
     assert {"mix", "tune", "gate"} <= set(seen)
     picture = bot(lambda retraining: retraining.plot(job_id))
     assert picture is not None
     assert picture.startswith(b"\x89PNG")
     manifest = options.registry.manifest(revision)["registry"]
-    assert (manifest["job"], manifest["dataset"]["feedback"]) == (job_id, sorted(map(record_id, lines)))
+    assert (manifest["job"], manifest["by"]) == (job_id, "U9")
+    assert manifest["dataset"]["feedback"] == sorted(map(record_id, lines))
     assert not client.exists(f"retrain:export:{job_id}", "retrain:worker", "retrain:lease", "retrain:queue")
     assert {path.name for path in (options.work_folder / job_id).iterdir()} == {"state.json", "plot.png"}
 
@@ -141,7 +143,7 @@ def test_a_worker_that_is_killed_or_ended_is_followed_by_one_that_goes_on(
 ) -> None:
     job_id = bot.retrain(feedback())
     first = started(options)
-    until(lambda: "tune" in stages(bot, job_id))
+    until(lambda: "tune" in stages(client, job_id))
     first.kill()
     first.join()
     until(lambda: job(bot, job_id).state == "queued", 20)  # its retrain ends with it, and puts the job back
@@ -170,7 +172,7 @@ def test_a_retrain_is_cancelled_while_it_runs(bot: Bot, options: Options, client
     job_id = bot.retrain(feedback())
 
     def cancel() -> None:
-        until(lambda: "tune" in stages(bot, job_id))
+        until(lambda: "tune" in stages(client, job_id))
         bot(lambda retraining: retraining.cancel(job_id))
 
     cancelling = threading.Thread(target=cancel)

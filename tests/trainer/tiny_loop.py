@@ -17,8 +17,9 @@ from rich.console import Console
 from tests.trainer.team_feedback import correction_line, write_lines
 from tests.trainer.tiny import tiny_model, tiny_tokenizer
 from trainer.artifacts import write_manifest
-from trainer.asked import Options, retrain_file
+from trainer.asked import retrain_file
 from trainer.datasets import write_dataset
+from trainer.options import Options
 from trainer.recipe import Recipe, parse_recipe, to_toml
 from trainer.records import Message, Record
 from trainer.stages.export import export

