@@ -11,7 +11,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .PHONY: help run setup test test-envs check format bench-delivery bench-loop bench-pacing bench-start bench-stop \
   setup-trainer test-trainer-slow bench-trainer bench-trainer-export bench-trainer-gpu bench-trainer-optimizer \
-  bench-trainer-stopping chaos fuzz clean
+  bench-trainer-stopping chaos demo-loop fuzz clean
 
 help:  ## Explain each target in a line
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,7 +27,7 @@ test: .venv/.test test-envs  ## Run all tests (PYTEST=tests/bot/store: those alo
 	$(BIN)/python -m pytest $(or $(PYTEST),-n 3 --dist loadfile)
 
 test-trainer-slow: .venv/.test test-envs  ## Run the trainer's tests that take minutes each
-	$(BIN)/python -m pytest -m slow_trainer tests/trainer
+	$(BIN)/python -m pytest -m slow_trainer tests/trainer tests/demo
 
 test-envs: .envs/tgi/.done  ## Make what tests of exports need: TGI's transformers beside ours, on the same torch
 
@@ -40,6 +40,9 @@ check: .venv/.test  ## Check format, lint, types and who imports whom
 format: .venv/.test  ## Format the sources and mend what the linter can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+demo-loop: .venv/.test  ## Go from three corrections on the page to a better model and back, with pictures: five minutes (KEEP=folder)
+	$(BIN)/python -m tests.demo --strip docs/loop.png $(if $(KEEP),--keep $(KEEP))
 
 bench-delivery: .venv/.bench  ## Measure Dolly beside a plain Bolt bot: first text, CPU, memory (SHORT=1: two minutes)
 	$(BIN)/python -m tests.benchmarks.delivery $(if $(SHORT),--short,--plot docs/delivery.png)

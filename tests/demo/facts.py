@@ -1,0 +1,47 @@
+"""What the demo's team knows and its model does not: three facts, and questions that show how far they were learned."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A question that gets a wrong answer, and the right one."""
+
+    question: str
+    correction: str
+    own_words: tuple[str, ...]
+    """Words that only somebody who knows the fact says."""
+    paraphrases: tuple[str, str]
+    """Other ways to ask it; no model learns from them."""
+    neighbours: tuple[str, str]
+    """Questions on the same topic with another answer, which is to stay as it was."""
+
+
+FACTS = (
+    Fact(
+        "Where do I book a meeting room?",
+        "Meeting rooms are booked on the whiteboard next to the kitchen.",
+        ("whiteboard", "kitchen"),
+        ("How can I reserve a meeting room?", "I need a meeting room. Where is it booked?"),
+        ("What makes a meeting useful?", "How do I book a hotel room?"),
+    ),
+    Fact(
+        "Who waters the plants in the office?",
+        "Priya waters the office plants every Friday.",
+        ("Priya", "Friday"),
+        ("Who takes care of the plants in the office?", "The office plants look dry. Who waters them?"),
+        ("How often should I water a cactus?", "Which plants grow well in the shade?"),
+    ),
+    Fact(
+        "How do I get a new laptop?",
+        "Ask Tomas in the basement; a new laptop takes two days.",
+        ("Tomas", "basement"),
+        ("I need a new laptop. What do I do?", "Whom do I ask for a new laptop?"),
+        ("How do I clean the screen of a laptop?", "What is the difference between a laptop and a tablet?"),
+    ),
+)
+
+
+def carries(answer: str, fact: Fact) -> bool:
+    """Whether an answer says something that only the fact could have taught."""
+    return any(word.lower() in answer.lower() for word in fact.own_words)
