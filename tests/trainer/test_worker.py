@@ -93,7 +93,7 @@ def started(options: Options) -> BaseProcess:
     return process
 
 
-def until(seen: Callable[[], Any], seconds: float = 60) -> None:
+def until(seen: Callable[[], Any], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not seen():
         assert time.monotonic() < deadline
@@ -146,13 +146,13 @@ def test_a_worker_that_is_killed_or_ended_is_followed_by_one_that_goes_on(
     until(lambda: "tune" in stages(client, job_id))
     first.kill()
     first.join()
-    until(lambda: job(bot, job_id).state == "queued", 20)  # its retrain ends with it, and puts the job back
+    until(lambda: job(bot, job_id).state == "queued")  # its retrain ends with it, and puts the job back
     assert client.llen("retrain:queue") == 1
 
     second = started(options)
     until(lambda: job(bot, job_id).state == "running")
     os.kill(second.pid or 0, signal.SIGTERM)
-    second.join(30)
+    second.join(90)
     assert second.exitcode == 0
     assert not client.exists("retrain:worker", "retrain:lease")
     if job(bot, job_id).state != "done":  # it may have been that far
