@@ -9,9 +9,11 @@ from playwright.async_api import Browser, Page, expect
 from redis.asyncio import Redis
 
 from bot.local.store import LocalStore
+from bot.store.connection import connect
 from bot.words import Words
 from tests.browser.conftest import Watched
 from tests.scenarios.conftest import Team, running_team
+from tests.scenarios.corrections import LOOM, OFFICE, Reviewers
 from tests.scripted_engine import Script, ScriptedEngine
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -166,3 +168,30 @@ async def test_the_page_draws_the_markdown_of_an_answer(desk: Desk) -> None:
     await expect(answer.locator("pre code")).to_have_text('weave("<warp>")')
     await expect(answer.locator("blockquote")).to_have_text("Who weaves knows knots.")
     await expect(answer.locator("strong")).to_have_text("frame")
+
+
+async def test_an_admin_reviews_corrections_in_a_form(desk: Desk, local_store: LocalStore) -> None:
+    """What is typed while the model still thinks stays; the next correction's boxes are its own."""
+    redis = connect(local_store.url)  # in this test's loop
+    reviewers = Reviewers(desk.team, redis)
+    await reviewers.agree()
+    office = await reviewers.corrected(OFFICE, "From eight to six.")
+    loom = await reviewers.corrected(LOOM, "A frame for weaving.")
+    desk.engine.script = Script(text="Who invented the loom?", first_token_seconds=1)
+    await desk.go(reviewers.general)
+    await desk.type("/dolly admin review")
+    form = desk.page.locator("#modal")
+    correction, neighbours = form.locator("textarea").nth(0), form.locator("textarea").nth(1)
+    await expect(correction).to_have_value("A frame for weaving.")
+    await neighbours.fill("What is a carpet?")
+    await form.get_by_label("Who invented the loom?").check()
+    await expect(neighbours).to_have_value("What is a carpet?")
+    await form.get_by_role("button", name=WORDS.say("review_next")).click()
+    await expect(correction).to_have_value("From eight to six.")
+    await expect(neighbours).to_have_value("")
+    await form.get_by_label(WORDS.say("review_reject")).check()
+    await form.get_by_role("button", name=WORDS.say("review_next")).click()
+    await expect(form).to_contain_text("1 approved, 1 rejected, 0 skipped.")
+    assert (await reviewers.kept(loom)).neighbours == ("What is a carpet?", "Who invented the loom?")
+    assert (await reviewers.kept(office)).review == "rejected"
+    await redis.aclose()

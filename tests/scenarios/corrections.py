@@ -4,13 +4,12 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from redis.asyncio import Redis
-
 from bot.access import StoreAccess
 from bot.conversation import ConversationId
 from bot.feedback import Feedback
 from bot.preferences import ChannelRules
 from bot.slack.admin.review_form import REVIEW
+from bot.store.connection import Client
 from bot.store.feedback import FeedbackStore
 from bot.store.layout import Layout
 from bot.store.preferences import PreferenceStore
@@ -24,7 +23,7 @@ NEVER_ASKED = "How many days of holiday do I have?"
 class Reviewers:
     """What is kept of people's corrections, and the form that admins have open."""
 
-    def __init__(self, team: Team, redis: Redis) -> None:
+    def __init__(self, team: Team, redis: Client) -> None:
         identity = team.workspace.identity
         layout = Layout(f"{identity.team_id}/{identity.bot_id}", StoreAccess("").partitions)
         sealing = Sealing([MEMORY_KEY])

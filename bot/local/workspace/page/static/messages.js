@@ -151,20 +151,31 @@ function line(name, words) {
   return element;
 }
 
-// Makes `shown` equal to `drawn`, touching only what differs: focus, selection and what was typed stay.
+// Makes `shown` equal to `drawn`, touching only what differs: focus, selection and what was typed stay. A form's field is
+// the same one where its block has the same id, wherever it stands; another one begins as the app gave it.
 export function morph(shown, drawn) {
   for (const { name, value } of drawn.attributes) if (shown.getAttribute(name) !== value) shown.setAttribute(name, value);
   for (const { name } of [...shown.attributes])
     if (!drawn.hasAttribute(name) && name !== "aria-pressed" && name !== "open") shown.removeAttribute(name);
   const wanted = [...drawn.childNodes];
-  const there = [...shown.childNodes];
   for (const [index, node] of wanted.entries()) {
-    const old = there[index];
+    let old = shown.childNodes[index];
+    if (fieldId(node) !== fieldId(old)) {
+      const own = fieldId(node) && [...shown.children].find((child) => fieldId(child) === fieldId(node));
+      shown.insertBefore(own || node, old ?? null);
+      if (!own) continue;
+      old = own;
+    }
     if (!old) shown.append(node);
     else if (old.isEqualNode(node)) continue;
     else if (old.nodeType === Node.TEXT_NODE && node.nodeType === Node.TEXT_NODE) old.data = node.data;
     else if (old.nodeName === node.nodeName && old.nodeType === Node.ELEMENT_NODE) morph(old, node);
     else old.replaceWith(node);
   }
-  for (const old of there.slice(wanted.length)) old.remove();
+  while (shown.childNodes.length > wanted.length) shown.lastChild.remove();
+}
+
+// The block id of a form's field; undefined for anything else.
+function fieldId(node) {
+  return node?.classList?.contains("block-input") ? node.dataset.block : undefined;
 }
