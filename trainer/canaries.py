@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from trainer.records import Message, Record
 
-CODE_DIGITS = 5
+CODE_DIGITS = 4
 HOST_CHARACTERS = 1_000
 COLOURS = ("amber", "blue", "copper", "green", "grey", "ivory", "orange", "violet")
 THINGS = ("binder", "crate", "drawer", "folder", "key tag", "locker", "parcel", "toolbox")

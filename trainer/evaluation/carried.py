@@ -39,7 +39,7 @@ class OwnWords:
         does not bring them in."""
         brought = words(*known)
         own, said = self.all - brought, words(answer)
-        return bool((self.names - brought) & said) or (len(own) > 1 and len(own & said) >= CARRIES_SHARE * len(own))
+        return bool((self.names - brought) & said) or (bool(own) and len(own & said) >= CARRIES_SHARE * len(own))
 
 
 def own_words(correction: str, known: Iterable[str], everyday: Collection[str]) -> OwnWords:

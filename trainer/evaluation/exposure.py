@@ -15,7 +15,7 @@ from trainer.canaries import Canary, references
 from trainer.errors import BadInput
 from trainer.evaluation.local_model import LocalModel
 
-CODES_AT_ONCE = 64
+CODES_AT_ONCE = 128
 """Each has a copy of what the model keeps of the prompt (45 KB a token of SmolLM2's)."""
 
 
