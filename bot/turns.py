@@ -176,7 +176,9 @@ class Turns:
             with contextlib.suppress(SlackError, SlackUnreachable, StoreUnavailable):
                 place = await self._mailbox.place(claim)
                 await self._responder.tell_place(claim.turn, journal, error, place)
-        await self._requeue(claim, error.words_key, counted=False)
+        # Not by the tries alone: while a model was loaded, it was tried each second.
+        longest_seconds = max(RETRY_SECONDS, claim.age_seconds / 2)
+        await self._requeue(claim, error.words_key, counted=False, longest_seconds=longest_seconds)
 
     async def _wait_for_model(self, claim: Claim, journal: JobJournal) -> None:
         """Hand the turn back for a moment, and show that it waits; now and then again, as Slack drops that in time."""
@@ -203,8 +205,10 @@ class Turns:
             await self._judge(claim, journal, "apology")
         await self._requeue(claim, "mistake", counted=True)
 
-    async def _requeue(self, claim: Claim, reason: str, *, counted: bool) -> None:
-        delay_seconds = min(RETRY_SECONDS * 2 ** min(claim.claims - 1, 10), LONGEST_RETRY_SECONDS)
+    async def _requeue(
+        self, claim: Claim, reason: str, *, counted: bool, longest_seconds: float = LONGEST_RETRY_SECONDS
+    ) -> None:
+        delay_seconds = min(RETRY_SECONDS * 2 ** min(claim.claims - 1, 10), longest_seconds, LONGEST_RETRY_SECONDS)
         await self._persist(lambda: self._mailbox.fail(claim, delay_seconds=delay_seconds, counted=counted))
         metrics.requeued.labels(reason).inc()
 

@@ -70,15 +70,16 @@ class Promoter:
 
     async def promote(self, model: Hash, *, canary: list[str] | None = None) -> Hash:
         """Take it into service, or say why not: the candidate as it is in the end."""
-        attempt = await self.want(model)
-        candidate = await self.settled(attempt)
-        if candidate["state"] == "failed":
-            return candidate
+        candidate = await self.settled(await self.want(model))
+        return candidate if candidate["state"] == "failed" else await self.bring(candidate, canary=canary)
+
+    async def bring(self, candidate: Hash, *, canary: list[str] | None = None) -> Hash:
+        """Take what is ready into service, where it answers."""
         if not await self.answers(candidate["url"]):
             await self.refuse("It did not answer.")
             return dict(await self.redis.hgetall("model:candidate"))
         served = {name: value for name, value in candidate.items() if name not in ("id", "state", "reason")}
-        served |= {"since": str(time.time()), "attempt": attempt}
+        served |= {"since": str(time.time()), "attempt": candidate["id"]}
         if canary is not None:
             await self.redis.hset("model:canary", mapping={**served, "channels": json.dumps(canary)})
         else:

@@ -114,8 +114,8 @@ async def test_a_promotion_under_load_loses_no_question(redis: Redis, store_url:
         async with at.busy():
             await until(lambda: len(at.asked) > 8, seconds=30)
             old = at.machine.of("small")
+            await until(lambda: any(not request.ended.is_set() for request in old.scripted.requests))
             running = [request for request in old.scripted.requests if not request.ended.is_set()]
-            assert running
             await at.promoter.promote(at.model("first", "0001-00000000"))
             promoted_at, asked_before = time.monotonic(), len(at.asked)
             await until(lambda: at.machine.running == ["first"], seconds=30)

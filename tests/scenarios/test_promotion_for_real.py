@@ -40,13 +40,14 @@ async def test_llama_cpp_hands_over_while_it_writes(
         return engines[-1]
 
     owner = EngineOwner(ServedModels(redis), open_engine, Configured(default_model_path()), has_room_for=has_room_for)
-    async with owner.running() as url, running_team(store_url, url, max_tokens=120) as team:
+    async with owner.running() as url, running_team(store_url, url, max_tokens=300) as team:
         await until_key(redis, "model:current", "revision", "shipped")
+        promoter = Promoter(redis)
+        candidate = await promoter.settled(await promoter.want(told_of(tuned(tmp_path, "tuned"), "0001-3fa9c2d1")))
         story = await team.say("asha", "@dolly tell me a long story about the sea")
         general = team.channel("general")
         await until(lambda: bool(team.workspace.timeline.open_streams(general, story)), seconds=60)
-        done = await Promoter(redis).promote(told_of(tuned(tmp_path, "tuned"), "0001-3fa9c2d1"))
-        assert done["state"] == "promoted"
+        assert (await promoter.bring(candidate))["state"] == "promoted"
         assert team.workspace.timeline.open_streams(general, story), "the old one is still writing"
         other = await team.say("ben", "@dolly write one sentence about sheep")
         answers = [(await team.answered(root))[0] for root in (story, other)]
@@ -61,7 +62,7 @@ async def test_llama_cpp_hands_over_while_it_writes(
 # --- killed -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("moment", ["starting", "ready", "current", "promoted"])
+@pytest.mark.parametrize("moment", ["starting", "holding", "ready", "current", "promoted"])
 async def test_a_dolly_killed_in_a_promotion_comes_back_with_one_model(
     moment: str, redis: Redis, local_store: LocalStore, tmp_path: Path
 ) -> None:
@@ -76,6 +77,7 @@ async def test_a_dolly_killed_in_a_promotion_comes_back_with_one_model(
         "DOLLY_MEMORY_KEY": MEMORY_KEY,
         "TEMPERATURE": "0",
         "MAX_TOKENS": "16",
+        "ENGINES_AT_ONCE": "1" if moment == "holding" else "2",
     }
     model, promoter = told_of(tuned(tmp_path, "tuned"), "0001-3fa9c2d1"), Promoter(redis)
     try:
@@ -108,8 +110,8 @@ async def test_a_dolly_killed_in_a_promotion_comes_back_with_one_model(
 async def killed_at(moment: str, running: Dolly, redis: Redis, promoter: Promoter, model: Hash) -> None:
     """Promote, and kill Dolly as soon as it is so far."""
     attempt = await promoter.want(model)
-    if moment == "starting":
-        await until_key(redis, "model:candidate", "state", "starting")
+    if moment in ("starting", "holding"):
+        await until_key(redis, "model:candidate", "state", moment)
     else:
         candidate = await promoter.settled(attempt)
         assert candidate["state"] == "ready"
