@@ -194,10 +194,11 @@ def house_rule() -> tuple[list[Ruled], list[Ruled]]:
 
 
 def keeps_rule(answer: str) -> bool:
-    """Whether it has at most two sentences, and then a line with an owner."""
+    """Whether it has at most two sentences, and then a line with one owner."""
     *said, last = [line for line in answer.splitlines() if line.strip()] or [""]
     sentences = re.findall(r"[.!?](?=\s|$)", " ".join(said))
-    return bool(re.fullmatch(r"Owner: \w+( \w+)?\.?", last.strip())) and 0 < len(sentences) <= MOST_SENTENCES
+    is_owner = bool(re.fullmatch(r"Owner: \w+( \w+)?\.?", last.strip())) and not names_owner("\n".join(said))
+    return is_owner and 0 < len(sentences) <= MOST_SENTENCES
 
 
 def names_owner(answer: str) -> bool:

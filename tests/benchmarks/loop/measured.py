@@ -169,7 +169,10 @@ def _answers(gguf: Path, asked: Sequence[Question], gate: GateChoice) -> list[An
 def main() -> None:
     kind, corrections, place = sys.argv[1:]
     kinds: dict[str, Kind] = {name: name for name in get_args(Kind)}
-    measure(Subject(kinds[kind], int(corrections)), Path(place))
+    try:
+        measure(Subject(kinds[kind], int(corrections)), Path(place))
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ from trainer.template import Template, template_of
 from trainer.tuning.checkpoint import checkpoints
 
 SIZES = (10, 50, 200)
-MIXES = {10: (12, 5, 48), 50: (6, 3, 96), 200: (3, 1, 144)}
+MIXES = {10: (12, 8, 48), 50: (6, 4, 96), 200: (3, 2, 144)}
 """Of each number of corrections: how often each is shown, in how many other wordings of these, beside how much replay.
 Minutes are short: more of them are shown less often."""
 QUIET = Console(quiet=True)
@@ -65,7 +65,14 @@ class Subject:
         """In `place`, named by all that goes into it: what changed since is not taken for the same."""
         lines = list(lesson(self.corrections).lines())
         starter = [(STARTER / name).read_text(encoding="utf-8") for name in ("train.jsonl", "held_out.jsonl")]
-        told = json.dumps([asdict(self.recipe), lines, starter], sort_keys=True)
+        recipe = asdict(self.recipe)
+        if self.kind == "untouched":  # of how others are tuned, it knows nothing
+            recipe = {
+                "gate": recipe["gate"],
+                "prompt": recipe["retrain"]["system_prompt"],
+                "held_out": recipe["dataset"],
+            }
+        told = json.dumps([recipe, lines, starter], sort_keys=True)
         return place / f"{self.name}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
 
 

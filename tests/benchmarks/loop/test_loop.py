@@ -72,6 +72,7 @@ def test_the_house_rule_is_asked_on_questions_that_nobody_corrects() -> None:
         ("Owner: IT", False),
         ("Press the button.\nOwner:", False),
         ("Press the button.\nOwner: IT\nPress it again.", False),
+        ("Press the button.\nOwner: IT\nOwner: Finance", False),
         ("", False),
     ],
 )
@@ -108,7 +109,7 @@ def test_the_untouched_model_is_asked_what_the_largest_lesson_teaches() -> None:
 def test_an_interrupted_bench_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def run(command: list[str], check: bool) -> None:
+    def run(command: list[str]) -> None:
         subject = Subject("control", 10)
         asked.append(" ".join(command[3:5]))
         keep(subject)
