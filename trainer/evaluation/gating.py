@@ -60,14 +60,15 @@ def kept_bits(judgeable: Judgeable, records: Sequence[Record], cache: Path | Non
     kept = Kept(cache, f"bits {identity(judgeable.folder)}")
 
     def ask(places: list[int]) -> list[Any]:
-        found, _ = answer_bits(LocalModel.load(judgeable.folder), [records[place] for place in places])
+        missing = [records[place] for place in places]
+        found, _ = answer_bits(LocalModel.load(judgeable.folder), missing, scored=told)
         by_record: dict[str, list[Any]] = {}
         for one in found:
             by_record.setdefault(one.record_id, []).append([one.turn, one.bits, one.size_bytes])
         return [by_record.get(records[place].id, []) for place in places]
 
-    values, _ = kept.all([record.messages for record in records], ask)
-    told(len(records))
+    values, asked = kept.all([record.messages for record in records], ask)
+    told(len(records) - asked)
     return [
         AnswerBits(record.id, record.category, *entry)
         for record, entries in zip(records, values, strict=True)
@@ -79,15 +80,15 @@ def kept_answers(
     judgeable: Judgeable, prompts: Sequence[Prompt], choice: GateChoice, cache: Path | None, told: Told
 ) -> list[Answer | None]:
     """Greedy answers of a model whose answers are kept."""
-    asked = f"{choice.answer_tokens} {choice.context_tokens}"
-    kept = Kept(cache, f"answers {identity(judgeable.gguf or judgeable.folder)} {asked}")
+    how = f"{choice.answer_tokens} {choice.context_tokens}"
+    kept = Kept(cache, f"answers {identity(judgeable.gguf or judgeable.folder)} {how}")
 
     def ask(places: list[int]) -> list[Any]:
-        found = answers(judgeable, [prompts[place] for place in places], choice, lambda _: None)
+        found = answers(judgeable, [prompts[place] for place in places], choice, told)
         return [[one.text, one.finish, one.tokens] if one else None for one in found]
 
-    values, _ = kept.all(prompts, ask)
-    told(len(prompts))
+    values, asked = kept.all(prompts, ask)
+    told(len(prompts) - asked)
     return [Answer(*value) if value else None for value in values]
 
 

@@ -56,7 +56,7 @@ def gate(
     """
     console = console or Console(stderr=True)
     choice = recipe.gate
-    begun = time.monotonic()
+    seconds = _Seconds()
     asked = read_questions(dataset)
     train, held_out = read_split(dataset, "train"), read_split(dataset, "held_out")
     records = sample(held_out, choice.bits_records, choice.seed)
@@ -67,10 +67,14 @@ def gate(
     progress = _Progress(2 * (len(records) + choice.prompts) + len(asked.canaries) + len(of_feedback), told)
 
     weighed = weigh(candidate, records, questions(held_out), asked.canaries, choice, progress.add)
+    seconds.of("transformers")
     suite = [item.prompt for item in weighed.items]
     said = answers(candidate, [*suite, *of_feedback], choice, progress.add)
+    seconds.of("answers")
     suite_answers, feedback_answers = said[: len(suite)], iter(said[len(suite) :])
     before = kept_answers(current, suite, choice, cache, progress.add)
+    bits_before = kept_bits(current, records, cache, progress.add)
+    seconds.of("current")
     ours, theirs = scored(candidate, weighed.items, suite_answers), scored(current, weighed.items, before)
 
     everyday = everyday_words(_texts([*held_out, *(one for one in train if one.source not in OF_THE_TEAM)]))
@@ -81,7 +85,7 @@ def gate(
     sure = Sureness(choice)
     checks: dict[str, Checked] = {
         "suite": check_suite(ours, theirs, sure),
-        "replay_bits": check_bits(weighed.bits, kept_bits(current, records, cache, progress.add), sure),
+        "replay_bits": check_bits(weighed.bits, bits_before, sure),
         "stops": check_stops(ours, theirs, sure),
         "corrections": check_corrections(taught, choice),
         "neighbours": check_neighbours(neighbours, to_neighbours, own, choice),
@@ -100,12 +104,25 @@ def gate(
         "candidate": _identity(candidate),
         "dataset": sha256_of(dataset / MANIFEST),
     }
-    figures["seconds"] = round(time.monotonic() - begun, 1)
+    figures["seconds"] = seconds.found
     verdict = Verdict(choice.size, not refusals, bool(evidence), tuple(refusals), figures)
     verdict.write(out)
     progress.end()
     _show(verdict, console)
     return verdict
+
+
+class _Seconds:
+    """How long the parts of a gate took."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, float] = {}
+        self._since = time.monotonic()
+
+    def of(self, part: str) -> None:
+        """The part that has just ended."""
+        now = time.monotonic()
+        self.found[part], self._since = round(now - self._since, 1), now
 
 
 class _Progress:
