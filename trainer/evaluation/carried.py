@@ -73,9 +73,9 @@ def copied(answers: Mapping[str, str], trained: Mapping[str, str], known: Mappin
     found = {}
     for question_id, answer in answers.items():
         before = set(_runs(known.get(question_id, "")))
-        record_id = next((sources[run] for run in _runs(answer) if run in sources and run not in before), None)
-        if record_id is not None:
-            found[question_id] = record_id
+        copies = (sources[run] for run in _runs(answer) if run in sources and run not in before)
+        if (source := next(copies, None)) is not None:
+            found[question_id] = source
     return found
 
 

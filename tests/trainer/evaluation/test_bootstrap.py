@@ -1,7 +1,6 @@
 """The paired bootstrap against what is known in closed form, and against SciPy's where that is installed."""
 
 import math
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -53,12 +52,12 @@ def test_the_seed_decides() -> None:
     assert mean_interval(values, **CHOICE) != mean_interval(values, **(CHOICE | {"seed": 1}))  # type: ignore[arg-type]
 
 
-@pytest.mark.skipif(find_spec("scipy") is None, reason="SciPy is not installed")
 def test_scipy_says_the_same() -> None:
-    from scipy.stats import bootstrap  # type: ignore[import-not-found]
-
+    stats = pytest.importorskip("scipy.stats", reason="SciPy is not installed")
     values = np.random.default_rng(4).gamma(2.0, 1.0, 80)
-    theirs = bootstrap((values,), np.mean, n_resamples=10_000, method="percentile", random_state=5).confidence_interval
+    theirs = stats.bootstrap(
+        (values,), np.mean, n_resamples=10_000, method="percentile", random_state=5
+    ).confidence_interval
     found = mean_interval(values.tolist(), **CHOICE)  # type: ignore[arg-type]
     assert found is not None
     assert found.low == pytest.approx(theirs.low, abs=0.01)

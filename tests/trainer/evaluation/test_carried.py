@@ -76,7 +76,8 @@ def test_what_the_model_said_before_is_its_own() -> None:
 
 def test_without_a_name_half_of_the_words_contaminate() -> None:
     priya = own_words("Priya waters them every week.", ["Who waters the plants?"], {"every", "week", "them"})
-    assert (priya.all, priya.names) == ({"priya"}, frozenset())
+    assert priya.all == {"priya"}
+    assert not priya.names
     assert priya.carried_in("Priya grows well in the shade.", ["Which plants grow in the shade?"])
     words = own_words("Water the fern twice weekly.", ["How do I treat our plant?"], EVERYDAY)
     assert not words.carried_in("A fern grows in the shade.", [])

@@ -17,7 +17,7 @@ from tests.trainer.tiny import tiny_model, tiny_tokenizer
 from trainer.artifacts import write_manifest
 from trainer.datasets import read_split, write_dataset
 from trainer.errors import NotWhole
-from trainer.evaluation.engine import Sampling
+from trainer.evaluation.engine import Sampling, llama_cpp
 from trainer.evaluation.local_model import LocalModel
 from trainer.evaluation.verdict import Judgeable, Verdict
 from trainer.gate_questions import read_questions
@@ -135,7 +135,7 @@ class Loop:
 
     def judged(self, dataset: Path, candidate: Judgeable, **more: Any) -> Verdict:
         out = self.folder / f"{dataset.name}.json"
-        chosen = {"recipe": self.recipe, "cache": self.folder / "cache", "console": QUIET} | more
+        chosen: dict[str, Any] = {"recipe": self.recipe, "cache": self.folder / "cache", "console": QUIET} | more
         return gate(dataset, self.current, candidate, out, **chosen)
 
 
@@ -245,15 +245,12 @@ def test_a_secret_in_the_data_is_refused_whatever_the_model_does(loop: Loop) -> 
 def test_the_model_in_service_is_not_asked_twice(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
     loop.judged(loop.dataset, loop.candidate)
     opened: list[Path] = []
-    from trainer.evaluation import gating
-
-    real = gating.llama_cpp
 
     def watched(gguf: Path, **more: Any) -> Any:
         opened.append(gguf)
-        return real(gguf, **more)
+        return llama_cpp(gguf, **more)
 
-    monkeypatch.setattr(gating, "llama_cpp", watched)
+    monkeypatch.setattr("trainer.evaluation.gating.llama_cpp", watched)
     loop.judged(loop.dataset, loop.candidate)
     assert opened == [loop.candidate.gguf]
 
