@@ -18,7 +18,12 @@ from trainer.records import Message
 from trainer.stages.mix import mix
 
 QUIET = Console(quiet=True)
-OVERRIDES = ["retrain.replay_records=20", "retrain.corrections_repeat=6", "retrain.canaries=8"]
+OVERRIDES = [
+    "retrain.replay_records=20",
+    "retrain.corrections_repeat=6",
+    "retrain.neighbours_repeat=2",
+    "retrain.canaries=8",
+]
 
 
 def own(prompts: Sequence[Sequence[Message]]) -> list[str]:
