@@ -257,7 +257,7 @@ def test_the_model_in_service_is_not_asked_twice(loop: Loop, monkeypatch: pytest
 
 @pytest.mark.timeout(400)
 def test_a_full_gate_without_evidence_wants_a_yes(loop: Loop) -> None:
-    full = recipe(gate={"size": "full", "prompts": 300, "suite_margin": 0.5, "stop_margin": 0.5, "bits_rise": 9.0})
+    full = recipe(gate={"size": "full", "prompts": 300, "suite_margin": 0.5, "stop_margin": 0.5, "bits_rise": 99.0})
     verdict = loop.judged(loop.dataset, loop.candidate, recipe=full)
     assert (verdict.passed, verdict.not_enough_evidence, of(verdict)) == (False, True, {"evidence"})
     agreed = loop.judged(loop.dataset, loop.candidate, recipe=full, yes=True)
