@@ -22,6 +22,7 @@ OVERRIDES = [
     "retrain.replay_records=20",
     "retrain.corrections_repeat=6",
     "retrain.neighbours_repeat=2",
+    "retrain.neighbours_held_out=0.5",
     "retrain.canaries=8",
 ]
 
