@@ -51,7 +51,7 @@ def show(went: Went) -> None:
         print(f"  back:   {went.back[index]}")
         for number, question in enumerate(fact.paraphrases):
             print(f"  {question}\n    {went.paraphrased[2 * index + number]}")
-        for number, question in enumerate(fact.neighbours):
+        for number, question in enumerate(fact.unseen):
             print(f"  (neighbour) {question}\n    {went.neighbours[2 * index + number]}")
 
 

@@ -5,7 +5,7 @@ Everything is real: `dolly local`, `dolly-trainer worker`, the model that ships,
     loop.seconds            from the first question to the first corrected answer, the base's import left out
     loop.corrected          corrections that the promoted model answers as they were typed, of 3
     loop.paraphrased        of 6 other wordings, those answered with the fact
-    loop.contaminated       of 6 neighbour questions, those answered with a fact of another question
+    loop.contaminated       of 6 neighbour questions that nobody wrote in the review, those answered with a fact
     loop.replay_bpb_ratio   bits per byte of held-out chats, the candidate's over those of the model before
     loop.rolled_back        answers that are, after the way back, what they were before, of 3
 """
@@ -15,14 +15,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.async_api import async_playwright
+from playwright.async_api import ViewportSize, async_playwright
 
 from tests.browser.chromium import launch
 from tests.demo.desk import Desk
 from tests.demo.facts import FACTS, Fact, carries
 from tests.demo.machine import dolly_local, import_base, worker
 
-VIEWPORT = {"width": 1280, "height": 800}
+VIEWPORT = ViewportSize(width=1280, height=800)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ class Went:
     """Answers to the three questions, in turn."""
     paraphrased: tuple[str, ...]
     neighbours: tuple[str, ...]
+    """Answers to the unseen ones."""
     replay_bits_ratio: float
 
     @property
@@ -81,7 +82,7 @@ async def go_through(data: Path, pictures: Path) -> Went:
         await desk.picture("corrected")
         after += [await desk.ask(fact.question) for fact in FACTS[1:]]
         paraphrased = [await desk.ask(question) for fact in FACTS for question in fact.paraphrases]
-        neighbours = [await desk.ask(question) for fact in FACTS for question in fact.neighbours]
+        neighbours = [await desk.ask(question) for fact in FACTS for question in fact.unseen]
         await desk.roll_back()
         back = [await desk.ask(fact.question) for fact in FACTS]
         await desk.picture("rolled_back")

@@ -106,7 +106,7 @@ async def test_half_a_character_is_shown_as_such(team: Team, engine: ScriptedEng
 async def kept(redis: Redis) -> list[str]:
     """The store's keys, without what each Dolly writes at its start, and of its calls."""
     keys = [str(key) for key in await redis.keys("*")]
-    return sorted(key for key in keys if not key.endswith((":layout", ":cursors")) and ":rate:" not in key)
+    return sorted(key for key in keys if not key.endswith((":layout", ":cursors", ":follower")) and ":rate:" not in key)
 
 
 async def is_ignored(team: Team, payload: Json, redis: Redis) -> None:

@@ -151,7 +151,7 @@ async def test_a_rewriting_that_does_not_end_is_given_up(client: Redis, monkeypa
 
 
 async def test_another_server_with_snapshots_and_a_user_who_may_do_only_this(tmp_path: Path) -> None:
-    user = "narrow on >secret ~dolly:* +@all -@admin"
+    user = "narrow on >secret ~dolly:* ~retrain:* ~model:* +@all -@admin"
     with running(
         debians_redis(),
         tmp_path / "redis",
