@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import hypothesis
 import pytest
+import structlog
 from redis.asyncio import Redis
 
 from bot.local.engine import LocalEngine
@@ -21,18 +22,28 @@ from tests.offline import refuse_network
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
+OF_DOLLY = ("SLACK_", "DOLLY_", "ENGINE_", "REDIS_URL", "RETRAIN_", "HF_")
+"""Variables that would make another Dolly of the one that is tested."""
+
 T = TypeVar("T")
 
 
 def pytest_configure() -> None:
     for name in list(os.environ):
-        if name.upper().startswith(("SLACK_", "DOLLY_", "ENGINE_", "REDIS_URL", "HF_")) or name.lower().endswith(
-            "_proxy"
-        ):
+        if name.upper().startswith(OF_DOLLY) or name.lower().endswith("_proxy"):
             del os.environ[name]
     sys.addaudithook(refuse_network)
     hypothesis.settings.register_profile("unhurried", deadline=None)  # on a loaded machine, no example is a slow one
     hypothesis.settings.load_profile("unhurried")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def loggers_follow_their_configuration() -> Iterator[None]:
+    """A logger that a test before has used would go on as it was configured then, and `capture_logs` hear nothing."""
+    configure = structlog.configure
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(structlog, "configure", lambda **given: configure(**given | {"cache_logger_on_first_use": False}))
+        yield
 
 
 class Background:

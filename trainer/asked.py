@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -114,6 +115,7 @@ def _do(options: Options, jobs: Jobs, job: Job, lease: Lease, console: Console) 
 
 def job_process(options: Options, job_id: str) -> None:
     """A process of its own for a job: what it takes of memory is free when it has ended. Ends with its parent."""
+    warnings.simplefilter("ignore", FutureWarning)  # of libraries, to each other's authors
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal comes to the worker, which asks by SIGTERM
     console = Console(stderr=True, soft_wrap=True)

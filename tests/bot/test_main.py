@@ -299,7 +299,9 @@ async def test_help_lists_the_commands(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["local", "check"])
 async def test_a_mistake_of_dollys_own_is_one_sentence_and_a_line_in_the_log(tmp_path: Path, command: str) -> None:
     """The log is written to until the end, also when the end is a mistake."""
-    broken = "import bot.__main__ as dolly; dolly.running_parts = lambda *_, **__: 1 / 0; dolly.main()"
+    broken = (
+        "import bot.__main__ as dolly; dolly.running_store = dolly.running_parts = lambda *_, **__: 1 / 0; dolly.main()"
+    )
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", broken, command),
         cwd=tmp_path,

@@ -64,6 +64,9 @@ class Office:
             asked = Asked(await self.team.say(name, "@dolly go on"), at)
             self.asked.append(asked)
             asked.answers = await self.team.answered(asked.root)
+            while any(answer.startswith("_") for answer in asked.answers):  # a word of Dolly's, that it has to wait
+                await asyncio.sleep(0.1)
+                asked.answers = await self.team.answered(asked.root)
 
     @asynccontextmanager
     async def busy(self) -> AsyncIterator[None]:
