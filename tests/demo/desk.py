@@ -45,9 +45,10 @@ class Desk:
         await expect(asked).to_be_visible()
         ts = await asked.get_attribute("data-ts")
         await self._page.goto(f"{self._url}#/{ASHA}/{await self._channel_id()}/{ts}")
+        await expect(self._page.locator(f"#thread-messages article[data-ts='{ts}']")).to_be_visible()
         answer = self._answer()
-        await expect(answer).to_have_count(1, timeout=ANSWER_MS)
         await expect(answer.get_by_role("group", name="Feedback")).to_be_visible(timeout=ANSWER_MS)
+        await expect(self._page.locator("#thread-messages .streaming")).to_have_count(0, timeout=ANSWER_MS)
         return (await answer.locator(".block-markdown .text").first.inner_text()).strip()
 
     async def correct(self, fact: Fact) -> None:

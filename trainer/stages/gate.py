@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -69,11 +70,16 @@ def gate(
     weighed = weigh(candidate, records, questions(held_out), asked.canaries, choice, progress.add)
     seconds.of("transformers")
     suite = [item.prompt for item in weighed.items]
-    said = answers(candidate, [*suite, *of_feedback], choice, progress.add)
-    seconds.of("answers")
-    suite_answers, feedback_answers = said[: len(suite)], iter(said[len(suite) :])
-    before = kept_answers(current, suite, choice, cache, progress.add)
-    bits_before = kept_bits(current, records, cache, progress.add)
+    with ThreadPoolExecutor(1) as beside:  # llama.cpp leaves a core to it
+        reading = beside.submit(kept_bits, current, records, cache, lambda _: None)
+        if candidate.gguf is None or current.gguf is None:
+            reading.result()  # transformers answers: the weights of one model at a time
+        said = answers(candidate, [*suite, *of_feedback], choice, progress.add)
+        seconds.of("answers")
+        suite_answers, feedback_answers = said[: len(suite)], iter(said[len(suite) :])
+        before = kept_answers(current, suite, choice, cache, progress.add)
+        bits_before = reading.result()
+    progress.add(len(records))
     seconds.of("current")
     ours, theirs = scored(candidate, weighed.items, suite_answers), scored(current, weighed.items, before)
 
