@@ -35,6 +35,8 @@ async def read_pdf(content: bytes, *, seconds: float) -> tuple[str, int]:
     finally:
         with contextlib.suppress(ProcessLookupError):
             child.kill()
+        # The rest is read: where reading pauses, asyncio never learns that the pipe was closed, and waits for ever.
+        await _drain(child)
         await child.wait()
     return _understood(bytes(written), "slow" if is_late else "broken")
 
@@ -51,6 +53,12 @@ async def _collect(child: asyncio.subprocess.Process, written: bytearray) -> Non
     assert child.stdout is not None
     while (piece := await child.stdout.read(65_536)) and len(written) < OUTPUT_BYTES:
         written += piece
+
+
+async def _drain(child: asyncio.subprocess.Process) -> None:
+    assert child.stdout is not None
+    while await child.stdout.read(65_536):
+        pass
 
 
 def _understood(written: bytes, otherwise: Fault) -> tuple[str, int]:
