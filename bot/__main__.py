@@ -16,6 +16,7 @@ from rich.table import Table
 from bot import configured
 from bot.access import SlackAccess, StoreAccess
 from bot.allocator import return_large_blocks
+from bot.engine_owner.ownership import leave_own_engine
 from bot.errors import AlreadyRunning, DollyError, LocalPartError, SettingsError
 from bot.export_feedback import export_feedback as write_feedback
 from bot.exports import Learned
@@ -262,12 +263,14 @@ async def _parts(settings: Settings, tell: Callable[[str], None]) -> AsyncIterat
     async with AsyncExitStack() as parts:
         store = running_store(settings.dolly_data, redis_url=settings.redis_url, tell=tell)
         redis_url = await parts.enter_async_context(store)
-        engine_url = settings.engine_url
+        client = connect(redis_url, cluster=settings.redis_cluster)
+        parts.push_async_callback(client.aclose)
+        models, engine_url = ServedModels(client), settings.engine_url
         if engine_url is None:
-            client = connect(redis_url, cluster=settings.redis_cluster)
-            parts.push_async_callback(client.aclose)
-            owner = configured.engine_owner(settings, ServedModels(client), tell)
+            owner = configured.engine_owner(settings, models, tell)
             engine_url = await parts.enter_async_context(owner.running())
+        elif left := await leave_own_engine(models):
+            tell(f"The engine at ENGINE_URL answers from now on, and {left.name} {left.revision} no more.")
         yield Addresses(redis_url, engine_url)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import structlog
 
-from bot.store.served_models import Owner, ServedModels
+from bot.store.served_models import Owner, ServedModel, ServedModels
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +61,17 @@ class Ownership:
         if self._told is not None:
             await self._models.own(self._told, 1)
         self._told, self.is_held = None, False
+
+
+async def leave_own_engine(models: ServedModels) -> ServedModel | None:
+    """For a Dolly that is given an engine: what one of its own served is in service no more; what that was.
+
+    None where nothing was, or the owner of that engine lives. Raises StoreUnavailable.
+    """
+    owner = await models.owner()
+    if owner is not None and not _is_gone(owner):
+        return None
+    return await models.leave_own_engine()
 
 
 def _is_gone(owner: Owner) -> bool:

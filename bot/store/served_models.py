@@ -26,6 +26,8 @@ log = structlog.get_logger(__name__)
 
 CURRENT, PREVIOUS, CANDIDATE, CANARY = "model:current", "model:previous", "model:candidate", "model:canary"
 APPROVALS, OWNER, PROMOTING = "model:approvals", "model:owner", "model:promoting"
+OWN_ENGINE = "model:own_engine"
+"""Is there where an engine of Dolly's own has been owned: the others then say what that one serves."""
 
 State = Literal["wanted", "starting", "holding", "ready", "failed", "promoted", "refused"]
 """Of a candidate: wanted → starting (→ holding) → ready → promoted. Its owner may say failed, who wanted it refused."""
@@ -185,7 +187,21 @@ class ServedModels:
         """Own the engine for that long, where nobody does, `owner` or one of `instead_of`. False where another does."""
         args = [_json(asdict(owner)), round(seconds), *(_json(asdict(each)) for each in (owner, *instead_of))]
         async with store_errors():
-            return bool(await run_script(self._client, self._own, [OWNER], args))
+            is_owned = bool(await run_script(self._client, self._own, [OWNER], args))
+            if is_owned:
+                await self._client.set(OWN_ENGINE, "1")
+        return is_owned
+
+    async def leave_own_engine(self) -> ServedModel | None:
+        """Nothing is in service any more in an engine of Dolly's own; what was, if one has been owned."""
+        async with store_errors():
+            if not await self._client.exists(OWN_ENGINE):
+                return None
+        left = await self.current()
+        async with store_errors():
+            for key in (CANDIDATE, CANARY, PREVIOUS, CURRENT, OWN_ENGINE):  # the sign last: killed, it is done again
+                await self._client.delete(key)
+        return left
 
     # --- the commands -----------------------------------------------------------------------------------------------
 
