@@ -1,5 +1,7 @@
 """The verbs of `dolly-trainer` that close the loop: review, retrain, worker; models, promote, rollback."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -190,23 +192,9 @@ def promote(
     engine_key: EngineKey = None,
 ) -> None:
     """Take a revision into service, as soon as it has answered a question; running answers end on the old model."""
-    from trainer.connection import connect, default_url
-    from trainer.registry import Registry
-    from trainer.serving import Serving
     from trainer.stages.promote import promote as run
 
-    console = Console(stderr=True, soft_wrap=True)
-    said = run(
-        Registry(models or data / "models"),
-        Serving(connect(redis_url or default_url(data), cluster=redis_cluster)),
-        revision,
-        canary=canary,
-        by=TERMINAL,
-        yes=yes,
-        engine_key=engine_key,
-        told=lambda stage, sentence: console.print(sentence, markup=False, highlight=False),
-    )
-    console.print(said, style="bold", markup=False, highlight=False)
+    _act(partial(run, revision=revision, canary=canary, yes=yes), data, models, redis_url, redis_cluster, engine_key)
 
 
 @loop.command()
@@ -221,16 +209,28 @@ def rollback(
     engine_key: EngineKey = None,
 ) -> None:
     """Take a canary away; without one, go back to the model that was in service before."""
+    from trainer.stages.promote import rollback as run
+
+    _act(partial(run, revision=revision), data, models, redis_url, redis_cluster, engine_key)
+
+
+def _act(
+    act: Callable[..., str],
+    data: Path,
+    models: Path | None,
+    redis_url: str | None,
+    redis_cluster: bool,
+    engine_key: str | None,
+) -> None:
+    """Have it done in the registry and the store, and say how it goes and what is in service then."""
     from trainer.connection import connect, default_url
     from trainer.registry import Registry
     from trainer.serving import Serving
-    from trainer.stages.promote import rollback as run
 
     console = Console(stderr=True, soft_wrap=True)
-    said = run(
+    said = act(
         Registry(models or data / "models"),
         Serving(connect(redis_url or default_url(data), cluster=redis_cluster)),
-        revision=revision,
         by=TERMINAL,
         engine_key=engine_key,
         told=lambda stage, sentence: console.print(sentence, markup=False, highlight=False),

@@ -6,13 +6,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Protocol
+from typing import Literal
 
 from transformers import AutoTokenizer, GenerationConfig
 
 from trainer.artifacts import read_manifest
 from trainer.errors import BadInput
-from trainer.evaluation.engine import Answer, Sampling, llama_cpp
+from trainer.evaluation.engine import Answering, Sampling, llama_cpp
 from trainer.evaluation.local_model import LocalModel
 from trainer.exports.gguf_file import check_gguf, write_gguf
 from trainer.records import Message
@@ -53,19 +53,6 @@ def in_service(
     else:
         gguf = _exported(folder, precision) if revision in known else _made(base, made, precision)
     return InService(revision if revision in known else None, str(folder), str(gguf) if gguf else None)
-
-
-class Answering(Protocol):
-    """llama.cpp or transformers."""
-
-    def answers(
-        self,
-        conversations: Sequence[Sequence[Message]],
-        sampling: Sampling,
-        *,
-        at_once: int,
-        answered: Callable[[], None],
-    ) -> list[Answer | None]: ...
 
 
 class OwnAnswers:

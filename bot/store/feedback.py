@@ -10,6 +10,7 @@ what a trainer has not read yet, too (exported.py).
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -27,6 +28,8 @@ log = structlog.get_logger(__name__)
 
 SCAN_COUNT = 1_000
 SCAN_SECONDS = 120.0
+BATCH = 200
+"""Conversations that are read at once."""
 VERSION_CHARACTERS = 16
 
 
@@ -94,9 +97,15 @@ class FeedbackStore:
         found = []
         async with store_errors(SCAN_SECONDS):
             match = f"dolly:{{{self._layout.owner}/*}}:feedback:*"
-            keys = {key async for key in self._client.scan_iter(match=match, count=SCAN_COUNT)}
-        for key in keys:
-            found += await self._kept(ConversationId.parse(key.partition("}:feedback:")[2]))
+            keys = sorted({key async for key in self._client.scan_iter(match=match, count=SCAN_COUNT)})
+        for start in range(0, len(keys), BATCH):
+            batch = keys[start : start + BATCH]
+            async with store_errors(), self._client.pipeline(transaction=False) as pipe:
+                for key in batch:
+                    pipe.hgetall(key)
+                stored = await pipe.execute()
+            for key, fields_ in zip(batch, stored, strict=True):
+                found += self._read(ConversationId.parse(key.partition("}:feedback:")[2]), fields_)
         return sorted(found, key=lambda kept: (-kept.feedback.at, kept.name))
 
     async def by_name(self, name: str) -> KeptFeedback | None:
@@ -134,6 +143,9 @@ class FeedbackStore:
     async def _kept(self, conversation: ConversationId) -> list[KeptFeedback]:
         async with store_errors():
             stored: Any = await self._client.hgetall(f"{self._layout.prefix_of(conversation)}feedback:{conversation}")
+        return self._read(conversation, stored)
+
+    def _read(self, conversation: ConversationId, stored: Mapping[str, str]) -> list[KeptFeedback]:
         found = [(self._opened(conversation, sealed), sealed) for _, sealed in sorted(stored.items())]
         return [KeptFeedback(conversation, feedback, _version(sealed)) for feedback, sealed in found if feedback]
 

@@ -12,12 +12,13 @@ from structlog.testing import capture_logs
 
 from bot.attachments import Attached
 from bot.audit import AuditLog
+from bot.collaborators import Journal, Stopped
 from bot.conversation import ConversationId, Line, Turn
 from bot.engines import Engines
 from bot.errors import SlackError, SlackUnreachable
 from bot.guidance import Guidance
 from bot.model_client import ModelClient
-from bot.responder import AnswerStyle, Journal, Responder, Stopped
+from bot.responder import AnswerStyle, Responder
 from bot.store.claims import Claim
 from bot.store.layout import Layout
 from bot.store.mailbox import Mailbox

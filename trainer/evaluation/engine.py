@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import httpx2 as httpx
 
@@ -58,6 +58,21 @@ class Sampling:
     """0 is greedy."""
     top_p: float | None = None
     seed: int = 42
+
+
+class Answering(Protocol):
+    """What writes answers: an engine, or transformers where no engine serves a model of its kind."""
+
+    def answers(
+        self,
+        conversations: Sequence[Sequence[Message]],
+        sampling: Sampling,
+        *,
+        at_once: int,
+        answered: Callable[[], None],
+    ) -> list[Answer | None]:
+        """One for each conversation; None where it is longer than the window."""
+        ...
 
 
 class Engine:

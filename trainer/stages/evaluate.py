@@ -1,13 +1,13 @@
 """Compare models by what people would read: through the engine that will serve them, each in its own template."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Protocol
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -17,7 +17,7 @@ from trainer.datasets import read_split
 from trainer.errors import BadInput
 from trainer.evaluation import suites
 from trainer.evaluation.bits_per_byte import answer_bits
-from trainer.evaluation.engine import Answer, Engine, Sampling, llama_cpp
+from trainer.evaluation.engine import Answering, Engine, Sampling, llama_cpp
 from trainer.evaluation.lm_eval_tasks import check_lm_eval, lm_eval_scores
 from trainer.evaluation.local_model import LocalModel
 from trainer.evaluation.report import SUITE_TITLES, Judged, Report, shown, write_report
@@ -26,21 +26,6 @@ from trainer.exports.gguf_file import check_gguf, write_gguf
 from trainer.progress import Progress
 from trainer.recipe import EvaluateChoice
 from trainer.records import Message, Record
-
-
-class Answering(Protocol):
-    """What writes answers: an engine, or transformers where no engine serves a model of its kind."""
-
-    def answers(
-        self,
-        conversations: Sequence[Sequence[Message]],
-        sampling: Sampling,
-        *,
-        at_once: int,
-        answered: Callable[[], None],
-    ) -> list[Answer | None]:
-        """One for each conversation; None where it is longer than the window."""
-        ...
 
 
 def evaluate(

@@ -16,9 +16,9 @@ import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.collaborators import Journal
 from bot.conversation import Shown, Turn
 from bot.errors import DollyError, LeaseLost, SlackError, SlackUnreachable
-from bot.responder import Journal
 from bot.slack.answering.own_messages import OwnMessages, content, metadata
 from bot.slack.client import UNREACHABLE, Identity, failure, is_undone
 from bot.slack.pacing import Pacer

@@ -15,9 +15,9 @@ import structlog
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import metrics
+from bot.collaborators import Journal, Stopped
 from bot.conversation import Shown, Turn
 from bot.errors import DollyError, SlackError, SlackUnreachable
-from bot.responder import Journal, Stopped
 from bot.slack import blocks
 from bot.slack.answering.answer_blocks import below_answer, while_written
 from bot.slack.answering.answer_messages import AnswerMessages, PerhapsMade

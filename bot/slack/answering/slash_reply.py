@@ -12,9 +12,9 @@ from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetry
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bot import metrics
+from bot.collaborators import Journal
 from bot.conversation import Posting, Turn
 from bot.errors import SlackError, SlackUnreachable
-from bot.responder import Journal
 from bot.slack import blocks
 from bot.slack.answering.answer_blocks import thumbs
 from bot.slack.answering.answer_messages import PerhapsMade

@@ -9,8 +9,8 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.attachments import Attached
+from bot.collaborators import Journal, Reply
 from bot.conversation import Line, Turn
-from bot.responder import Journal, Reply
 from bot.slack.answering.output_filter import OutputFilter
 from bot.slack.answering.own_messages import whole_text
 from bot.slack.answering.reply_stream import ReplyStream

@@ -8,11 +8,11 @@ import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import metrics
+from bot.collaborators import Stopped
 from bot.conversation import Turn
 from bot.errors import SlackError, SlackUnreachable
 from bot.local.workspace import Workspace
 from bot.local.workspace.clock import ManualClock
-from bot.responder import Stopped
 from bot.slack.answering.markdown import MARKDOWN_CHARACTERS
 from bot.slack.answering.output_filter import OutputFilter
 from bot.slack.answering.reply_stream import STREAM_SECONDS, ReplyStream
