@@ -61,10 +61,6 @@ class Exports:
         """What may be learned from: its channel agreed when it was given, and agrees now. The newest first."""
         return await self._consenting(await self._feedback.all())
 
-    async def waiting(self) -> list[KeptFeedback]:
-        """The corrections that somebody has to review, the newest first."""
-        return [kept for kept in await self.consenting() if kept.waits]
-
     async def collect(self, learned: Learned = "reviewable") -> Export:
         """The lines to write, the oldest feedback first, and how much was left out.
 

@@ -5,8 +5,7 @@ import base64
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,17 +16,17 @@ from redis.asyncio import Redis
 from bot.conversation import ConversationId
 from bot.errors import NothingToLearn, RetrainKeyMissing
 from bot.exports import Exports
-from bot.feedback import Feedback, name_of, record_id
+from bot.feedback import Feedback, KeptFeedback, name_of, record_id
 from bot.local.store import LocalStore
 from bot.preferences import ChannelRules
 from bot.redaction import Redaction
-from bot.store.connection import connect
 from bot.store.feedback import FeedbackStore
 from bot.store.forgetting import Forgetting
 from bot.store.layout import Layout, agree
 from bot.store.preferences import PreferenceStore
 from bot.store.retraining import Request, Retraining
-from bot.store.sealing import Sealing, own_key
+from bot.store.sealing import Sealing
+from tests.data_folder import store_of
 from trainer.readers import Row, kind_of, record_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,6 +49,10 @@ class Kept:
         self.preferences = PreferenceStore(client, layout, sealing)
         self.exports = Exports(self.store, self.preferences, Redaction(), "You are Dolly. ")
         self.retraining = Retraining(client, layout.owner, KEY)
+
+    async def waiting(self) -> list[KeptFeedback]:
+        """The corrections that somebody has to review."""
+        return [kept for kept in await self.exports.consenting() if kept.waits]
 
     async def fill(self, team: str = "T1") -> None:
         await self.preferences.set_channel("C1", ChannelRules(training_consent=True, system_prompt="Speak like Asha."))
@@ -108,11 +111,11 @@ async def test_everything_is_counted(kept: Kept) -> None:
 
 
 async def test_consent_counts_when_it_was_given_and_now(kept: Kept) -> None:
-    assert {each.feedback.ts for each in await kept.exports.waiting()} == {CORRECTED.ts}
+    assert {each.feedback.ts for each in await kept.waiting()} == {CORRECTED.ts}
     await kept.preferences.set_channel("C1", ChannelRules(training_consent=False))
     export = await kept.exports.collect("everything")
     assert (export.lines, export.without_consent) == ({}, len(ALL) + 2)
-    assert await kept.exports.waiting() == []
+    assert await kept.waiting() == []
 
 
 async def test_what_somebody_corrected_is_not_learned_from_who_liked_it(kept: Kept) -> None:
@@ -126,7 +129,7 @@ async def test_neighbours_go_with_the_feedback_that_they_are_the_questions_of(ke
     other = replace(LIKED, ts="100.000600", question="What is a spindle?")
     await kept.store.put(THREAD, other)
     names = (name_of(THREAD, other), name_of(SILENT, APPROVED))
-    [seen] = await kept.exports.waiting()
+    [seen] = await kept.waiting()
     given = {"neighbours": ("Ask a@b.io?",), "neighbour_names": names, "paraphrases": ("Looms?",)}
     assert await kept.store.review(seen, seen.feedback.reviewed("approved", CHANDRA, **given))  # type: ignore[arg-type]
 
@@ -212,20 +215,6 @@ async def dolly_export(data: Path, *options: str, **settings: str) -> tuple[int,
     assert b"Traceback" not in out + err
     assert process.returncode is not None
     return process.returncode, out.decode(), err.decode()
-
-
-@asynccontextmanager
-async def store_of(data: Path) -> AsyncIterator[tuple[Redis, Sealing]]:
-    """The store of a data folder, as `dolly local` runs it."""
-    store = LocalStore(data / "store")
-    await store.start()
-    client = connect(store.url)
-    assert isinstance(client, Redis)
-    try:
-        yield client, Sealing([own_key(data / "memory.key")])
-    finally:
-        await client.aclose()
-        await store.stop()
 
 
 async def test_the_command_writes_a_file_while_dolly_runs_and_while_not(tmp_path: Path) -> None:

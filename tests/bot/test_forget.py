@@ -4,8 +4,6 @@ import asyncio
 import base64
 import os
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +13,12 @@ from redis.asyncio import Redis
 from bot.conversation import ConversationId, Exchange, Turn
 from bot.forget import NotATarget, chosen
 from bot.local.store import LocalStore
-from bot.store.connection import connect
 from bot.store.forgetting import Forgetting
 from bot.store.layout import Layout, agree
 from bot.store.mailbox import Mailbox
 from bot.store.memory import Memory
-from bot.store.sealing import Sealing, own_key
+from bot.store.sealing import Sealing
+from tests.data_folder import store_of
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYOUT = Layout("T0TEAM/B0BOT", 2)
@@ -67,20 +65,6 @@ async def left(client: Redis, sealing: Sealing) -> list[str]:
     for conversation in await Forgetting(client, LAYOUT, sealing).conversations():
         found += [exchange.user_id for exchange in await memory.read(ConversationId.parse(conversation))]
     return sorted(found)
-
-
-@asynccontextmanager
-async def store_of(data: Path) -> AsyncIterator[tuple[Redis, Sealing]]:
-    """The store of a data folder, as `dolly local` runs it."""
-    store = LocalStore(data / "store")
-    await store.start()
-    client = connect(store.url)
-    assert isinstance(client, Redis)
-    try:
-        yield client, Sealing([own_key(data / "memory.key")])
-    finally:
-        await client.aclose()
-        await store.stop()
 
 
 CHOICES = [

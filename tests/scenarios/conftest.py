@@ -61,6 +61,18 @@ class Team:
         assert message is not None
         return str(message["ts"])
 
+    async def admin(self, name: str, text: str) -> Json:
+        """Type `/dolly admin …` in #general; the message with which Dolly answers, for these eyes alone."""
+        place, person = self.channel("general"), self.person(name)
+        before = len(self.workspace.timeline.ephemerals(place, person))
+        await self.workspace.people.command(person, place, "/dolly", f"admin {text}")
+        await until(lambda: len(self.workspace.timeline.ephemerals(place, person)) > before)
+        return self.workspace.timeline.ephemerals(place, person)[-1]
+
+    async def told(self, name: str, text: str) -> str:
+        """What that message says."""
+        return str((await self.admin(name, text))["text"])
+
     def thread(self, root_ts: str, *, channel: str | None = None) -> list[Json]:
         messages, _ = self.workspace.timeline.replies(channel or self.channel("general"), root_ts)
         return messages
@@ -137,6 +149,11 @@ async def running_team(
         own_folder.cleanup()
         if own:
             await workspace.stop()
+
+
+@pytest.fixture
+def audit_log(tmp_path: Path) -> Path:
+    return tmp_path / "audit.jsonl"
 
 
 @pytest.fixture

@@ -32,11 +32,6 @@ async def engine() -> AsyncIterator[ScriptedEngine]:
 
 
 @pytest.fixture
-def audit_log(tmp_path: Path) -> Path:
-    return tmp_path / "audit.jsonl"
-
-
-@pytest.fixture
 async def team(store_url: str, engine: ScriptedEngine, transport: Transport, audit_log: Path) -> AsyncIterator[Team]:
     bounds = Bounds(questions_per_minute=2, tokens_per_day=100_000)
     async with running_team(store_url, engine.url, transport, bounds=bounds, audit_log=audit_log) as team:
@@ -46,18 +41,6 @@ async def team(store_url: str, engine: ScriptedEngine, transport: Transport, aud
 def shown(team: Team, name: str) -> list[Json]:
     """What only this person sees in #general."""
     return team.workspace.timeline.ephemerals(team.channel("general"), team.person(name))
-
-
-async def admin(team: Team, name: str, text: str) -> Json:
-    """Type `/dolly admin …`; the message that answers it."""
-    before = len(shown(team, name))
-    await team.workspace.people.command(team.person(name), team.channel("general"), "/dolly", f"admin {text}")
-    await until(lambda: len(shown(team, name)) > before)
-    return shown(team, name)[-1]
-
-
-async def told(team: Team, name: str, text: str) -> str:
-    return str((await admin(team, name, text))["text"])
 
 
 def acts(audit_log: Path) -> list[tuple[str, str, str]]:
@@ -100,13 +83,13 @@ async def counted(redis: Redis, questions: int) -> None:
 
 async def test_nobody_else_is_told_what_there_is(team: Team, engine: ScriptedEngine, audit_log: Path) -> None:
     for verb in VERBS:
-        assert await told(team, "ben", verb) == WORDS.say("admin_refused")
+        assert await team.told("ben", verb) == WORDS.say("admin_refused")
     public = WORDS.say("command_help", mention="@dolly") + WORDS.say("admin_refused")
     assert not [verb for verb in ("dead-letters", "promote", "rollback", "quota") if verb in public]
     assert engine.requests == []
     assert acts(audit_log) == []
-    assert await told(team, "asha", "") == WORDS.say("admin_help")
-    assert await told(team, "asha", "no such thing") == WORDS.say("admin_help")
+    assert await team.told("asha", "") == WORDS.say("admin_help")
+    assert await team.told("asha", "no such thing") == WORDS.say("admin_help")
     assert acts(audit_log) == []
 
 
@@ -117,16 +100,16 @@ async def test_those_whom_the_operator_names_and_nobody_else(
         ben = team.person("ben")
     rules = AccessRules(admins=frozenset({ben}))
     async with running_team(store_url, engine.url, transport, rules=rules) as team:
-        assert await told(team, "ben", "") == WORDS.say("admin_help")
-        assert await told(team, "asha", "") == WORDS.say("admin_refused")
+        assert await team.told("ben", "") == WORDS.say("admin_help")
+        assert await team.told("asha", "") == WORDS.say("admin_refused")
 
 
 async def test_who_reads_hindi_is_told_in_hindi(team: Team) -> None:
     hindi = Words("hi")
     await team.workspace.people.change(team.person("asha"), locale="hi-IN")
     await team.workspace.people.change(team.person("ben"), locale="hi-IN")
-    assert await told(team, "ben", "status") == hindi.say("admin_refused")
-    assert await told(team, "asha", "") == hindi.say("admin_help")
+    assert await team.told("ben", "status") == hindi.say("admin_refused")
+    assert await team.told("asha", "") == hindi.say("admin_help")
 
 
 # --- what they see --------------------------------------------------------------------------------------------------
@@ -140,7 +123,7 @@ async def test_the_status_tells_of_engine_store_queue_and_answers(
     await team.answered(await team.say("ben", "@dolly hello?"))
     await given_up(team, engine, "ben", "@dolly and now?")
     assert [metrics.total(counter) for counter in counters] == [answers + 1, apologies + 1]
-    said = await told(team, "asha", "status")
+    said = await team.told("asha", "status")
     assert WORDS.say("admin_status_engine", model="team/dolly", dialect="tgi", tokens=2048) in said
     assert WORDS.say("admin_store_safe") in said
     assert WORDS.say("admin_status_queue", waiting=0, oldest=0, leased=0) in said
@@ -151,18 +134,18 @@ async def test_the_status_tells_of_engine_store_queue_and_answers(
 
 async def test_the_status_of_an_engine_that_is_away(store_url: str, transport: Transport) -> None:
     async with running_team(store_url, "http://127.0.0.1:9", transport) as team:
-        said = await told(team, "asha", "status")
+        said = await team.told("asha", "status")
         assert WORDS.say("admin_status_no_engine") in said
         assert WORDS.say("admin_status_queue", waiting=0, oldest=0, leased=0) in said
 
 
 async def test_who_asks_most_is_listed(team: Team, redis: Redis, audit_log: Path) -> None:
-    assert await told(team, "asha", "users") == WORDS.say("admin_users_nobody")
+    assert await team.told("asha", "users") == WORDS.say("admin_users_nobody")
     asha, ben = team.person("asha"), team.person("ben")
     for name in ("ben", "asha", "ben"):
         await team.answered(await team.say(name, "@dolly hello?"))
     await counted(redis, 3)
-    today = (await told(team, "asha", "users")).split(WORDS.say("admin_users_week"))[0]
+    today = (await team.told("asha", "users")).split(WORDS.say("admin_users_week"))[0]
     first, second = [line for line in today.splitlines() if line[:2] in ("1.", "2.")]
     assert first.startswith(f"1. <@{ben}>: 2 questions, ")
     assert second.startswith(f"2. <@{asha}>: 1 question, ")
@@ -173,10 +156,10 @@ async def test_who_asks_most_is_listed(team: Team, redis: Redis, audit_log: Path
 
 async def test_what_learns_says_plainly_that_there_is_no_trainer(team: Team, audit_log: Path) -> None:
     for verb in ("retrain", "retrain yes", "promote 0003-3fa9c2d1", "rollback"):
-        assert await told(team, "asha", verb) == WORDS.say("learning_no_trainer")
-    assert await told(team, "asha", "promote") == WORDS.say("promote_which")
-    assert await told(team, "asha", "review") == WORDS.say("review_none")
-    assert WORDS.say("models_none") in await told(team, "asha", "models")
+        assert await team.told("asha", verb) == WORDS.say("learning_no_trainer")
+    assert await team.told("asha", "promote") == WORDS.say("promote_which")
+    assert await team.told("asha", "review") == WORDS.say("review_none")
+    assert WORDS.say("models_none") in await team.told("asha", "models")
     asha = team.person("asha")
     assert acts(audit_log) == [(asha, "admin_review", ""), (asha, "admin_models", "")], "what was done, and no more"
 
@@ -184,7 +167,7 @@ async def test_what_learns_says_plainly_that_there_is_no_trainer(team: Team, aud
 async def test_what_takes_long_is_told_when_it_is_known(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
     """Slack waits three seconds for an acknowledgement."""
     monkeypatch.setattr("bot.slack.admin.commands.ANSWER_SECONDS", 0.0)
-    assert await told(team, "asha", "quota") == WORDS.say("admin_moment")
+    assert await team.told("asha", "quota") == WORDS.say("admin_moment")
     await until(lambda: WORDS.say("admin_quota_title") in shown(team, "asha")[-1]["text"])
 
 
@@ -194,31 +177,31 @@ async def test_what_takes_long_is_told_when_it_is_known(team: Team, monkeypatch:
 async def test_a_person_gets_a_quota_of_their_own(team: Team, redis: Redis, audit_log: Path) -> None:
     asha, ben, chen = (team.person(name) for name in ("asha", "ben", "chen"))
     own = WORDS.say("admin_quota_own", person=f"<@{ben}>", per_minute=1)
-    assert await told(team, "asha", "quota @ben 1") == own
+    assert await team.told("asha", "quota @ben 1") == own
     await team.answered(await team.say("ben", "@dolly one?"))
     await team.say("ben", "@dolly two?")
     await until(lambda: len(shown(team, "ben")) == 1)
     assert shown(team, "ben")[0]["text"].startswith(WORDS.say("quota_questions", time="")[:40])
 
     person = f"<@{ben}>"
-    assert await told(team, "asha", "quota reset @ben") == WORDS.say("admin_quota_person_reset", person=person)
+    assert await team.told("asha", "quota reset @ben") == WORDS.say("admin_quota_person_reset", person=person)
     await team.answered(await team.say("ben", "@dolly three?"))
-    assert await told(team, "asha", f"quota {chen} 0") == WORDS.say("admin_quota_own_free", person=f"<@{chen}>")
+    assert await team.told("asha", f"quota {chen} 0") == WORDS.say("admin_quota_own_free", person=f"<@{chen}>")
     for _ in range(4):
         await team.answered(await team.say("chen", "@dolly and on?"))
     await counted(redis, 6)
 
-    said = await told(team, "asha", "quota")
+    said = await team.told("asha", "quota")
     assert own in said
     assert WORDS.say("admin_quota_questions", per_minute=2) in said
     assert "of 100,000 are used. That day ends at <!date^" in said
     assert WORDS.say("admin_quota_tokens", used=0, most=100_000) not in said
-    assert await told(team, "asha", "quota reset tokens") == WORDS.say("admin_quota_tokens_reset")
-    assert WORDS.say("admin_quota_tokens", used=0, most=100_000) in await told(team, "asha", "quota")
-    assert await told(team, "asha", "quota @ben default") == WORDS.say("admin_quota_default", person=person)
-    assert own not in await told(team, "asha", "quota")
+    assert await team.told("asha", "quota reset tokens") == WORDS.say("admin_quota_tokens_reset")
+    assert WORDS.say("admin_quota_tokens", used=0, most=100_000) in await team.told("asha", "quota")
+    assert await team.told("asha", "quota @ben default") == WORDS.say("admin_quota_default", person=person)
+    assert own not in await team.told("asha", "quota")
     for text in ("quota @ben", "quota @nobody 5", "quota @ben -1", "quota reset", "quota @ben 1 please"):
-        assert await told(team, "asha", text) == WORDS.say("admin_quota_how")
+        assert await team.told("asha", text) == WORDS.say("admin_quota_how")
     assert acts(audit_log) == [
         (asha, "admin_quota_set", ben),
         (asha, "admin_quota_reset", ben),
@@ -255,9 +238,9 @@ async def redrawn(team: Team, name: str, sentence: str) -> Json:
 async def test_a_question_that_was_given_up_is_asked_again_and_answered(
     team: Team, engine: ScriptedEngine, audit_log: Path
 ) -> None:
-    assert await told(team, "asha", "dead-letters") == WORDS.say("admin_letters_none")
+    assert await team.told("asha", "dead-letters") == WORDS.say("admin_letters_none")
     root = await given_up(team, engine, "ben", "@dolly what is the secret?")
-    message = await admin(team, "asha", "dead-letters")
+    message = await team.admin("asha", "dead-letters")
     said, ben = said_in(message), team.person("ben")
     assert "`engine_refused`" in said
     assert f"<@{ben}>" in said
@@ -270,7 +253,7 @@ async def test_a_question_that_was_given_up_is_asked_again_and_answered(
     await redrawn(team, "asha", WORDS.say("admin_letter_asked"))
     assert await team.answered(root, 2) == [WORDS.say("engine_refused"), "Certainly."]
     assert "secret" in engine.requests[-1].messages[-1]["content"]
-    assert await told(team, "asha", "dead-letters") == WORDS.say("admin_letters_none")
+    assert await team.told("asha", "dead-letters") == WORDS.say("admin_letters_none")
     general = f"{team.workspace.identity.team_id}/{team.channel('general')}/{root}"
     asha = team.person("asha")
     assert acts(audit_log) == [
@@ -282,7 +265,7 @@ async def test_a_question_that_was_given_up_is_asked_again_and_answered(
 
 async def test_two_lists_and_two_clicks_are_one_answer(team: Team, engine: ScriptedEngine, audit_log: Path) -> None:
     root = await given_up(team, engine, "ben", "@dolly hello?")
-    lists = [await admin(team, "asha", "dead-letters") for _ in range(2)]
+    lists = [await team.admin("asha", "dead-letters") for _ in range(2)]
     await press(team, "asha", lists[0], 0, ASK_AGAIN)
     await team.answered(root, 2)
     await press(team, "asha", lists[1], 0, ASK_AGAIN)
@@ -299,7 +282,7 @@ async def test_one_that_is_dropped_is_gone_and_the_others_stay(
     direct = team.direct("ben")
     await given_up(team, engine, "ben", "what do I tell nobody?", channel=direct)
     first = await given_up(team, engine, "chen", "@dolly hello?")
-    message = await admin(team, "asha", "dead-letters")
+    message = await team.admin("asha", "dead-letters")
     newest, older = [line for line in said_in(message).splitlines() if line.startswith("`")]
     assert first.replace(".", "") in newest
     assert older.endswith(WORDS.say("forget_direct"))
@@ -315,7 +298,7 @@ async def test_what_was_asked_by_command_can_only_be_dropped(team: Team, engine:
     await team.workspace.people.command(team.person("ben"), team.channel("general"), "/dolly", "why?")
     await until(lambda: metrics.total(metrics.dead_letters) > before)
     assert any(WORDS.say("engine_refused") in message["text"] for message in shown(team, "ben"))
-    message = await admin(team, "asha", "dead-letters")
+    message = await team.admin("asha", "dead-letters")
     assert buttons(message) == [[DROP]]
     assert WORDS.say("admin_letter_command") in said_in(message)
 
@@ -326,7 +309,7 @@ async def test_who_administers_no_more_clicks_in_vain(
     monkeypatch.setattr("bot.slack.people.PERSON_SECONDS", 0.0)
     async with running_team(store_url, engine.url, transport, audit_log=audit_log) as team:
         root = await given_up(team, engine, "ben", "@dolly hello?")
-        message = await admin(team, "asha", "dead-letters")
+        message = await team.admin("asha", "dead-letters")
         await team.workspace.people.change(team.person("asha"), is_admin=False, is_owner=False)
         for action_id in (ASK_AGAIN, DROP):
             before = len(shown(team, "asha"))

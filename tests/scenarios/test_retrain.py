@@ -27,11 +27,6 @@ async def engine() -> AsyncIterator[ScriptedEngine]:
         yield engine
 
 
-@pytest.fixture
-def audit_log(tmp_path: Path) -> Path:
-    return tmp_path / "audit.jsonl"
-
-
 @pytest.fixture(autouse=True)
 def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.slack.admin.following.LOOK_SECONDS", 0.02)
@@ -49,15 +44,6 @@ async def worker(redis: Redis) -> Worker:
     worker = Worker(redis)
     await worker.lives()
     return worker
-
-
-async def told(team: Team, name: str, text: str) -> str:
-    """What only this person reads after `/dolly admin …`."""
-    place, person = team.channel("general"), team.person(name)
-    before = len(team.workspace.timeline.ephemerals(place, person))
-    await team.workspace.people.command(person, place, "/dolly", f"admin {text}")
-    await until(lambda: len(team.workspace.timeline.ephemerals(place, person)) > before)
-    return str(team.workspace.timeline.ephemerals(place, person)[-1]["text"])
 
 
 def direct(team: Team, name: str = "asha") -> list[Json]:
@@ -95,7 +81,7 @@ async def approved(team: Team, redis: Redis, *questions: str) -> None:
 async def queued(team: Team, worker: Worker, redis: Redis) -> str:
     """A retrain that Asha has asked for; its id."""
     await approved(team, redis, LOOM, OFFICE)
-    await told(team, "asha", "retrain")
+    await team.told("asha", "retrain")
     [job_id] = await worker.queued()
     return job_id
 
@@ -110,15 +96,15 @@ def acts(audit_log: Path) -> list[tuple[str, str, str]]:
 
 async def test_nothing_is_queued_without_a_trainer_or_a_correction(team: Team, worker: Worker, redis: Redis) -> None:
     await worker.dies()
-    assert await told(team, "asha", "retrain") == WORDS.say("learning_no_trainer")
+    assert await team.told("asha", "retrain") == WORDS.say("learning_no_trainer")
     await worker.lives()
-    assert await told(team, "asha", "retrain") == WORDS.say("retrain_nothing_to_learn")
+    assert await team.told("asha", "retrain") == WORDS.say("retrain_nothing_to_learn")
     reviewers = Reviewers(team, redis)
     await reviewers.agree()
     await reviewers.corrected(LOOM)
-    assert await told(team, "asha", "retrain") == WORDS.say("retrain_nothing_to_learn"), "it waits for its review"
-    assert await told(team, "asha", "retrain what is this?") == WORDS.say("retrain_how")
-    assert await told(team, "asha", "cancel") == WORDS.say("retrain_cancel_nothing")
+    assert await team.told("asha", "retrain") == WORDS.say("retrain_nothing_to_learn"), "it waits for its review"
+    assert await team.told("asha", "retrain what is this?") == WORDS.say("retrain_how")
+    assert await team.told("asha", "cancel") == WORDS.say("retrain_cancel_nothing")
     assert await worker.queued() == []
     assert direct(team) == []
 
@@ -131,7 +117,7 @@ async def test_a_retrain_is_told_of_from_its_queue_to_its_end(
         "corrections": WORDS.say("retrain_corrections", count=3),
         "liked": WORDS.say("retrain_liked", count=1),
     }
-    assert await told(team, "asha", "retrain my-recipe") == WORDS.say("retrain_is_queued", **counts)
+    assert await team.told("asha", "retrain my-recipe") == WORDS.say("retrain_is_queued", **counts)
     [job_id] = await worker.queued()
     job, asha = await worker.job(job_id), team.person("asha")
     assert (job["kind"], job["asked_by"], job["recipe"], job["state"]) == ("retrain", asha, "my-recipe", "queued")
@@ -151,7 +137,7 @@ async def test_a_retrain_is_told_of_from_its_queue_to_its_end(
         "_Step 42._",
     ):
         assert part in said
-    assert WORDS.say("retrain_runs", how_far="")[:40] in (again := await told(team, "asha", "retrain"))
+    assert WORDS.say("retrain_runs", how_far="")[:40] in (again := await team.told("asha", "retrain"))
     assert "42 %" in again
     assert len(await worker.queued()) == 1
 
@@ -176,18 +162,18 @@ async def test_what_the_gate_refuses_is_told_with_its_reasons(team: Team, worker
     answer = await below(team)
     assert WORDS.say("retrain_next_refused") in answer["text"]
     assert "files" not in answer
-    assert await told(team, "asha", "retrain yes") == WORDS.say("retrain_yes_nothing")
+    assert await team.told("asha", "retrain yes") == WORDS.say("retrain_yes_nothing")
 
 
 async def test_an_admin_says_yes_where_there_is_not_enough_evidence(
     team: Team, worker: Worker, redis: Redis, audit_log: Path
 ) -> None:
-    assert await told(team, "asha", "retrain yes") == WORDS.say("retrain_yes_nothing")
+    assert await team.told("asha", "retrain yes") == WORDS.say("retrain_yes_nothing")
     job_id = await queued(team, worker, redis)
     await worker.end(job_id, "refused", verdict="not_enough_evidence", result=REVISION, sentence="Two were kept back.")
     await below(team)
     assert WORDS.say("retrain_evidence", revision=REVISION) in direct(team)[-1]["text"]
-    assert await told(team, "asha", "retrain yes") == WORDS.say("retrain_yes_noted", revision=REVISION)
+    assert await team.told("asha", "retrain yes") == WORDS.say("retrain_yes_noted", revision=REVISION)
     [yes] = await worker.queued()
     job = await worker.job(yes)
     assert (job["kind"], job["yes"], job["revision"]) == ("retrain", "1", REVISION)
@@ -201,7 +187,7 @@ async def test_a_retrain_is_cancelled(team: Team, worker: Worker, redis: Redis, 
     job_id = await queued(team, worker, redis)
     await worker.begin(job_id)
     await worker.tell(job_id, "tune", "1", "4")
-    said = await told(team, "asha", "cancel")
+    said = await team.told("asha", "cancel")
     assert WORDS.say("retrain_stage_tune") in said
     assert "25 %" in said
     assert await redis.get(f"retrain:cancel:{job_id}") == "1"
@@ -212,7 +198,7 @@ async def test_a_retrain_is_cancelled(team: Team, worker: Worker, redis: Redis, 
 
 async def test_one_that_nobody_has_begun_is_cancelled_at_once(team: Team, worker: Worker, redis: Redis) -> None:
     job_id = await queued(team, worker, redis)
-    await told(team, "asha", "cancel")
+    await team.told("asha", "cancel")
     await shown(team, lambda text: WORDS.say("retrain_cancelled") in text)
     assert await worker.queued() == []
     assert not await redis.exists(f"retrain:export:{job_id}")
@@ -291,14 +277,14 @@ async def test_an_app_that_may_not_upload_says_so(
 
 
 async def test_a_model_is_promoted_and_taken_back(team: Team, worker: Worker, audit_log: Path) -> None:
-    assert await told(team, "asha", "promote") == WORDS.say("promote_which")
-    assert await told(team, "asha", f"promote {REVISION} now please") == WORDS.say("promote_which")
-    assert await told(team, "asha", f"promote {REVISION}") == WORDS.say("learning_no_owner")
-    assert await told(team, "asha", "rollback") == WORDS.say("learning_no_owner")
+    assert await team.told("asha", "promote") == WORDS.say("promote_which")
+    assert await team.told("asha", f"promote {REVISION} now please") == WORDS.say("promote_which")
+    assert await team.told("asha", f"promote {REVISION}") == WORDS.say("learning_no_owner")
+    assert await team.told("asha", "rollback") == WORDS.say("learning_no_owner")
     assert await worker.queued("acts") == []
 
     await worker.owns_engine()
-    assert await told(team, "asha", f"promote {REVISION}") == WORDS.say("promote_asked", revision=REVISION)
+    assert await team.told("asha", f"promote {REVISION}") == WORDS.say("promote_asked", revision=REVISION)
     [job_id] = await worker.queued("acts")
     job = await worker.job(job_id)
     assert (job["kind"], job["revision"], json.loads(job["canary"])) == ("promote", REVISION, [])
@@ -309,11 +295,11 @@ async def test_a_model_is_promoted_and_taken_back(team: Team, worker: Worker, au
     await shown(team, lambda text: text == WORDS.say("promote_done", revision=REVISION) + "\n> It answered.")
     assert WORDS.say("promote_next") in (await below(team))["text"]
 
-    assert await told(team, "asha", "rollback") == WORDS.say("rollback_asked")
+    assert await team.told("asha", "rollback") == WORDS.say("rollback_asked")
     [job_id] = await worker.queued("acts")
     await worker.end(job_id, "failed", sentence="There is none before it.")
     await shown(team, lambda text: text == WORDS.say("rollback_failed") + "\n> There is none before it.")
-    assert await told(team, "asha", f"rollback {BEFORE}") == WORDS.say("rollback_asked")
+    assert await team.told("asha", f"rollback {BEFORE}") == WORDS.say("rollback_asked")
     [job_id] = await worker.queued("acts")
     assert (await worker.job(job_id))["revision"] == BEFORE
     await worker.end(job_id, result=BEFORE)
@@ -329,7 +315,7 @@ async def test_a_model_is_promoted_and_taken_back(team: Team, worker: Worker, au
 async def test_a_model_is_tried_in_some_channels(team: Team, worker: Worker) -> None:
     await worker.owns_engine()
     general, help = team.channel("general"), team.channel("team-help")
-    said = await told(team, "asha", f"promote {REVISION} #team-help {general}")
+    said = await team.told("asha", f"promote {REVISION} #team-help {general}")
     assert f"<#{general}>" in said
     assert f"<#{help}>" in said
     [job_id] = await worker.queued("acts")
@@ -347,29 +333,29 @@ async def test_a_second_admin_has_to_say_the_same(
     async with running_team(store_url, engine.url, transport, rules=rules, audit_log=audit_log) as team:
         await team.workspace.people.change(team.person("ben"), is_admin=True)
         for _ in range(2):
-            said = await told(team, "asha", f"promote {REVISION}")
+            said = await team.told("asha", f"promote {REVISION}")
             assert said == WORDS.say("promote_approved", count=1, what=REVISION), "one admin is one admin"
-        assert await told(team, "ben", f"promote {REVISION} #general") == WORDS.say(
+        assert await team.told("ben", f"promote {REVISION} #general") == WORDS.say(
             "promote_approved", count=1, what=f"{REVISION} <#{team.channel('general')}|general>"
         ), "that is something else"
         assert await worker.queued("acts") == []
-        assert await told(team, "ben", f"promote {REVISION}") == WORDS.say("promote_asked", revision=REVISION)
+        assert await team.told("ben", f"promote {REVISION}") == WORDS.say("promote_asked", revision=REVISION)
         [job_id] = await worker.queued("acts")
         assert (await worker.job(job_id))["asked_by"] == team.person("ben")
-        said = await told(team, "asha", f"promote {REVISION}")
+        said = await team.told("asha", f"promote {REVISION}")
         assert said == WORDS.say("promote_approved", count=1, what=REVISION), "the next time takes two again"
         assert [act for _, act, _ in acts(audit_log)] == ["admin_promote"] * 5
 
 
 async def test_the_models_are_listed(team: Team, worker: Worker, redis: Redis) -> None:
-    assert await told(team, "asha", "models") == "\n• ".join([WORDS.say("models_title"), WORDS.say("models_none")])
+    assert await team.told("asha", "models") == "\n• ".join([WORDS.say("models_title"), WORDS.say("models_none")])
     await worker.serves("current", REVISION, name="dolly-small", trained_on='{"corrections": 3, "replay": 48}')
     await worker.serves("previous", BEFORE)
     await worker.serves("canary", "0004-abcdef12", channels=json.dumps([team.channel("general")]))
     await worker.serves("candidate", "0005-11111111", id="x", state="failed", reason="It did not start.")
     job_id = await queued(team, worker, redis)
     await worker.end(job_id, "refused", verdict="not_enough_evidence", result=REVISION)
-    said = await told(team, "asha", "models")
+    said = await team.told("asha", "models")
     for part in (
         f"`{REVISION}` (dolly-small)",
         WORDS.say("trained_corrections", count=3),

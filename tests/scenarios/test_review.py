@@ -24,11 +24,6 @@ async def engine() -> AsyncIterator[ScriptedEngine]:
 
 
 @pytest.fixture
-def audit_log(tmp_path: Path) -> Path:
-    return tmp_path / "audit.jsonl"
-
-
-@pytest.fixture
 async def team(store_url: str, engine: ScriptedEngine, transport: Transport, audit_log: Path) -> AsyncIterator[Team]:
     async with running_team(store_url, engine.url, transport, audit_log=audit_log) as team:
         yield team
@@ -39,15 +34,6 @@ async def reviewers(team: Team, redis: Redis) -> Reviewers:
     reviewers = Reviewers(team, redis)
     await reviewers.agree()
     return reviewers
-
-
-async def told(team: Team, name: str, text: str) -> str:
-    """What only this person reads after `/dolly admin …`."""
-    place, person = team.channel("general"), team.person(name)
-    before = len(team.workspace.timeline.ephemerals(place, person))
-    await team.workspace.people.command(person, place, "/dolly", f"admin {text}")
-    await until(lambda: len(team.workspace.timeline.ephemerals(place, person)) > before)
-    return str(team.workspace.timeline.ephemerals(place, person)[-1]["text"])
 
 
 def acts(audit_log: Path) -> list[str]:
@@ -177,19 +163,19 @@ async def test_what_is_withdrawn_meanwhile_is_not_approved(reviewers: Reviewers)
 
 
 async def test_nobody_agreed_and_nothing_waits(team: Team, reviewers: Reviewers) -> None:
-    assert await told(team, "asha", "review") == WORDS.say("review_none")
+    assert await team.told("asha", "review") == WORDS.say("review_none")
     await reviewers.corrected(LOOM, consent=False)
     await reviewers.corrected(OFFICE, "", rating="up")
-    assert await told(team, "asha", "review") == WORDS.say("review_none")
+    assert await team.told("asha", "review") == WORDS.say("review_none")
     await reviewers.corrected(HOLIDAY)
     await reviewers.agree(training_consent=False)
-    assert await told(team, "asha", "review") == WORDS.say("review_none"), "what the channel says now holds as well"
+    assert await team.told("asha", "review") == WORDS.say("review_none"), "what the channel says now holds as well"
     assert reviewers.view() is None
 
 
 async def test_nobody_else_reviews(team: Team, reviewers: Reviewers, monkeypatch: pytest.MonkeyPatch) -> None:
     loom = await reviewers.corrected(LOOM)
-    assert await told(team, "ben", "review") == WORDS.say("admin_refused")
+    assert await team.told("ben", "review") == WORDS.say("admin_refused")
     monkeypatch.setattr("bot.slack.people.PERSON_SECONDS", 0.0)
     view = await reviewers.review()
     await team.workspace.people.change(team.person("asha"), is_admin=False, is_owner=False)
