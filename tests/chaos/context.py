@@ -114,7 +114,8 @@ def _judge_memory(prompts: Sequence[Prompt], turns: list[int], taken_back: Set[i
     for prompt in prompts:
         assert prompt.number is not None
         by_number[prompt.number].append(prompt)
-        _judge_stretch(prompt, turns, taken_back, report)
+        again = any(other.at < prompt.at and prompt.number in other.history for other in prompts)
+        _judge_stretch(prompt, turns, taken_back, report, answered_before=again)
     for number, own in by_number.items():
         if number not in turns:
             continue  # poison, or the newest of all
@@ -125,12 +126,20 @@ def _judge_memory(prompts: Sequence[Prompt], turns: list[int], taken_back: Set[i
             report("lost", gone, f"remembered, and not in the prompt of q{number:05d}")
 
 
-def _judge_stretch(prompt: Prompt, turns: list[int], taken_back: Set[int], report: Report) -> None:
+def _judge_stretch(
+    prompt: Prompt, turns: list[int], taken_back: Set[int], report: Report, *, answered_before: bool
+) -> None:
+    """Who has a question `answered_before` answered again is shown what was said before it, whenever it was heard.
+
+    So neither that question nor a later one is there, though one that was heard after them may be. Numbers grow as
+    questions are asked.
+    """
+    asked = prompt.number
+    assert asked is not None
     places = [turns.index(number) for number in prompt.history]
     for before, after in pairwise(places):
         if after < before:
-            report(
-                "reordered", turns[after], f"behind q{turns[before]:05d} in the prompt of q{prompt.number:05d} alone"
-            )
-        for gone in (n for n in turns[before + 1 : after] if n not in taken_back):
-            report("lost", gone, f"missing between its neighbours in the prompt of q{prompt.number:05d}")
+            report("reordered", turns[after], f"behind q{turns[before]:05d} in the prompt of q{asked:05d} alone")
+        between = (n for n in turns[before + 1 : after] if n not in taken_back)
+        for gone in (n for n in between if not (answered_before and n >= asked)):
+            report("lost", gone, f"missing between its neighbours in the prompt of q{asked:05d}")

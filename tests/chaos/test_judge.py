@@ -49,6 +49,18 @@ def test_a_good_run() -> None:
     assert judge(GOOD).is_good
 
 
+LATE = [prompt(2), prompt(3, 2), prompt(4, 2, 3), prompt(1, 2, 3, 4, at=45), prompt(9)]
+"""The first question was heard of last."""
+
+
+def test_answered_again_behind_one_that_was_heard_late() -> None:
+    heard = replace(GOOD, asked=[asked(1, acked=43.0), *GOOD.asked[1:]], whole_at={**GOOD.whole_at, 1: 46})
+    assert found(replace(heard, prompts=[*LATE, prompt(3, 2, 1, at=50)])) == {}
+    assert found(replace(heard, prompts=[*LATE, prompt(4, 2, 1, at=50)])) == {"lost": [3]}, "said before it"
+    first_time = [*LATE[:2], prompt(1, 2, 3, at=25), prompt(4, 2, 1, at=40), prompt(9)]
+    assert "lost" in found(replace(heard, prompts=first_time)), "nor is one excused that is asked for the first time"
+
+
 def test_acked_and_never_heard_of_again() -> None:
     gone = replace(
         GOOD,
