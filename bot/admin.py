@@ -9,6 +9,7 @@ The metrics are those of the process, so of one replica; the queue's are the sto
 """
 
 import asyncio
+import contextlib
 import logging
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,8 +20,10 @@ from aiohttp import web
 from prometheus_client.aiohttp import make_aiohttp_handler
 
 from bot import metrics
+from bot.engines import InService
 from bot.errors import LocalPartError, StoreUnavailable
 from bot.store.claims import QueueReport
+from bot.store.retraining import TrainerReport
 
 STORE_SECONDS = 2.0
 """How long the store may take: Prometheus waits for ten seconds and shows nothing at all then."""
@@ -36,6 +39,8 @@ class Health:
     """Whether Slack's events can come in just now."""
     workers: asyncio.Task[None] | None = None
     queue_report: Callable[[], Awaitable[QueueReport]] | None = None
+    trainer_report: Callable[[], Awaitable[TrainerReport]] | None = None
+    in_service: Callable[[], Awaitable[InService]] | None = None
 
     def reasons(self) -> list[str]:
         """What keeps Dolly from hearing and answering, the store aside: a sentence each."""
@@ -94,11 +99,26 @@ class _Admin:
         return web.json_response({"ready": not reasons, "reasons": reasons}, status=503 if reasons else 200)
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
+        hears = self._health.hears
+        metrics.slack_up.set(hears is not None and hears())
         try:
             _show(await self._asked_store())
         except StoreUnavailable:
             _show(None)
+        else:
+            await self._show_models()
         return await self._prometheus(request)
+
+    async def _show_models(self) -> None:
+        """What answers, and whether anybody trains; where that is not known now, what was shown before stays."""
+        if self._health.in_service is None or self._health.trainer_report is None:
+            return
+        with contextlib.suppress(StoreUnavailable, TimeoutError):
+            async with asyncio.timeout(self._store_seconds):
+                trainer = await self._health.trainer_report()
+                metrics.trainer_up.set(trainer.lives)
+                metrics.retrains_waiting.set(trainer.waiting)
+                metrics.model_in_service.info({"model": (await self._health.in_service()).model})
 
     async def _asked_store(self) -> QueueReport:
         if self._health.queue_report is None:

@@ -4,13 +4,18 @@ Whoever does a thing counts it; bot/admin.py shows the counts, and docs/operatio
 those of this process, so of one replica; only the queue's, which lie in the store, are the same for all.
 """
 
-from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import Counter, Gauge, Histogram, Info, disable_created_metrics
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, when it was made
 
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900)
 SHORT_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5)
 PER_SECOND = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+
+# --- what runs here --------------------------------------------------------------------------------------------------
+
+build = Info("dolly_build", "Which Dolly it is")
+model_in_service = Info("dolly_model_in_service", "What answers wherever no canary does: name and revision")
 
 # --- the queue: read from the store when it is asked for, NaN where the store does not answer ------------------------
 
@@ -38,6 +43,7 @@ caught_up = Counter("dolly_caught_up", "Questions found in Slack's history after
 
 # --- Slack in --------------------------------------------------------------------------------------------------------
 
+slack_up = Gauge("dolly_slack_up", "1 when Slack's events can come in just now")
 stored = Counter("dolly_events_stored", "Questions stored")
 duplicates = Counter("dolly_duplicates", "Deliveries of a question that was stored before")
 ack_seconds = Histogram(
@@ -76,6 +82,11 @@ store_safe = Gauge("dolly_store_safe", "1 when the store says that it keeps what
 store_seconds = Histogram("dolly_store_seconds", "Time of one call of the store", buckets=SHORT_SECONDS)
 access_refusals = Counter("dolly_access_refusals", "Questions refused by who asked, or where", ["reason"])
 quota_refusals = Counter("dolly_quota_refusals", "Questions refused by a quota", ["quota"])
+
+# --- the learning loop: read from the store, as the queue is ---------------------------------------------------------
+
+trainer_up = Gauge("dolly_trainer_up", "1 when a worker that trains lives")
+retrains_waiting = Gauge("dolly_retrains_waiting", "Retrains that are asked for and have not ended")
 
 
 def total(counter: Counter) -> int:

@@ -98,6 +98,15 @@ class Worker:
     recipe: str
 
 
+@dataclass(frozen=True, slots=True)
+class TrainerReport:
+    """Whether somebody trains, and how much there is to do."""
+
+    lives: bool
+    waiting: int
+    """Retrains that wait or run."""
+
+
 class Retraining:
     """The bot's side of `retrain:*`. Every method raises StoreUnavailable."""
 
@@ -181,6 +190,10 @@ class Retraining:
             return Worker(str(told["host"]), float(told["since"]), str(told.get("recipe", "")))
         except (ValueError, KeyError, TypeError):
             return None
+
+    async def report(self) -> TrainerReport:
+        """How the trainer stands just now."""
+        return TrainerReport(await self.worker() is not None, len(await self.waiting()))
 
     async def _write(self, request: Request) -> str:
         now = datetime.now(UTC)
