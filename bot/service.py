@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,7 @@ async def running_service(
         stack.push_async_callback(redis.aclose)
         if admin is not None:  # early, and late to go: whoever watches sees Dolly start and stop
             admin_port = await stack.enter_async_context(admin_server(admin.host, admin.port, health))
+        metrics.build.info({"version": version("dolly")})
         report = await inspect(redis)
         metrics.store_safe.set(report.safe)
 
@@ -298,6 +300,7 @@ async def running_service(
         follower = JobFollower(at_priority(client, Priority.GROWTH), retraining, followed, people.words)
         stack.push_async_callback(follower.end)
         _begin(for_ever(follower.run, "job_follower"), stack)
+        health.trainer_report, health.in_service = retraining.report, engines.in_service
         health.hears, health.workers, health.queue_report = hears, answering, kept.mailbox.report
         log.info("ready", team=identity.team, transport="http" if http_port else "socket_mode", admin_port=admin_port)
         yield Service(identity, answering, http_port, admin_port, report, hears, warnings)
