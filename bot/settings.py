@@ -34,6 +34,10 @@ from bot.setting_types import (
 )
 
 ENV_FILE = Path(".env")
+SECRETS = Path("/run/secrets")
+"""Where Docker and Kubernetes put files that hold one setting each, named like it: slack_bot_token."""
+
+PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 DEFAULT_SYSTEM_PROMPT = f"You are Dolly, a helpful AI assistant in a team's chat.\n\n{LANGUAGE_OF_THE_QUESTION}"
 """Short, and in two paragraphs: a small model takes each further sentence beside the first for a topic."""
@@ -171,8 +175,8 @@ class Settings(BaseSettings):
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
 
     @classmethod
-    def read(cls, env_file: Path = ENV_FILE, *, needs_slack: bool = False) -> Self:
-        """Read environment and `env_file`; the environment wins.
+    def read(cls, env_file: Path = ENV_FILE, *, secrets: Path = SECRETS, needs_slack: bool = False) -> Self:
+        """Read environment, `env_file` and the files in `secrets`; what comes first here wins.
 
         Raises SettingsError with every fault at once: which setting, what is wrong, what to do. With
         `needs_slack`, what a Slack workspace is reached by may not be missing either.
@@ -181,10 +185,13 @@ class Settings(BaseSettings):
             in_file = dotenv_values(env_file, encoding="utf-8") if env_file.is_file() else {}
         except UnicodeDecodeError:
             raise SettingsError([f"{env_file} is not UTF-8 text; save it as UTF-8."]) from None
+        in_secrets = _secret_files(secrets)
         given = {name.upper() for name, value in {**in_file, **os.environ}.items() if value}
+        given |= {name.upper() for name in in_secrets}
         faults = _misspelt(in_file, env_file) + (missing_for_slack(given) if needs_slack else [])
         try:
-            settings = cls(_env_file=env_file, _env_file_encoding="utf-8")  # type: ignore[call-arg]
+            folder = secrets if in_secrets else None  # a missing one is warned of
+            settings = cls(_env_file=env_file, _env_file_encoding="utf-8", _secrets_dir=folder)  # type: ignore[call-arg]
         except ValidationError as error:
             raise SettingsError(faults + [_sentence(fault) for fault in error.errors()]) from None
         if settings.engine_url is None and settings.max_tokens >= settings.context_tokens:
@@ -206,6 +213,16 @@ class Settings(BaseSettings):
     def trainer_key(self) -> bytes | None:
         """What seals feedback for the trainer."""
         return base64.b64decode(self.retrain_key.get_secret_value()) if self.retrain_key else None
+
+
+def _secret_files(folder: Path) -> list[str]:
+    """The settings that have a file there. Raises SettingsError where one may not be read."""
+    paths = [path for path in folder.iterdir() if path.name in Settings.model_fields] if folder.is_dir() else []
+    if shut := [path for path in paths if not os.access(path, os.R_OK)]:
+        raise SettingsError(
+            [f"{path} may not be read; make it a file of the user that Dolly runs as." for path in shut]
+        )
+    return [path.name for path in paths]
 
 
 def _faults_of_keys(settings: Settings) -> list[str]:
@@ -242,12 +259,17 @@ def missing_for_slack(given: Collection[str]) -> list[str]:
     return faults
 
 
+def named_proxies() -> tuple[str, ...]:
+    """The variables that name a proxy, which Slack's client uses; their values may hold passwords."""
+    return tuple(sorted(name for name in os.environ if name.lower() in PROXIES and os.environ[name]))
+
+
 def forget_proxies() -> None:
     """Take proxies out of the environment, where only this machine is spoken to.
 
     Slack's client reads them by itself and ignores NO_PROXY.
     """
-    for name in ("http_proxy", "https_proxy", "all_proxy"):
+    for name in PROXIES:
         os.environ.pop(name, None)
         os.environ.pop(name.upper(), None)
 

@@ -10,11 +10,34 @@ from rich.console import Console
 
 loop = typer.Typer()
 
+SECRETS = Path("/run/secrets")
+"""Where Docker and Kubernetes put files that hold one secret each."""
+
+
+def or_secret(name: str) -> Callable[[str | None], str | None]:
+    """What was given, or else what the secret's file says, where there is one."""
+
+    def choose(given: str | None) -> str | None:
+        file = SECRETS / name
+        try:
+            return given or (file.read_text(encoding="utf-8").strip() if file.is_file() else None)
+        except PermissionError:
+            raise typer.BadParameter(f"{file} may not be read; make it a file of the user that runs this.") from None
+
+    return choose
+
+
 Data = Annotated[
     Path, typer.Option("--data", envvar="DOLLY_DATA", help="Dolly's folder: store, key, models and retrains lie there.")
 ]
 RedisUrl = Annotated[
-    str | None, typer.Option("--redis-url", envvar="REDIS_URL", help="The store; else that of the data folder.")
+    str | None,
+    typer.Option(
+        "--redis-url",
+        envvar="REDIS_URL",
+        callback=or_secret("redis_url"),
+        help="The store; else that of the data folder.",
+    ),
 ]
 RedisCluster = Annotated[
     bool, typer.Option("--redis-cluster", envvar="REDIS_CLUSTER", help="It is one of a cluster's nodes.")
@@ -25,9 +48,18 @@ RetrainKeyFile = Annotated[
     Path | None,
     typer.Option("--retrain-key-file", help="The bot's key for feedback; else retrain.key in the data folder."),
 ]
-RetrainKey = Annotated[str | None, typer.Option("--retrain-key", envvar="RETRAIN_KEY", hidden=True)]
+RetrainKey = Annotated[
+    str | None,
+    typer.Option("--retrain-key", envvar="RETRAIN_KEY", callback=or_secret("retrain_key"), hidden=True),
+]
 EngineKey = Annotated[
-    str | None, typer.Option("--engine-key", envvar="ENGINE_API_KEY", help="The key that the engine wants.")
+    str | None,
+    typer.Option(
+        "--engine-key",
+        envvar="ENGINE_API_KEY",
+        callback=or_secret("engine_api_key"),
+        help="The key that the engine wants.",
+    ),
 ]
 Recipe = Annotated[str, typer.Option("--recipe", "-r", help="A recipe's name, or a TOML file.")]
 Override = Annotated[list[str], typer.Option("--set", help="Another value: tune.learning_rate=1e-4. May be repeated.")]

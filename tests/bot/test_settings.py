@@ -32,6 +32,30 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp
     assert read(monkeypatch, tmp_path, "MAX_TOKENS=1\nTEMPERATURE=0.1", MAX_TOKENS="2").max_tokens == 2
 
 
+def test_secrets_may_be_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    key = base64.b64encode(bytes(32)).decode()
+    for name, text in {
+        "slack_bot_token": "xoxb-1",
+        "dolly_memory_key": f"{key},{key}",
+        "redis_url": "redis://a",
+    }.items():
+        (tmp_path / name).write_text(f"{text}\n")
+    monkeypatch.setenv("REDIS_URL", "redis://b")
+    monkeypatch.setenv("SLACK_SIGNING_SECRET", "s")
+    settings = Settings.read(tmp_path / ".env", secrets=tmp_path, needs_slack=True)
+    assert settings.slack_bot_token is not None
+    assert settings.slack_bot_token.get_secret_value() == "xoxb-1"
+    assert settings.memory_keys == (bytes(32), bytes(32))
+    assert settings.redis_url == "redis://b"
+
+
+def test_a_secret_that_may_not_be_read_is_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "retrain_key").write_text("x")
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # as for another user than root
+    with pytest.raises(SettingsError, match="retrain_key may not be read"):
+        Settings.read(tmp_path / ".env", secrets=tmp_path)
+
+
 def test_an_empty_setting_is_an_unset_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert read(monkeypatch, tmp_path, "SLACK_APP_TOKEN=\nREDIS_URL=").slack_app_token is None
 

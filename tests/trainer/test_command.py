@@ -99,3 +99,14 @@ def test_a_label_is_of_one_model(monkeypatch: pytest.MonkeyPatch, capsys: pytest
 def test_a_model_has_a_label(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert typed(monkeypatch, "evaluate", "exports/1", "--dataset", "d", "-o", "x") == 2
     assert "LABEL=DIRECTORY" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_secrets_may_be_files(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("trainer.loop_commands.SECRETS", tmp_path)
+    (tmp_path / "redis_url").write_text(f"unix://{tmp_path}/of-the-file.sock\n")
+    typed(monkeypatch, "models", "--models", str(tmp_path / "models"))
+    assert "of-the-file.sock" in capfd.readouterr().err
+    typed(monkeypatch, "models", "--models", str(tmp_path / "models"), "--redis-url", f"unix://{tmp_path}/given.sock")
+    assert "given.sock" in capfd.readouterr().err
