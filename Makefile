@@ -108,7 +108,7 @@ clean:  ## Remove .venv and every cache; .dolly, with your store and workspace, 
 
 .venv/.test: .venv/.trainer
 	@echo "Installing what the tests need …"
-	@set -o pipefail; $(PIP) --editable '.[local,trainer,test,check]' | $(NAMES)
+	@set -o pipefail; $(PIP) --editable '.[local,otel,trainer,test,check]' | $(NAMES)
 	@touch $@
 
 .venv/.bench: .venv/.test

@@ -30,6 +30,7 @@ from bot.settings import Settings, forget_proxies, missing_for_slack
 from bot.store.connection import connect
 from bot.store.served_models import ServedModels
 from bot.telemetry import configure_logging
+from bot.tracing import tracing
 
 app = typer.Typer(
     help="Dolly, a team's own assistant inside Slack.",
@@ -288,6 +289,7 @@ async def _service(
     settings: Settings, slack: SlackAccess, addresses: Addresses, finish_seconds: float
 ) -> AsyncIterator[Service]:
     async with (
+        tracing(settings.otel_exporter_otlp_endpoint),
         _model(settings, addresses) as model,
         running_service(
             slack,

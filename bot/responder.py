@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from bot import metrics
+from bot import metrics, tracing
 from bot.attachments import Attached
 from bot.audit import Decision
 from bot.collaborators import Engines, Journal, Model, Reply, Slack, Stopped
@@ -185,7 +185,9 @@ class Responder:
         try:
             try:
                 try:
-                    prompt = await self._prompts(model).of(turn)
+                    with tracing.step("window") as window:
+                        prompt = await self._prompts(model).of(turn)
+                        window.note({tracing.PROMPT_TOKENS: prompt.tokens})
                     reply.hear(prompt.said)
                     reply.sign(model.served_model, prompt.hash)
                     unread = await self._unread(turn, prompt.attached)

@@ -164,6 +164,10 @@ class Settings(BaseSettings):
     admin_port: Port | None = None
     """The port of /metrics, /healthz and /readyz; without it there is none."""
 
+    otel_exporter_otlp_endpoint: HttpUrl | None = None
+    """An OpenTelemetry collector of the company's own, by OTLP over HTTP; without it nothing is traced. Needs the extra
+    `otel`."""
+
     dolly_data: Annotated[Path, AfterValidator(Path.expanduser)] = Path(".dolly")
     """The folder of Dolly's own store, workspace and logs."""
     erasure_log: Annotated[Path, AfterValidator(Path.expanduser)] | None = None

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import structlog
 
-from bot import metrics
+from bot import metrics, tracing
 from bot.audit import AuditLog
 from bot.conversation import Exchange, Turn
 from bot.errors import (
@@ -187,6 +187,7 @@ class Turns:
                 await self._responder.tell_loading(claim.turn, journal)
         await self._persist(lambda: self._mailbox.fail(claim, delay_seconds=LOADING_RETRY_SECONDS, counted=False))
         metrics.requeued.labels("model_loading").inc()
+        tracing.note({tracing.REQUEUED: "model_loading"})
 
     async def _wait_for_slack(self, claim: Claim, journal: JobJournal) -> None:
         """Hand the turn back until Slack is there again; in the end, with an apology instead of an answer."""
@@ -211,6 +212,7 @@ class Turns:
         delay_seconds = min(RETRY_SECONDS * 2 ** min(claim.claims - 1, 10), longest_seconds, LONGEST_RETRY_SECONDS)
         await self._persist(lambda: self._mailbox.fail(claim, delay_seconds=delay_seconds, counted=counted))
         metrics.requeued.labels(reason).inc()
+        tracing.note({tracing.REQUEUED: reason})
 
     async def _bury(self, claim: Claim, journal: JobJournal, reason: str) -> None:
         """Put the turn to the dead letters; its user is told, where they can be, now or when Slack is there again."""
@@ -224,13 +226,19 @@ class Turns:
                 await self._judge(claim, journal, "apology")
                 await self._requeue(claim, "slack_unreachable", counted=False)
                 return
-        await self._persist(lambda: self._mailbox.commit(claim, None, buried=reason, shown=journal.shown))
+        with tracing.step("commit"):
+            await self._persist(lambda: self._mailbox.commit(claim, None, buried=reason, shown=journal.shown))
+        tracing.note({tracing.DECISION: "apologised"})
         metrics.dead_letters.labels(reason).inc()
         self._audit.turn_ended(claim.turn, "apologised", reason=reason)
 
     async def _committed(self, claim: Claim, journal: JobJournal, ending: Ending) -> None:
         buried = ending.reason if ending.decision == "apologised" else ""
-        await self._persist(lambda: self._mailbox.commit(claim, ending.exchange, buried=buried, shown=journal.shown))
+        with tracing.step("commit"):
+            await self._persist(
+                lambda: self._mailbox.commit(claim, ending.exchange, buried=buried, shown=journal.shown)
+            )
+        tracing.note({tracing.DECISION: ending.decision})
         self._audit.turn_ended(
             claim.turn, ending.decision, reason=ending.reason, model=ending.model, tokens=ending.tokens
         )

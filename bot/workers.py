@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import structlog
 
-from bot import metrics
+from bot import metrics, tracing
+from bot.audit import hashed
 from bot.background import for_ever
 from bot.errors import DollyError, LeaseLost, StoreUnavailable
 from bot.store.claims import Claim
@@ -49,8 +50,8 @@ class Workers:
         try:
             while True:
                 await self._places.acquire()
-                claim = await self._next_claim()
-                task = asyncio.create_task(self._handle(claim))
+                claim, began = await self._next_claim()
+                task = asyncio.create_task(self._handle(claim, began))
                 self._answering.add(task)
                 task.add_done_callback(self._answered)
         finally:
@@ -65,14 +66,16 @@ class Workers:
         self._answering.discard(task)
         self._places.release()
 
-    async def _next_claim(self) -> Claim:
+    async def _next_claim(self) -> tuple[Claim, int]:
+        """A claim, and when the store was asked for it (tracing.now)."""
         while True:
+            began = tracing.now()
             try:
                 if claim := await self._claim():
                     metrics.attempts.inc()
                     if claim.claims > 1:
                         metrics.takeovers.inc()
-                    return claim
+                    return claim, began
                 await self._mailbox.wait(IDLE_SECONDS)
             except StoreUnavailable as error:
                 log.warning("store_unavailable", reason=str(error))
@@ -92,12 +95,13 @@ class Workers:
                     await self._mailbox.fail(claim, delay_seconds=0, counted=False)
             raise
 
-    async def _handle(self, claim: Claim) -> None:
+    async def _handle(self, claim: Claim, began: int) -> None:
         """End one turn: committed, handed back, or in another worker's hands."""
         job = log.bind(job=claim.job_id, claim=claim.claims)
         try:
-            async with self._lease_kept(claim) as stop:
-                await self._turns.end(claim, stop)
+            with tracing.turn(_attributes(claim), began):
+                async with self._lease_kept(claim) as stop:
+                    await self._turns.end(claim, stop)
         except LeaseLost:
             metrics.lease_lost.inc()
             job.warning("lease_lost")
@@ -160,3 +164,13 @@ class Workers:
         finally:
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)
+
+
+def _attributes(claim: Claim) -> tracing.Attributes:
+    """What a trace tells of a claim."""
+    return {
+        tracing.CONVERSATION: hashed(claim.turn.conversation),
+        tracing.ATTEMPT: claim.attempt,
+        tracing.CLAIMS: claim.claims,
+        tracing.WAITED_SECONDS: claim.age_seconds,
+    }

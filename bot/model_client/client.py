@@ -133,42 +133,45 @@ class ModelClient:
     async def _deltas(self, messages: Sequence[Message], max_tokens: int) -> AsyncGenerator[str, None]:
         """The text as the engine sends it, no piece empty."""
         began = False
-        measurement = Measurement()
         try:
-            async with self._connection.chat_client() as client:
-                patience = self._first_token_seconds
-                deadline = _now() + patience
-                asked = self._ask(client, messages, max_tokens)
-                async with aclosing(await self._within(patience, deadline, asked)) as chunks:
-                    while True:
-                        delta = await self._within(patience, deadline, self._next(chunks, began=began))
-                        if delta.is_progress:
-                            measurement.token()
-                        if delta.text:
-                            began = True
-                            yield delta.text
-                        if delta.finish_reason is not None:
-                            return
-                        if delta.is_progress:
-                            patience = self._between_tokens_seconds
-                            deadline = _now() + patience
+            with Measurement(self._url, max_tokens, self._temperature) as measurement:
+                async with self._connection.chat_client() as client:
+                    patience = self._first_token_seconds
+                    deadline = _now() + patience
+                    asked = self._ask(client, messages, max_tokens, measurement)
+                    async with aclosing(await self._within(patience, deadline, asked)) as chunks:
+                        while True:
+                            delta = await self._within(patience, deadline, self._next(chunks, began=began))
+                            if delta.is_progress:
+                                measurement.token()
+                            if delta.text:
+                                began = True
+                                yield delta.text
+                            if delta.finish_reason is not None:
+                                measurement.finished(delta.finish_reason)
+                                return
+                            if delta.is_progress:
+                                patience = self._between_tokens_seconds
+                                deadline = _now() + patience
         except EngineError:
             self._known = None  # the next answer looks anew at what stands there
             raise
-        finally:
-            measurement.end()
 
-    async def _ask(self, client: AsyncInferenceClient, messages: Sequence[Message], max_tokens: int) -> Any:
+    async def _ask(
+        self, client: AsyncInferenceClient, messages: Sequence[Message], max_tokens: int, measurement: Measurement
+    ) -> Any:
         """The chunks of an answer. An engine that serves another model than before is asked once more."""
-        model = await self._model_name()
+        report = (await self._engine()).report
+        measurement.asked(report)
         try:
-            return await self._request(client, model, messages, max_tokens)
+            return await self._request(client, report.model, messages, max_tokens)
         except refusals.ModelUnknown:
             self._known = None
-            renewed = await self._model_name()
-            if renewed == model:
+            renewed = (await self._engine()).report
+            if renewed.model == report.model:
                 raise
-            return await self._request(client, renewed, messages, max_tokens)
+            measurement.asked(renewed)
+            return await self._request(client, renewed.model, messages, max_tokens)
 
     async def _request(
         self, client: AsyncInferenceClient, model: str, messages: Sequence[Message], max_tokens: int
@@ -271,9 +274,6 @@ class ModelClient:
         if self._name:
             return stamp(self._name, self._revision)
         return self._known.report.stamp if self._known else ""
-
-    async def _model_name(self) -> str:
-        return (await self._engine()).report.model
 
     async def _engine(self) -> _Engine:
         async with self._learning:

@@ -12,7 +12,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
-from bot import metrics
+from bot import metrics, tracing
 from bot.errors import DollyError, NotUnderstood, SlackError, SlackUnreachable
 from bot.slack.pacing import Pacer, Priority
 from bot.slack.payloads import identifier
@@ -74,7 +74,8 @@ class PacedClient(AsyncWebClient):
     async def _counted_call(self, api_method: str, *, is_last: bool, **options: Any) -> AsyncSlackResponse:
         outcome = "broken_off"
         try:
-            answer = await super().api_call(api_method, **options)
+            with tracing.call(api_method, {}):
+                answer = await super().api_call(api_method, **options)
             outcome = "ok"
             return answer
         except SlackApiError as error:
