@@ -1,6 +1,8 @@
 """deploy/compose: a Compose file by the specification; who reaches whom and holds what; its store, for real."""
 
+import base64
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -17,11 +19,11 @@ from bot.preflight import check_store
 from bot.settings import Settings
 from tests.bot.store.servers import Server, debians_redis, running, valkey
 from tests.deploy.dockerfile import ROOT
-from tests.store_users import USERS, as_trainer
 from trainer.worker import ACT_SECONDS, PATIENCE_SECONDS
 
 FOLDER = ROOT / "deploy" / "compose"
 EXAMPLE = dict(re.findall(r"^([A-Z_]+)=(.*)$", (FOLDER / ".env.example").read_text(), re.MULTILINE))
+GUIDE = ROOT / "docs" / "production.md"
 ENGINES = ("engine-a", "engine-b", "engine-a-vllm", "engine-b-vllm")
 TGI_FLAGS = re.findall(
     r"\S+",
@@ -177,17 +179,39 @@ def test_whoever_is_told_to_stop_is_given_the_time_to() -> None:
     assert grace["engine-a"] > float(flags("engine-a")["graceful-termination-timeout"])
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of secrets, by the guide's own lines."""
+    folder = tmp_path_factory.mktemp("dolly")
+    (folder / "secrets").mkdir()
+    (lines,) = re.findall(r"^ {4}\(\n(?: {4}.*\n)+? {4}\)$", GUIDE.read_text(), re.MULTILINE)
+    lines = lines.replace("chown 10001:10001", "true")  # which takes root
+    subprocess.run(["sh", "-euc", lines], cwd=ROOT, env={**os.environ, "DOLLY": str(folder)}, check=True, timeout=30)
+    return folder / "secrets"
+
+
+def url_of(made: Path, who: str, server: Server) -> str:
+    return (made / f"redis_url_of_{who}").read_text().replace("store:6379", f"127.0.0.1:{server.port}")
+
+
+def test_the_guide_makes_every_secret(made: Path) -> None:
+    assert {path.name for path in made.iterdir()} == set(COMPOSE["secrets"])
+    assert "CHANGE-ME" not in (made / "store_users").read_text()
+    assert {path.stat().st_mode & 0o777 for path in made.iterdir()} == {0o440}
+    keys = {name: (made / name).read_text().strip() for name in ("dolly_memory_key", "retrain_key")}
+    assert {len(base64.b64decode(key)) for key in keys.values()} == {32}
+
+
 @pytest.fixture(params=["valkey", "redis"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
+def store(request: pytest.FixtureRequest, tmp_path: Path, made: Path) -> Iterator[Server]:
     """A server by store.conf, but for its port and where its files lie, with users as the guide makes them."""
-    users = tmp_path / "store_users"
-    users.write_text(USERS.read_text().replace("CHANGE-ME", "secret"))
     binary = valkey() if request.param == "valkey" else debians_redis()
-    here = {"dir": str(tmp_path / "store"), "aclfile": str(users), "bind": "127.0.0.1"}
+    here = {"dir": str(tmp_path / "store"), "aclfile": str(made / "store_users"), "bind": "127.0.0.1"}
     shipped = dict(re.findall(r"^([a-z-]+) (.*)$", (FOLDER / "store.conf").read_text(), re.MULTILINE))
     assert here.keys() <= shipped.keys()
     options = {name: value.strip('"') for name, value in (shipped | here).items()}
-    server = running(binary, tmp_path / "store", url="redis://dolly:secret@{host}:{port}", maxmemory="64mb", **options)
+    url = (made / "redis_url_of_bot").read_text().replace("store:6379", "{host}:{port}")
+    server = running(binary, tmp_path / "store", url=url, maxmemory="64mb", **options)
     with server as started:
         yield started
 
@@ -198,18 +222,23 @@ async def test_the_store_that_is_shipped_is_found_safe(store: Server) -> None:
     assert {finding.verdict for finding in findings} == {"safe"}, [finding.sentence for finding in findings]
 
 
-def test_the_stores_users_are_kept_to_their_own(store: Server) -> None:
-    assert store.ask("SET", "dolly:{T1/B1}:x", 1) == "OK"
-    trainer = Server(as_trainer(store), store.process, store.port)
-    assert trainer.ask("SET", "model:x", 1) == "OK"
-    for url, command in (
-        (store.url, ("SET", "other:x", 1)),
-        (store.url, ("FLUSHALL",)),
-        (as_trainer(store), ("GET", "dolly:{T1/B1}:x")),
-        (as_trainer(store), ("CONFIG", "GET", "save")),
+def test_the_stores_users_are_kept_to_their_own(store: Server, made: Path) -> None:
+    def ask(who: str, *command: str) -> Any:
+        return Server(url_of(made, who, store), store.process, store.port).ask(*command)
+
+    assert ask("bot", "SET", "dolly:{T1/B1}:x", "1") == "OK"
+    assert ask("trainer", "SET", "model:x", "1") == "OK"
+    assert ask("owner", "GET", "model:x") == "1"
+    for who, *command in (
+        ("bot", "SET", "other:x", "1"),
+        ("bot", "FLUSHALL"),
+        ("trainer", "GET", "dolly:{T1/B1}:x"),
+        ("trainer", "CONFIG", "GET", "save"),
+        ("owner", "GET", "dolly:{T1/B1}:x"),
+        ("owner", "GET", "retrain:x"),
     ):
         with pytest.raises(NoPermissionError):
-            Server(url, store.process, store.port).ask(*command)
+            ask(who, *command)
     with pytest.raises(AuthenticationError):
         Server(f"redis://127.0.0.1:{store.port}", store.process, store.port).ask("PING")
 
