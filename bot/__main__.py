@@ -11,9 +11,8 @@ from typing import Annotated, Any, TextIO
 import structlog
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from bot import configured
+from bot import configured, preflight
 from bot.access import SlackAccess, StoreAccess
 from bot.allocator import return_large_blocks
 from bot.engine_owner.ownership import leave_own_engine
@@ -24,7 +23,7 @@ from bot.forget import Choose, NotATarget, chosen
 from bot.forget import forget as forget_for_good
 from bot.local.parts import Addresses, reachable_store, running_parts, running_store
 from bot.model_client import ModelClient
-from bot.preflight import Finding, check_engine, check_slack, check_store
+from bot.preflight import Finding
 from bot.service import Service, running_service
 from bot.settings import Settings, forget_proxies, missing_for_slack
 from bot.store.connection import connect
@@ -45,8 +44,6 @@ errors = Console(stderr=True, highlight=False)
 LOCAL_FINISH_SECONDS = 1.0
 """Whoever presses Ctrl-C on their own machine does not want to wait."""
 
-MARKS = {"good": "[green]✓[/]", "unsafe": "[yellow]![/]", "wrong": "[red]✗[/]"}
-
 
 @app.command()
 def local() -> None:
@@ -65,17 +62,21 @@ def serve() -> None:
 
 
 @app.command()
-def check() -> None:
+def check(
+    production: Annotated[bool, typer.Option("--production", help="Also each promise to keep in production.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for scripts.")] = False,
+) -> None:
     """Test every setting and part; say what is wrong and what to do."""
     settings = _settings()
     configure_logging("error")
     findings: list[Finding] = []
-    _run(_check(settings, findings))
-    table = Table(box=None, show_header=False, pad_edge=False)
-    for finding in findings:
-        table.add_row(MARKS[finding.verdict], finding.part, finding.sentence)
-    console.print(table)
-    raise typer.Exit(1 if any(finding.verdict == "wrong" for finding in findings) else 0)
+    _run(_check(settings, findings, production=production))
+    if as_json:
+        typer.echo(preflight.as_json(findings, production=production))
+    else:
+        console.print(preflight.table(findings))
+        console.print(preflight.summary(findings))
+    raise typer.Exit(preflight.exit_code(findings, production=production))
 
 
 @app.command()
@@ -192,21 +193,38 @@ async def _serve(settings: Settings) -> None:
         await service.answering
 
 
-async def _check(settings: Settings, findings: list[Finding]) -> None:
-    """Add to `findings` what each part is found to be."""
+async def _check(settings: Settings, findings: list[Finding], *, production: bool) -> None:
+    """Add to `findings` what each part is found to be; in `production`, how each promise is kept."""
     given = {name.upper() for name in settings.model_fields_set}
-    findings += [Finding("Slack", "wrong", sentence) for sentence in missing_for_slack(given)]
+    findings += [Finding("Slack", "settings", "wrong", sentence) for sentence in missing_for_slack(given)]
     if not findings:
         slack = configured.slack_access(settings)
-        findings += await check_slack(slack.bot_token, slack.app_token, slack.api_url)
+        findings += await preflight.check_slack(slack.bot_token, slack.app_token, slack.api_url, production=production)
     try:
         async with _configured_parts(settings) as addresses, _model(settings, addresses) as model:
-            findings += await check_store(addresses.redis_url, cluster=settings.redis_cluster)
-            findings += await check_engine(model, settings.max_tokens)
+            findings += await preflight.check_store(
+                addresses.redis_url,
+                cluster=settings.redis_cluster,
+                wait_replicas=settings.redis_wait_replicas,
+                production=production,
+            )
+            findings += await preflight.check_engine(
+                model,
+                settings.max_tokens,
+                memory_tokens=settings.memory_tokens,
+                concurrent_answers=settings.concurrent_answers,
+                manifest=settings.engine_manifest,
+                production=production,
+            )
     except AlreadyRunning as error:
-        findings.append(Finding("This machine", "good", f"Dolly runs already, with a store of its own. ({error})"))
+        sentence = f"Dolly runs already, with a store of its own. ({error})"
+        findings.append(Finding("This machine", "parts", "cannot tell" if production else "safe", sentence))
     except DollyError as error:
-        findings.append(Finding("This machine", "wrong", str(error)))
+        findings.append(Finding("This machine", "parts", "wrong", str(error)))
+    if production:
+        machine = configured.machine(settings)
+        findings += await preflight.check_machine(machine)
+        findings += await preflight.check_egress(machine.proxies)
 
 
 async def _forget(settings: Settings, choose: Choose, team: str | None) -> None:

@@ -10,10 +10,11 @@ from bot.local.memory import has_room_for
 from bot.local.model import default_model_path
 from bot.model_client import ModelClient
 from bot.model_client.keys import Keys
+from bot.preflight import Machine
 from bot.redaction import Redaction
 from bot.redaction.names import presidio
 from bot.responder import AnswerStyle
-from bot.settings import Settings
+from bot.settings import ENV_FILE, Settings, named_proxies
 from bot.store.sealing import own_key
 from bot.store.served_models import ServedModels
 
@@ -131,3 +132,22 @@ def access_rules(settings: Settings) -> AccessRules:
 def admin_port(settings: Settings) -> AdminPort | None:
     """Where metrics are served; None where nobody asked for them."""
     return None if settings.admin_port is None else AdminPort(settings.admin_host, settings.admin_port)
+
+
+def machine(settings: Settings) -> Machine:
+    """What the settings say of this machine, for `dolly check --production`."""
+    has_own_keys = not settings.memory_keys and not settings.dolly_memory_plaintext
+    by_http = settings.slack_app_token is None and settings.slack_signing_secret is not None
+    return Machine(
+        env_file=ENV_FILE,
+        data=settings.dolly_data,
+        is_encrypted=not settings.dolly_memory_plaintext,
+        has_own_keys=has_own_keys,
+        has_retrain_key=settings.retrain_key is not None or settings.redis_url is None,
+        erasure_log=settings.erasure_log,
+        audit_log=settings.audit_log,
+        admin_host=settings.admin_host,
+        admin_port=settings.admin_port,
+        http=(settings.http_host, settings.http_port) if by_http else None,
+        proxies=named_proxies(),
+    )

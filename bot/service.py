@@ -67,13 +67,14 @@ from bot.slack.hearing.history import History
 from bot.slack.hearing.transport import listening
 from bot.slack.pacing import Pacer, Priority
 from bot.slack.people import People
-from bot.store.connection import Client, StoreReport, connect, inspect
+from bot.store.connection import Client, connect
 from bot.store.corrections import Corrections
 from bot.store.cursors import Cursors
 from bot.store.dead_letters import DeadLetters
 from bot.store.feedback import FeedbackStore
 from bot.store.followed import Followed
 from bot.store.forgetting import Forgetting
+from bot.store.inspection import StoreReport, inspect
 from bot.store.layout import Layout, agree
 from bot.store.mailbox import Mailbox
 from bot.store.marks import Marks

@@ -13,7 +13,7 @@ import pytest
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.preflight import SCOPES
+from bot.preflight.slack import IN_PRIVATE, SCOPES
 from bot.slack.afterwards import Afterwards
 from bot.slack.app import Listeners, build_app
 from bot.slack.client import Identity
@@ -65,9 +65,6 @@ EVENTS = {
     "reaction_removed": {"reactions:read"},
 }
 """Those for events; the others want none of their own (docs.slack.dev/reference/events)."""
-
-IN_PRIVATE = {"groups:history", "groups:read", "mpim:history", "mpim:read"}
-"""What channels:history and channels:read are where only the invited can read; `dolly check` insists on none."""
 
 A_MACHINE = re.compile(rb"/(home|root|Users)/[A-Za-z]|--(extra-)?index-url")
 

@@ -15,6 +15,7 @@ from bot.errors import EngineBroke, EngineError, EngineSlow
 from bot.model_client import counting, refusals
 from bot.model_client.connection import EngineConnection
 from bot.model_client.dialects import EngineReport, recognise, stamp
+from bot.model_client.examiner import EngineExaminer
 from bot.model_client.keys import Keys, whole
 from bot.model_client.measuring import Measurement
 from bot.model_client.stopping import StopCut
@@ -111,6 +112,10 @@ class ModelClient:
             revision=revision,
             keys=keys,
         )
+
+    def examiner(self) -> EngineExaminer:
+        """What looks at this client's engine more closely; whoever asks for it closes it."""
+        return EngineExaminer(self._url, api_key=self._api_key)
 
     # --- an answer ----------------------------------------------------------------------------------------
 

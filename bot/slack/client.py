@@ -4,6 +4,8 @@ import asyncio
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
@@ -142,6 +144,19 @@ async def authenticate(client: AsyncWebClient, *, patient: bool = True) -> Ident
         log.warning("slack_unreachable", reason=reason, retry_seconds=wait_seconds)
         await asyncio.sleep(wait_seconds)
         wait_seconds = min(wait_seconds * 2, LONGEST_RETRY_SECONDS)
+
+
+async def time_at_slack(client: AsyncWebClient) -> datetime | None:
+    """The clock of whoever answers as Slack, to the second; None where it is not told."""
+    try:
+        answer = await client.auth_test()
+    except (SlackApiError, NotUnderstood, *UNREACHABLE):
+        return None
+    told = next((value for name, value in answer.headers.items() if name.lower() == "date"), "")
+    try:
+        return parsedate_to_datetime(told)
+    except ValueError:
+        return None
 
 
 async def check_app_token(app_token: str, api_url: str) -> None:

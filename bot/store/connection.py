@@ -22,7 +22,6 @@ from redis.exceptions import (
     ReadOnlyError,
     RedisClusterException,
     RedisError,
-    ResponseError,
 )
 
 from bot import metrics
@@ -162,70 +161,3 @@ def _sentence(error: Exception) -> str:
     if "Cluster mode is not enabled" in str(error):
         return "The store is no cluster; leave REDIS_CLUSTER out."
     return f"The store does not answer ({type(error).__name__}); is it up?"
-
-
-@dataclass(frozen=True, slots=True)
-class StoreReport:
-    """What can be known of a server's promise to keep what it acknowledged."""
-
-    version: str
-    unsafe: tuple[str, ...]
-    """What may lose a question, a sentence each, with what to do."""
-    unknown: tuple[str, ...]
-    """What the server did not tell, a sentence each."""
-
-    @property
-    def safe(self) -> bool:
-        return not self.unsafe and not self.unknown
-
-
-PROMISES = {
-    "appendonly": (
-        "yes",
-        "its append-only file is off, so a restart loses what it was given; set appendonly yes",
-    ),
-    "appendfsync": (
-        "always",
-        "it acknowledges before it has written to disk, so a power cut loses up to a second; set appendfsync always",
-    ),
-    "maxmemory-policy": (
-        "noeviction",
-        "it deletes data when its memory is full; set maxmemory-policy noeviction",
-    ),
-}
-
-
-async def inspect(client: Client) -> StoreReport:
-    """Ask the server, or each node of a cluster, what it promises.
-
-    Raises StoreUnavailable, with a sentence, when it does not answer.
-    """
-    async with store_errors():
-        if not isinstance(client, RedisCluster):
-            return await _inspect(client)
-        await client.initialize()
-        reports = [await _inspect(client, target_nodes=node) for node in client.get_nodes()]
-    return StoreReport(
-        ", ".join(sorted({report.version for report in reports})),
-        tuple(dict.fromkeys(sentence for report in reports for sentence in report.unsafe)),
-        tuple(dict.fromkeys(sentence for report in reports for sentence in report.unknown)),
-    )
-
-
-async def _inspect(client: Client, **where: Any) -> StoreReport:
-    try:
-        info: dict[str, Any] = await client.info("server", **where)
-    except NoPermissionError:
-        info = {}
-    unsafe, unknown = [], []
-    for name, (wanted, risk) in PROMISES.items():
-        try:
-            found = (await client.config_get(name, **where)).get(name)
-        except ResponseError:
-            found = None  # managed services and tight ACLs keep their configuration to themselves
-        if found is None:
-            unknown.append(f"The store does not say what its {name} is; it should be {wanted}.")
-        elif found != wanted:
-            unsafe.append(f"The store is unsafe: {risk}.")
-    version = info.get("valkey_version") or info.get("redis_version") or "unknown"
-    return StoreReport(str(version), tuple(unsafe), tuple(unknown))

@@ -23,7 +23,7 @@ TO_OPERATORS_OR_MODELS = (
         "errors.py",
         "forget.py",
     ),
-    *("metrics.py", "preflight.py", "service.py", "setting_types.py", "settings.py", "telemetry.py"),
+    *("metrics.py", "preflight", "service.py", "setting_types.py", "settings.py", "telemetry.py"),
     *("attachments.py", "conversation.py", "file_text", "preferences.py", "prompts.py", "reviewing.py"),
     *("configured.py", "export_feedback.py", "exports.py", "redaction"),
     *("slack/hearing/http_events.py", "slack/unreadable.py"),

@@ -268,9 +268,9 @@ async def test_check_says_what_is_well(tmp_path: Path, settings: dict[str, str])
     async with dolly("check", tmp_path, **settings) as running:
         code, out, err = await running.ended()
     assert (code, err) == (0, "")
-    for part in ("Slack", "Slack events", "Store", "Engine"):
-        assert f"✓  {part} " in out
-    assert "✗" not in out
+    for promise in ("bot token", "events", "answers", "persistence", "eviction"):
+        assert f"✓ {promise} " in out
+    assert out.endswith("✓ 6 safe.\n")
 
 
 async def test_check_says_what_is_not(tmp_path: Path, settings: dict[str, str]) -> None:
@@ -282,8 +282,9 @@ async def test_check_says_what_is_not(tmp_path: Path, settings: dict[str, str]) 
     async with dolly("check", tmp_path, **settings | broken) as running:
         code, out, err = await running.ended()
     assert (code, err) == (1, "")
-    for part in ("Slack", "Store", "Engine"):
-        assert f"✗  {part} " in out
+    for promise in ("bot token", "answers"):
+        assert f"✗ {promise} " in out
+    assert "✗ 3 wrong." in out
     assert "Traceback" not in out
     assert "xoxb" not in out
 

@@ -24,10 +24,19 @@ from trainer.exports.weights import (
     load_merged,
     settle_head_bias,
 )
+from trainer.records import Message
 from trainer.template import Template, stops_of, template_of
 
 SHARD_SIZE = "5GB"
 """Engines load shards side by side."""
+
+EXAMPLE = (
+    Message("system", "You are Dolly."),
+    Message("user", "What is 2 + 2?\nOne number."),
+    Message("assistant", "4"),
+    Message("user", "And 3 + 3?"),
+)
+"""A conversation of each role, with a line break: the engine has to make the prompt of it that training would."""
 
 
 def export(
@@ -122,9 +131,27 @@ def _facts(name: str, origin: Origin, model: Any, tokenizer: Any, template: Temp
         "recipe": (origin.recipe or {}).get("name"),
         "template": template.name if template else None,
         "keys": list(template.keys if template else tokenizer.all_special_tokens),
+        "rendered": _rendered(template),
         "licences": {source["name"]: source["licence"] for source in sources},
         "non_commercial": origin.is_non_commercial,
     }
+
+
+def _rendered(template: Template | None) -> dict[str, Any] | None:
+    """The example's prompt as text and tokens, for `dolly check` to compare the engine's with.
+
+    Without the system's message where the base's template refuses one; None where it refuses the rest, too.
+    """
+    for messages in (EXAMPLE, EXAMPLE[1:]):
+        if template is None:
+            break
+        try:
+            text, ids = template.render(messages, add_generation_prompt=True), template.encode_prompt(messages)
+        except BadInput:
+            continue
+        told = [{"role": message.role, "content": message.content} for message in messages]
+        return {"messages": told, "text": text, "input_ids": ids}
+    return None
 
 
 def _bias_facts(bias: BiasChange | None) -> dict[str, Any] | None:

@@ -14,7 +14,8 @@ from bot.model_client.dialects import EngineReport
 from bot.slack.in_service import trained_on
 from bot.slack.mrkdwn import date_token, escape
 from bot.store.claims import QueueReport
-from bot.store.connection import StoreReport, store_errors
+from bot.store.connection import store_errors
+from bot.store.inspection import StoreReport
 from bot.words import Words
 
 ENGINE_SECONDS = 1.0

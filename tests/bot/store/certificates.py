@@ -1,7 +1,9 @@
-"""A certificate authority for one test."""
+"""A certificate authority for one test, and a store that it vouches for."""
 
 import datetime
 import ipaddress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cryptography import x509
@@ -9,6 +11,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+
+from tests.bot.store.servers import HOST, Server, debians_redis, running
+
+TLS = "rediss://{host}:{port}?ssl_ca_certs="
 
 
 class Authority:
@@ -55,3 +61,20 @@ class Authority:
             .not_valid_before(now - datetime.timedelta(hours=1))
             .not_valid_after(now + datetime.timedelta(hours=1))
         )
+
+
+@contextmanager
+def running_behind_tls(folder: Path) -> Iterator[Server]:
+    """Debian's Redis, which speaks TLS only."""
+    authority = Authority(folder / "authority")
+    certificate, key = authority.certify(HOST)
+    options = {
+        "port": "0",
+        "tls_port": "{port}",
+        "tls_cert_file": str(certificate),
+        "tls_key_file": str(key),
+        "tls_ca_cert_file": str(authority.ca),
+        "tls_auth_clients": "no",
+    }
+    with running(debians_redis(), folder / "redis", url=TLS + str(authority.ca), **options) as server:
+        yield server

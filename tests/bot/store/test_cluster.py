@@ -16,8 +16,9 @@ from bot.errors import StoreUnavailable
 from bot.local.store import LocalStore
 from bot.preflight import check_store
 from bot.store import connection
-from bot.store.connection import connect, inspect, store_errors
+from bot.store.connection import connect, store_errors
 from bot.store.cursors import Cursors
+from bot.store.inspection import inspect
 from bot.store.layout import Layout, agree
 from bot.store.mailbox import Mailbox
 from bot.store.memory import Memory
@@ -57,15 +58,21 @@ async def test_partitions_spread_over_all_nodes_and_live(client: RedisCluster, n
 
 
 async def test_each_node_is_asked_for_its_promises(client: RedisCluster, nodes: list[Server]) -> None:
-    (finding,) = await check_store(nodes[2].url, cluster=True)
-    assert finding.verdict == "good"
+    findings = await check_store(nodes[2].url, cluster=True)
+    assert {finding.verdict for finding in findings} == {"safe"}
     nodes[1].ask("CONFIG", "SET", "appendfsync", "everysec")
     try:
         report = await inspect(client)
+        findings = await check_store(nodes[2].url, cluster=True, production=True)
     finally:
         nodes[1].ask("CONFIG", "SET", "appendfsync", "always")
     assert len(report.unsafe) == 1
     assert "appendfsync" in report.unsafe[0]
+    verdicts = {finding.promise: finding.verdict for finding in findings}
+    assert [promise for promise, verdict in verdicts.items() if verdict == "unsafe"] == [
+        *("persistence", "user", "keys", "commands"),
+    ]
+    assert verdicts["replicas"] == verdicts["version"] == verdicts["clock"] == "safe"
 
 
 async def test_a_cluster_and_a_single_server_are_not_taken_for_each_other(

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from bot.store.connection import connect, inspect
+from bot.store.connection import connect
+from bot.store.inspection import inspect
 from bot.store.layout import Layout
 from tests.bot.store.life import OWNER, live
 from tests.bot.store.servers import HOST, Server, debians_redis, replica_of, running

@@ -5,7 +5,8 @@ from redis.asyncio import Redis
 
 from bot.errors import StoreUnavailable
 from bot.local.store import LocalStore
-from bot.store.connection import connect, inspect
+from bot.store.connection import connect
+from bot.store.inspection import inspect
 
 
 async def test_dollys_own_store_keeps_its_promises(redis: Redis) -> None:

@@ -7,14 +7,13 @@ import pytest
 from redis.asyncio import Redis
 
 from bot.errors import StoreUnavailable
-from bot.store.connection import connect, inspect
+from bot.store.connection import connect
+from bot.store.inspection import inspect
 from bot.store.layout import Layout, agree
-from tests.bot.store.certificates import Authority
+from tests.bot.store.certificates import TLS, Authority, running_behind_tls
 from tests.bot.store.life import OWNER, SEALING, live
 from tests.bot.store.servers import HOST, Server, debians_redis, running
 from tests.store_users import with_users
-
-TLS = "rediss://{host}:{port}?ssl_ca_certs="
 
 
 async def test_on_valkey(redis: Redis) -> None:
@@ -32,17 +31,7 @@ async def test_on_debians_redis(tmp_path: Path, partitions: int) -> None:
 
 @pytest.fixture
 def behind_tls(tmp_path: Path) -> Iterator[Server]:
-    authority = Authority(tmp_path / "authority")
-    certificate, key = authority.certify(HOST)
-    options = {
-        "port": "0",
-        "tls_port": "{port}",
-        "tls_cert_file": str(certificate),
-        "tls_key_file": str(key),
-        "tls_ca_cert_file": str(authority.ca),
-        "tls_auth_clients": "no",
-    }
-    with running(debians_redis(), tmp_path / "redis", url=TLS + str(authority.ca), **options) as server:
+    with running_behind_tls(tmp_path) as server:
         yield server
 
 

@@ -143,6 +143,20 @@ def test_the_manifest_says_what_the_bot_and_the_gate_need(exports: dict[Family, 
     assert {"config.json", "model.safetensors", "tokenizer.json", "README.md"} <= set(manifest["files"])
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_manifest_holds_a_prompt_to_compare_the_engine_s_with(
+    family: Family, exports: dict[Family, tuple[Path, Path]]
+) -> None:
+    _, served = exports[family]
+    rendered = read_manifest(served)["rendered"]
+    tokenizer = AutoTokenizer.from_pretrained(served)
+    assert {message["role"] for message in rendered["messages"]} == {"system", "user", "assistant"}
+    assert rendered["text"] == tokenizer.apply_chat_template(
+        rendered["messages"], add_generation_prompt=True, tokenize=False
+    )
+    assert rendered["input_ids"] == tokenizer(rendered["text"], add_special_tokens=False).input_ids
+
+
 def test_further_stops_of_the_base_are_kept(exports: dict[Family, tuple[Path, Path]], tmp_path: Path) -> None:
     """Llama 3 ends a turn, a text and a message to a tool by three tokens."""
     tuned = shutil.copytree(exports["llama"][0], tmp_path / "step-000007")

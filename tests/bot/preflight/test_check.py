@@ -25,16 +25,16 @@ async def workspace(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Work
 
 
 def verdicts(findings: list[Finding]) -> list[tuple[str, str]]:
-    return [(finding.part, finding.verdict) for finding in findings]
+    return [(finding.promise, finding.verdict) for finding in findings]
 
 
 async def test_good_tokens_by_either_transport(workspace: tuple[Workspace, Faults]) -> None:
     slack, _ = workspace
     findings = await check_slack(slack.identity.bot_token, slack.identity.app_token, slack.api_url)
-    assert verdicts(findings) == [("Slack", "good"), ("Slack events", "good")]
+    assert verdicts(findings) == [("bot token", "safe"), ("events", "safe")]
     assert "dolly in Dolly's workspace" in findings[0].sentence
     findings = await check_slack(slack.identity.bot_token, None, slack.api_url)
-    assert verdicts(findings) == [("Slack", "good"), ("Slack events", "good")]
+    assert verdicts(findings) == [("bot token", "safe"), ("events", "safe")]
     assert "signed HTTP" in findings[1].sentence
 
 
@@ -53,8 +53,8 @@ async def test_a_bot_token_that_is_not_taken(workspace: tuple[Workspace, Faults]
     slack, faults = workspace
     faults.always("auth.test", answer)
     finding, events = await check_slack(slack.identity.bot_token, slack.identity.app_token, slack.api_url)
-    assert (finding.part, finding.verdict) == ("Slack", "wrong")
-    assert events.verdict == "good", "the other token is tried all the same"
+    assert (finding.part, finding.promise, finding.verdict) == ("Slack", "bot token", "wrong")
+    assert events.verdict == "safe", "the other token is tried all the same"
     assert "SLACK_BOT_TOKEN" in finding.sentence
     assert says in finding.sentence
 
@@ -64,7 +64,7 @@ async def test_tokens_that_were_mixed_up(workspace: tuple[Workspace, Faults]) ->
     finding, _events = await check_slack(slack.identity.app_token, slack.identity.app_token, slack.api_url)
     assert "wrong kind of token" in finding.sentence
     findings = await check_slack(slack.identity.bot_token, slack.identity.bot_token, slack.api_url)
-    assert verdicts(findings) == [("Slack", "good"), ("Slack events", "wrong")]
+    assert verdicts(findings) == [("bot token", "safe"), ("events", "wrong")]
     assert "SLACK_APP_TOKEN: This is the wrong kind of token" in findings[1].sentence
     findings = await check_slack(slack.identity.bot_token, "xapp-1-unknown", slack.api_url)
     assert "copy it again" in findings[1].sentence
@@ -78,7 +78,7 @@ async def test_missing_scopes_are_named_with_what_they_are_for(
     granted = [scope for scope in web_api_app.SCOPES.split(",") if scope not in ("im:history", "commands")]
     monkeypatch.setattr(web_api_app, "SCOPES", ",".join(granted))
     findings = await check_slack(slack.identity.bot_token, slack.identity.app_token, slack.api_url)
-    assert verdicts(findings) == [("Slack", "good"), ("Slack scopes", "wrong"), ("Slack events", "good")]
+    assert verdicts(findings) == [("bot token", "safe"), ("scopes", "wrong"), ("events", "safe")]
     assert "commands (to offer /dolly), im:history (to hear direct messages)" in findings[1].sentence
     assert "chat:write" not in findings[1].sentence
 
@@ -99,7 +99,8 @@ async def test_no_slack_at_the_address() -> None:
 
 
 async def test_a_store_that_is_safe_unsafe_or_away(redis: Redis, local_store: LocalStore) -> None:
-    assert verdicts(await check_store(local_store.url)) == [("Store", "good")]
+    promises = ("answers", "persistence", "eviction")
+    assert verdicts(await check_store(local_store.url)) == [(promise, "safe") for promise in promises]
     await redis.config_set("appendfsync", "everysec")
     await redis.config_set("maxmemory-policy", "allkeys-lru")
     try:
@@ -107,7 +108,7 @@ async def test_a_store_that_is_safe_unsafe_or_away(redis: Redis, local_store: Lo
     finally:
         await redis.config_set("appendfsync", "always")
         await redis.config_set("maxmemory-policy", "noeviction")
-    assert verdicts(findings) == [("Store", "unsafe")] * 2
+    assert verdicts(findings) == [("answers", "safe"), ("persistence", "unsafe"), ("eviction", "unsafe")]
     (finding,) = await check_store("redis://127.0.0.1:1/0")
     assert finding.verdict == "wrong"
     assert "is it up?" in finding.sentence
@@ -119,7 +120,7 @@ async def test_an_engine_that_is_well(dialect: Dialect) -> None:
         model = ModelClient(engine.url)
         (finding,) = await check_engine(model, max_tokens=512)
         await model.close()
-    assert finding.verdict == "good"
+    assert finding.verdict == "safe"
     assert "team/dolly" in finding.sentence
     assert dialect in finding.sentence
     assert "2048 tokens" in finding.sentence
@@ -128,11 +129,11 @@ async def test_an_engine_that_is_well(dialect: Dialect) -> None:
 async def test_answers_longer_than_the_window() -> None:
     async with ScriptedEngine(window_tokens=512) as engine:
         model = ModelClient(engine.url)
-        (finding,) = await check_engine(model, max_tokens=512)
-        assert finding.verdict == "wrong"
-        assert "MAX_TOKENS is 512" in finding.sentence
+        findings = await check_engine(model, max_tokens=512)
+        assert verdicts(findings) == [("answers", "safe"), ("window", "wrong")]
+        assert "MAX_TOKENS is 512" in findings[1].sentence
         (finding,) = await check_engine(model, max_tokens=100)
-        assert finding.verdict == "good"
+        assert finding.verdict == "safe"
         await model.close()
 
 

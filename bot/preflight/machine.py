@@ -1,0 +1,204 @@
+"""This machine: what Dolly keeps here, who can read it, and what can be reached from here."""
+
+import asyncio
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+
+from bot.preflight.addresses import distance
+from bot.preflight.finding import Finding, Verdict
+
+PROBES = (("1.1.1.1", 53), ("example.com", 443), ("huggingface.co", 443))
+"""Where nothing of Dolly ever goes: a resolver, a page, and the hub from which engines fetch models."""
+
+PROBE_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What the settings say of it."""
+
+    env_file: Path
+    data: Path
+    is_encrypted: bool
+    """Whether a memory key is set, or Dolly's own."""
+    has_own_keys: bool
+    """Whether store and keys are Dolly's own, in `data`."""
+    has_retrain_key: bool
+    erasure_log: Path | None
+    audit_log: Path | None
+    admin_host: str
+    admin_port: int | None
+    http: tuple[str, int] | None
+    """Where signed events are received; None with Socket Mode."""
+    proxies: tuple[str, ...]
+    """The names of variables that name one."""
+
+
+async def check_machine(machine: Machine) -> list[Finding]:
+    """Each promise that settings and files tell of."""
+    findings = [
+        _memory_key(machine),
+        _retrain_key(machine),
+        *_files(machine),
+        _erasure_log(machine),
+        _audit_log(machine),
+    ]
+    findings.append(await _admin(machine))
+    if machine.http is not None:
+        findings.append(await _http(*machine.http))
+    return findings
+
+
+async def check_egress(proxies: Sequence[str], probes: Sequence[tuple[str, int]] = PROBES) -> list[Finding]:
+    """Whether this process reaches what it should not: connections are opened, and closed without a byte sent."""
+    reached = [
+        f"{host}:{port}"
+        for (host, port), is_open in zip(
+            probes, await asyncio.gather(*(_opens(*probe) for probe in probes)), strict=True
+        )
+        if is_open
+    ]
+    findings = []
+    if reached:
+        sentence = (
+            f"This machine reaches {', '.join(reached)}: whatever ran here could carry off what people ask. Let it "
+            "reach Slack, the store and the engine only, by a NetworkPolicy or a firewall (docs/production.md)."
+        )
+        findings.append(_found("egress", "unsafe", sentence))
+    else:
+        tried = ", ".join(f"{host}:{port}" for host, port in probes)
+        findings.append(_found("egress", "safe", f"None of {tried} can be reached from here."))
+    if proxies:
+        sentence = (
+            f"{', '.join(proxies)}: Slack is spoken to through a proxy, and what else that lets through does not show "
+            "from here; let it pass *.slack.com alone (docs/sovereignty.md)."
+        )
+        findings.append(_found("proxy", "cannot tell", sentence))
+    return findings
+
+
+async def _opens(host: str, port: int) -> bool:
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            _, writer = await asyncio.open_connection(host, port)
+    except (OSError, UnicodeError, TimeoutError):
+        return False
+    writer.transport.abort()
+    return True
+
+
+def _memory_key(machine: Machine) -> Finding:
+    if not machine.is_encrypted:
+        sentence = (
+            "DOLLY_MEMORY_PLAINTEXT: what people write stands in the store as it is, for whoever runs it, and in its "
+            "backups. Set DOLLY_MEMORY_KEY instead; make one with `openssl rand -base64 32`."
+        )
+        return _found("memory key", "unsafe", sentence)
+    if machine.has_own_keys:
+        sentence = (
+            f"What people write is encrypted in the store, and the key lies beside it in {machine.data}: whoever takes "
+            "the disk has both. Keep DOLLY_MEMORY_KEY apart, or encrypt the disk."
+        )
+        return _found("memory key", "cannot tell", sentence)
+    return _found("memory key", "safe", "What people write is encrypted before it goes to the store.")
+
+
+def _retrain_key(machine: Machine) -> Finding:
+    if machine.has_retrain_key:
+        return _found("retrain key", "safe", "The trainer has a key of its own, and cannot read the memory with it.")
+    sentence = (
+        "None is set, so feedback leaves the store by `dolly export-feedback` only, and retrain is not to be had in "
+        "Slack."
+    )
+    return _found("retrain key", "safe", sentence)
+
+
+def _files(machine: Machine) -> Iterator[Finding]:
+    """Whether others on this machine can read secrets in files."""
+    keys = [path for path in (machine.data / "memory.key", machine.data / "retrain.key") if path.exists()]
+    files = [path for path in (machine.env_file, *keys) if path.is_file()]
+    open_to_all = [path for path in files if path.stat().st_mode & stat.S_IROTH]
+    for path in open_to_all:
+        sentence = f"{path} holds secrets, and everybody on this machine may read it: `chmod 600 {path}`."
+        yield _found("secrets", "unsafe", sentence)
+    if not open_to_all:
+        where = " and ".join(str(path) for path in files)
+        sentence = f"{where}: no stranger may read that." if files else "None lies in a file beside Dolly."
+        yield _found("secrets", "safe", sentence)
+
+
+def _erasure_log(machine: Machine) -> Finding:
+    path = machine.erasure_log
+    if path is None or path.absolute().is_relative_to(machine.data.absolute()):
+        sentence = (
+            f"What was to be forgotten is noted in {path or machine.data / 'erasures.jsonl'}, which a backup of the "
+            "data folder takes back with it: erased texts would come back. Set ERASURE_LOG to a path that all Dollies "
+            "share and no restore touches."
+        )
+        return _found("erasure log", "unsafe", sentence)
+    return _found("erasure log", "safe", f"{path} outlives the data folder: a restored store is told what to forget.")
+
+
+def _audit_log(machine: Machine) -> Finding:
+    path = machine.audit_log
+    if path is None:
+        sentence = (
+            "Nobody can say later who asked, and what admins did; set AUDIT_LOG to a path outside the data folder."
+        )
+        return _found("audit log", "unsafe", sentence)
+    if path.absolute().is_relative_to(machine.data.absolute()):
+        return _found(
+            "audit log", "unsafe", f"{path} goes with the data folder; set AUDIT_LOG to a path outside of it."
+        )
+    return _found("audit log", "safe", f"{path} says who asked and what admins did, and no text.")
+
+
+async def _admin(machine: Machine) -> Finding:
+    if machine.admin_port is None:
+        sentence = (
+            "Without ADMIN_PORT there are no metrics, and nobody is woken when questions wait (docs/operations.md)."
+        )
+        return _found("metrics", "unsafe", sentence)
+    where = f"{machine.admin_host}:{machine.admin_port}"
+    verdict, sentence = await _listening(machine.admin_host, "ADMIN_HOST", "metrics and health")
+    return _found("metrics", verdict, f"{where} {sentence}")
+
+
+async def _http(host: str, port: int) -> Finding:
+    verdict, sentence = await _listening(host, "HTTP_HOST", "signed events")
+    if verdict == "safe":
+        return _found("events", "safe", f"{host}:{port} {sentence}")
+    sentence = (
+        f"{host}:{port} takes Slack's events, each proved by SLACK_SIGNING_SECRET, in plain HTTP; see that a proxy "
+        "with TLS stands before it, or use Socket Mode and open no port at all."
+    )
+    return _found("events", "cannot tell", sentence)
+
+
+async def _listening(host: str, name: str, what: str) -> tuple[Verdict, str]:
+    """Who can reach what listens at `host`."""
+    if _is_any(host):
+        return (
+            "cannot tell",
+            f"tells {what} on every network of this machine; see that only your own reach it ({name}).",
+        )
+    match await distance(host):
+        case "this machine" | "private":
+            return "safe", f"tells {what} inside your own network only."
+        case "public":
+            return "unsafe", f"tells {what} to the Internet; set {name} to an address of your own network."
+    return "cannot tell", f"is no address of this machine that can be resolved; see {name}."
+
+
+def _is_any(host: str) -> bool:
+    try:
+        return not host or ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
+def _found(promise: str, verdict: Verdict, sentence: str) -> Finding:
+    return Finding("This machine", promise, verdict, sentence)
