@@ -22,7 +22,7 @@ from tests.offline import refuse_network
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
-OF_DOLLY = ("SLACK_", "DOLLY_", "ENGINE_", "REDIS_URL", "RETRAIN_", "HF_")
+OF_DOLLY = ("SLACK_", "DOLLY_", "ENGINE_", "REDIS_URL", "RETRAIN_", "HF_", "OTEL_")
 """Variables that would make another Dolly of the one that is tested."""
 
 T = TypeVar("T")

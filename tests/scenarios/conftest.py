@@ -1,8 +1,10 @@
 """Dolly whole: the real Bolt app, a real Valkey, a workspace; the engine scripted or real."""
 
 import asyncio
+import base64
 import io
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ from bot.slack.answering.own_messages import whole_text
 from bot.slack.hearing.http_events import PATH
 from bot.telemetry import configure_logging
 from tests.scenarios.faults import Faults
+from tests.silence import Silence, listening
 
 Json = dict[str, Any]
 Transport = Literal["socket_mode", "http"]
@@ -151,6 +154,24 @@ async def running_team(
             await workspace.stop()
 
 
+LOGS = (".log", ".jsonl")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def silence(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Silence]:
+    """At the end of each file of scenarios, nothing that was said in it and no secret is in a log."""
+    began = time.time()
+    with listening() as silence:
+        for name, key in (("memory", MEMORY_KEY), ("trainer", RETRAIN_KEY)):
+            silence.keep(f"{name}'s key", base64.b64encode(key).decode())
+            silence.keep(f"{name}'s key in hex", key.hex())
+        yield silence
+        base = tmp_path_factory.getbasetemp()
+        logs = [path for path in base.rglob("*") if path.suffix in LOGS and path.is_file()]
+        broken = silence.broken(path for path in logs if path.stat().st_mtime >= began)
+    assert not broken, f"in a log is what nobody may read there: {broken}"
+
+
 @pytest.fixture
 def audit_log(tmp_path: Path) -> Path:
     return tmp_path / "audit.jsonl"
@@ -170,13 +191,14 @@ def transport(request: pytest.FixtureRequest) -> Transport:
 
 
 @pytest.fixture
-def logs() -> Iterator[io.StringIO]:
+def logs(silence: Silence) -> Iterator[io.StringIO]:
     """All that this process logs during the test, as `dolly serve` would at its most talkative level."""
     loggers = [logging.getLogger(name) for name in (None, "bot", "slack_bolt", "slack_sdk")]
     levels, root = [logger.level for logger in loggers], loggers[0]
     handlers, root.handlers = root.handlers, []
     stream = io.StringIO()
     configure_logging("debug", stream)
+    root.addHandler(silence.handler)
     yield stream
     root.handlers = handlers
     for logger, level in zip(loggers, levels, strict=True):
