@@ -86,6 +86,39 @@ def test_what_is_installed_does_not_come_along_with_what_it_was_installed_by(bui
     assert "pip" not in " ".join(run.rest for run in last.all("RUN"))
 
 
+@pytest.mark.parametrize(
+    ("was", "fault"),
+    [
+        ("python:3.11.14-slim-bookworm", "python:3.11-slim"),
+        ("USER 10001:10001", "USER root"),
+        ("USER 10001:10001\n", ""),
+        ('ENTRYPOINT ["dolly"]', "ENTRYPOINT dolly"),
+        ("COPY bot bot", "ADD https://example.com/bot.tar bot"),
+        ('ARG EXTRAS=""', "ARG ENGINE_API_KEY"),
+        ("DOLLY_DATA=/data", "SLACK_BOT_TOKEN=xoxb-1"),
+        ("--constraint constraints.txt ", ""),
+    ],
+)
+def test_a_planted_fault_is_found(tmp_path: Path, was: str, fault: str) -> None:
+    text = (IMAGES / "bot.Dockerfile").read_text()
+    assert was in text
+    (tmp_path / "Dockerfile").write_text(text.replace(was, fault))
+    rules = (
+        test_bases_are_pinned_to_the_patch_and_the_python_that_is_tested,
+        test_nothing_is_fetched_but_packages_as_they_were_tested,
+        test_no_secret_is_built_in,
+        test_it_runs_as_nobody_in_particular_without_a_shell,
+    )
+
+    def judge(built: list[Stage]) -> None:
+        for rule in rules:
+            rule(built)
+
+    judge(stages(IMAGES / "bot.Dockerfile"))
+    with pytest.raises(AssertionError):
+        judge(stages(tmp_path / "Dockerfile"))
+
+
 def test_what_is_copied_is_let_through_and_nothing_private_is() -> None:
     rules = (ROOT / ".dockerignore").read_text().splitlines()
     let_through = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
@@ -129,11 +162,9 @@ def declared(name: str = "dolly") -> set[str]:
 def test_the_bot_needs_no_more_than_its_image_has(tmp_path: Path) -> None:
     """Every module of the bot in one process that finds the bot, what its image installs, and nothing else."""
     site = Path(sysconfig.get_path("purelib"))
-    for name in declared() - {"dolly"}:
-        for file in files(name) or []:
-            if ".." not in file.parts and file.suffix != ".pyc":
-                (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-                (tmp_path / file).symlink_to(site / file)
+    listed = [file for name in declared() - {"dolly"} for file in files(name) or []]
+    for top in {file.parts[0] for file in listed} - {"..", "__pycache__"}:
+        (tmp_path / top).symlink_to(site / top)
     (tmp_path / "bot").symlink_to(ROOT / "bot")
     # llama.cpp's module is for a child of its own, where there is an engine to run.
     imports = f"""
