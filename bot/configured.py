@@ -150,4 +150,5 @@ def machine(settings: Settings) -> Machine:
         admin_port=settings.admin_port,
         http=(settings.http_host, settings.http_port) if by_http else None,
         proxies=named_proxies(),
+        traces=settings.otel_exporter_otlp_endpoint,
     )

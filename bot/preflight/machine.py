@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from bot.preflight.addresses import distance
 from bot.preflight.finding import Finding, Verdict
@@ -35,6 +36,8 @@ class Machine:
     """Where signed events are received; None with Socket Mode."""
     proxies: tuple[str, ...]
     """The names of variables that name one."""
+    traces: str | None = None
+    """The address of the collector that gets them; None where nothing is traced."""
 
 
 async def check_machine(machine: Machine) -> list[Finding]:
@@ -49,6 +52,8 @@ async def check_machine(machine: Machine) -> list[Finding]:
     findings.append(await _admin(machine))
     if machine.http is not None:
         findings.append(await _http(*machine.http))
+    if machine.traces is not None:
+        findings.append(await _traces(machine.traces))
     return findings
 
 
@@ -88,6 +93,24 @@ async def _opens(host: str, port: int) -> bool:
         return False
     writer.transport.abort()
     return True
+
+
+async def _traces(endpoint: str) -> Finding:
+    host = urlsplit(endpoint).hostname or ""
+    match await distance(host):
+        case "this machine" | "private":
+            sentence = f"They go to {host}, in your own network, and hold no texts, people or channels."
+            return _found("traces", "safe", sentence)
+        case "public":
+            sentence = (
+                f"OTEL_EXPORTER_OTLP_ENDPOINT names {host}, a public address: when questions are asked, and how many, "
+                "leaves your network; name a collector inside it, or take the setting out."
+            )
+            return _found("traces", "unsafe", sentence)
+    sentence = (
+        f"OTEL_EXPORTER_OTLP_ENDPOINT names {host}, which cannot be resolved from here; it must be a host of yours."
+    )
+    return _found("traces", "cannot tell", sentence)
 
 
 def _memory_key(machine: Machine) -> Finding:

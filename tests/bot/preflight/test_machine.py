@@ -112,3 +112,17 @@ async def test_proxies_are_named_and_not_quoted() -> None:
     egress, proxy = await check_egress(["HTTPS_PROXY"], [("127.0.0.1", 1)])
     assert (egress.verdict, proxy.verdict) == ("safe", "cannot tell")
     assert proxy.sentence.startswith("HTTPS_PROXY: ")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "verdict"),
+    [
+        ("http://127.0.0.1:4318", "safe"),
+        ("http://10.1.2.3:4318", "safe"),
+        ("https://8.8.8.8:4318", "unsafe"),
+        ("http://no-such-collector.invalid:4318", "cannot tell"),
+    ],
+)
+async def test_traces_go_to_a_collector_of_the_companys_own(machine: Machine, endpoint: str, verdict: str) -> None:
+    (told,) = [found for found in await check_machine(replace(machine, traces=endpoint)) if found.promise == "traces"]
+    assert told.verdict == verdict
