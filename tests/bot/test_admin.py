@@ -15,11 +15,13 @@ from redis.asyncio import Redis
 
 from bot.admin import Health, admin_server
 from bot.conversation import ConversationId, Turn
-from bot.errors import LocalPartError
+from bot.engines import InService
+from bot.errors import LocalPartError, StoreUnavailable
 from bot.store.claims import QueueReport
 from bot.store.connection import connect
 from bot.store.layout import Layout
 from bot.store.mailbox import Mailbox
+from bot.store.retraining import Retraining, TrainerReport
 from bot.store.sealing import Sealing
 
 Report = Callable[[], Awaitable[QueueReport]]
@@ -92,6 +94,30 @@ async def test_what_keeps_it_from_answering_is_said() -> None:
         status, body = await admin.ready()
         assert status == 503
         assert "stopping" in body["reasons"][0]
+
+
+async def test_whether_it_hears_slack_who_answers_and_who_trains_is_counted(redis: Redis) -> None:
+    async def in_service() -> InService:
+        return InService("team/dolly@abc")
+
+    async def away() -> TrainerReport:
+        raise StoreUnavailable("It is away.")
+
+    async with serving() as admin:
+        admin.health.in_service, admin.health.trainer_report = in_service, Retraining(redis, "T1/B1", None).report
+        told = await admin.gauges()
+        assert (told["dolly_slack_up"], told["dolly_trainer_up"], told["dolly_retrains_waiting"]) == (1, 0, 0)
+        assert 'dolly_model_in_service_info{model="team/dolly@abc"} 1.0' in (await admin.get("/metrics"))[1]
+
+        await redis.set("retrain:worker", '{"host": "gpu", "since": 1.0}')
+        await redis.hset("retrain:job:1", mapping={"kind": "retrain", "state": "queued"})
+        await redis.lpush("retrain:queue", "1")
+        admin.health.hears = lambda: False
+        told = await admin.gauges()
+        assert (told["dolly_slack_up"], told["dolly_trainer_up"], told["dolly_retrains_waiting"]) == (0, 1, 1)
+
+        admin.health.trainer_report = away
+        assert (await admin.gauges())["dolly_trainer_up"] == 1, "what was known stays"
 
 
 async def test_workers_that_ended_by_a_mistake_are_noticed() -> None:
