@@ -54,8 +54,8 @@ def filled(values: dict[str, str]) -> dict[str, Any]:
     """The file as Compose reads it, with `values` for its variables or else what it says itself."""
     text = (FOLDER / "compose.yaml").read_text(encoding="utf-8")
     text = re.sub(r"\$\{(\w+):-([^}]*)\}", lambda found: values.get(found[1], found[2]), text)
-    assert "$" not in text, "a variable without a default"
-    read: dict[str, Any] = PyCompose.from_json(json.dumps(yaml.safe_load(text))).to_dict()
+    assert "$" not in text.replace("$$", ""), "a variable without a default"
+    read: dict[str, Any] = PyCompose.from_json(json.dumps(yaml.safe_load(text.replace("$$", "$")))).to_dict()
     return read
 
 
@@ -155,6 +155,22 @@ def test_engines_serve_the_slots_as_their_owner_fills_them() -> None:
     )
     assert owner["SLOTS_DIR"] == "/slots"
     assert not mounts("owner")["/slots"].get("read_only")
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_an_engine_is_given_its_key(name: str, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("k-1\n")
+    (tmp_path / "serve-slot.sh").write_text('printf "%s\\n" "$API_KEY" "$VLLM_API_KEY" "$@"')
+    words = [*SERVICES[name]["entrypoint"], "serve", "{model}"]
+    here = {"/run/secrets/engine_api_key": str(tmp_path / "key"), "/serve-slot.sh": str(tmp_path / "serve-slot.sh")}
+    for there, path in here.items():
+        words = [word.replace(there, path) for word in words]
+    said = subprocess.run(words, capture_output=True, text=True, check=True, timeout=10).stdout.splitlines()
+    assert said == ["k-1", "k-1", f"/slots/{name.removesuffix('-vllm')}", "serve", "{model}"]
+    (tmp_path / "key").unlink()
+    assert subprocess.run(words, capture_output=True, check=False, timeout=10).returncode != 0, (
+        "none runs without a key"
+    )
 
 
 def test_engines_are_asked_for_what_they_know_and_tell_nobody() -> None:
