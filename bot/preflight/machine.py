@@ -1,8 +1,7 @@
-"""This machine: what Dolly keeps here, who can read it, and what can be reached from here."""
+"""This machine: what Dolly keeps here, and who can read it."""
 
-import asyncio
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -10,11 +9,6 @@ from urllib.parse import urlsplit
 
 from bot.preflight.addresses import distance
 from bot.preflight.finding import Finding, Verdict
-
-PROBES = (("1.1.1.1", 53), ("example.com", 443), ("huggingface.co", 443))
-"""Where nothing of Dolly ever goes: a resolver, a page, and the hub from which engines fetch models."""
-
-PROBE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,44 +49,6 @@ async def check_machine(machine: Machine) -> list[Finding]:
     if machine.traces is not None:
         findings.append(await _traces(machine.traces))
     return findings
-
-
-async def check_egress(proxies: Sequence[str], probes: Sequence[tuple[str, int]] = PROBES) -> list[Finding]:
-    """Whether this process reaches what it should not: connections are opened, and closed without a byte sent."""
-    reached = [
-        f"{host}:{port}"
-        for (host, port), is_open in zip(
-            probes, await asyncio.gather(*(_opens(*probe) for probe in probes)), strict=True
-        )
-        if is_open
-    ]
-    findings = []
-    if reached:
-        sentence = (
-            f"This machine reaches {', '.join(reached)}: whatever ran here could carry off what people ask. Let it "
-            "reach Slack, the store and the engine only, by a NetworkPolicy or a firewall (docs/production.md)."
-        )
-        findings.append(_found("egress", "unsafe", sentence))
-    else:
-        tried = ", ".join(f"{host}:{port}" for host, port in probes)
-        findings.append(_found("egress", "safe", f"None of {tried} can be reached from here."))
-    if proxies:
-        sentence = (
-            f"{', '.join(proxies)}: Slack is spoken to through a proxy, and what else that lets through does not show "
-            "from here; let it pass *.slack.com alone (docs/sovereignty.md)."
-        )
-        findings.append(_found("proxy", "cannot tell", sentence))
-    return findings
-
-
-async def _opens(host: str, port: int) -> bool:
-    try:
-        async with asyncio.timeout(PROBE_SECONDS):
-            _, writer = await asyncio.open_connection(host, port)
-    except (OSError, UnicodeError, TimeoutError):
-        return False
-    writer.transport.abort()
-    return True
 
 
 async def _traces(endpoint: str) -> Finding:
@@ -141,16 +97,24 @@ def _retrain_key(machine: Machine) -> Finding:
 
 def _files(machine: Machine) -> Iterator[Finding]:
     """Whether others on this machine can read secrets in files."""
-    keys = [path for path in (machine.data / "memory.key", machine.data / "retrain.key") if path.exists()]
-    files = [path for path in (machine.env_file, *keys) if path.is_file()]
-    open_to_all = [path for path in files if path.stat().st_mode & stat.S_IROTH]
+    paths = (machine.env_file, machine.data / "memory.key", machine.data / "retrain.key")
+    modes = {path: mode for path in paths if (mode := _mode(path)) is not None}
+    open_to_all = [path for path, mode in modes.items() if mode & stat.S_IROTH]
     for path in open_to_all:
         sentence = f"{path} holds secrets, and everybody on this machine may read it: `chmod 600 {path}`."
         yield _found("secrets", "unsafe", sentence)
     if not open_to_all:
-        where = " and ".join(str(path) for path in files)
-        sentence = f"{where}: no stranger may read that." if files else "None lies in a file beside Dolly."
+        where = " and ".join(map(str, modes))
+        sentence = f"{where}: no stranger may read that." if modes else "None lies in a file beside Dolly."
         yield _found("secrets", "safe", sentence)
+
+
+def _mode(path: Path) -> int | None:
+    """None where there is no file, or its folder is closed to this user."""
+    try:
+        return path.stat().st_mode
+    except OSError:
+        return None
 
 
 def _erasure_log(machine: Machine) -> Finding:

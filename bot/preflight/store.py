@@ -26,22 +26,22 @@ async def check_store(
     redis_url: str, *, cluster: bool = False, wait_replicas: int = 0, production: bool = False
 ) -> list[Finding]:
     """Whether the store answers, and keeps what it acknowledged; in `production`, each promise about it."""
-    findings: list[Finding] = []
     try:
         client = connect(redis_url, cluster=cluster)
         try:
             report = await inspect(client)
-            findings.append(Finding("Store", "answers", "safe", f"Version {report.version}."))
-            persisted, refused = "What it acknowledges is on its disk.", "A full memory refuses, and drops nothing."
-            findings.append(_kept("persistence", report, ("appendonly", "appendfsync"), persisted))
-            findings.append(_kept("eviction", report, ("maxmemory-policy",), refused))
-            if production:
-                findings += await _in_production(client, redis_url, wait_replicas)
+            further = await _in_production(client, redis_url, wait_replicas) if production else []
         finally:
             await client.aclose()
     except StoreUnavailable as error:
-        findings.append(Finding("Store", "answers", "wrong", str(error)))
-    return findings
+        return [Finding("Store", "answers", "wrong", str(error))]
+    persisted, refused = "What it acknowledges is on its disk.", "A full memory refuses, and drops nothing."
+    return [
+        Finding("Store", "answers", "safe", f"Version {report.version}."),
+        _kept("persistence", report, ("appendonly", "appendfsync"), persisted),
+        _kept("eviction", report, ("maxmemory-policy",), refused),
+        *further,
+    ]
 
 
 def _kept(promise: str, report: StoreReport, names: Sequence[str], good: str) -> Finding:
