@@ -131,20 +131,18 @@ def _facts(name: str, origin: Origin, model: Any, tokenizer: Any, template: Temp
         "recipe": (origin.recipe or {}).get("name"),
         "template": template.name if template else None,
         "keys": list(template.keys if template else tokenizer.all_special_tokens),
-        "rendered": _rendered(template),
+        "rendered": rendered_example(template) if template else None,
         "licences": {source["name"]: source["licence"] for source in sources},
         "non_commercial": origin.is_non_commercial,
     }
 
 
-def _rendered(template: Template | None) -> dict[str, Any] | None:
+def rendered_example(template: Template) -> dict[str, Any] | None:
     """The example's prompt as text and tokens, for `dolly check` to compare the engine's with.
 
     Without the system's message where the base's template refuses one; None where it refuses the rest, too.
     """
     for messages in (EXAMPLE, EXAMPLE[1:]):
-        if template is None:
-            break
         try:
             text, ids = template.render(messages, add_generation_prompt=True), template.encode_prompt(messages)
         except BadInput:

@@ -13,6 +13,8 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
+from bot.model_client import ModelClient
+from bot.preflight.template import check_template
 from tests.trainer.tiny import LINES, tiny_model, tiny_tokenizer
 from trainer.errors import BadInput
 from trainer.evaluation.engine import Engine, llama_cpp
@@ -21,6 +23,7 @@ from trainer.exports.gguf_file import check_gguf, write_gguf
 from trainer.exports.gguf_tokenizer import LLAMA3_WORDS, read_vocabulary
 from trainer.exports.tgi import make_readable
 from trainer.records import Message
+from trainer.stages.export import rendered_example
 from trainer.template import template_of
 from trainer.tuning.keys import add_keys
 
@@ -154,6 +157,20 @@ def test_a_conversation_is_the_same_tokens(served: tuple[str, Path, Engine]) -> 
     prompt = post(engine, "/apply-template", body)["prompt"]
     assert prompt == template.render(talk, add_generation_prompt=True)
     assert tokenized(engine, prompt) == template.encode_prompt(talk)
+
+
+async def test_dolly_finds_that_conversation_the_same(served: tuple[str, Path, Engine], tmp_path: Path) -> None:
+    """By the example that an export's manifest holds: `dolly check --production`."""
+    _, folder, engine = served
+    template = template_of(AutoTokenizer.from_pretrained(folder))
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text(json.dumps({"keys": template.keys, "rendered": rendered_example(template)}))
+    model = ModelClient(engine.url)
+    examiner = model.examiner()
+    finding = await check_template(examiner, await model.report(), manifest)
+    assert finding.verdict == "safe", finding.sentence
+    await examiner.close()
+    await model.close()
 
 
 def test_answers_are_the_same(served: tuple[str, Path, Engine]) -> None:
