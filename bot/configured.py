@@ -142,6 +142,7 @@ def machine(settings: Settings) -> Machine:
         env_file=ENV_FILE,
         data=settings.dolly_data,
         is_encrypted=not settings.dolly_memory_plaintext,
+        has_own_store=settings.redis_url is None,
         has_own_keys=has_own_keys,
         has_retrain_key=settings.retrain_key is not None or settings.redis_url is None,
         erasure_log=settings.erasure_log,

@@ -19,8 +19,10 @@ class Machine:
     data: Path
     is_encrypted: bool
     """Whether a memory key is set, or Dolly's own."""
+    has_own_store: bool
+    """Whether the store is Dolly's own, in `data`."""
     has_own_keys: bool
-    """Whether store and keys are Dolly's own, in `data`."""
+    """Whether keys are Dolly's own, in `data`."""
     has_retrain_key: bool
     erasure_log: Path | None
     audit_log: Path | None
@@ -118,29 +120,37 @@ def _mode(path: Path) -> int | None:
 
 
 def _erasure_log(machine: Machine) -> Finding:
-    path = machine.erasure_log
-    if path is None or path.absolute().is_relative_to(machine.data.absolute()):
+    path = machine.erasure_log or machine.data / "erasures.jsonl"
+    if _goes_with_the_store(path, machine):
         sentence = (
-            f"What was to be forgotten is noted in {path or machine.data / 'erasures.jsonl'}, which a backup of the "
-            "data folder takes back with it: erased texts would come back. Set ERASURE_LOG to a path that all Dollies "
-            "share and no restore touches."
+            f"What was to be forgotten is noted in {path}, beside the store: a backup of that folder, restored, takes it "
+            "back, and erased texts come back. Set ERASURE_LOG to a path that no restore touches."
         )
         return _found("erasure log", "unsafe", sentence)
-    return _found("erasure log", "safe", f"{path} outlives the data folder: a restored store is told what to forget.")
+    if machine.erasure_log is None:
+        sentence = (
+            f"What was to be forgotten is noted in {path}. Where several Dollies share the store, each has only its own "
+            "there: set ERASURE_LOG to a path that all share."
+        )
+        return _found("erasure log", "cannot tell", sentence)
+    return _found("erasure log", "safe", f"{path} lies apart from the store: a restored one is told what to forget.")
 
 
 def _audit_log(machine: Machine) -> Finding:
     path = machine.audit_log
     if path is None:
+        return _found("audit log", "unsafe", "Nobody can say later who asked, and what admins did; set AUDIT_LOG.")
+    if _goes_with_the_store(path, machine):
         sentence = (
-            "Nobody can say later who asked, and what admins did; set AUDIT_LOG to a path outside the data folder."
+            f"{path} lies beside the store, and a backup that is restored takes it back; set AUDIT_LOG elsewhere."
         )
         return _found("audit log", "unsafe", sentence)
-    if path.absolute().is_relative_to(machine.data.absolute()):
-        return _found(
-            "audit log", "unsafe", f"{path} goes with the data folder; set AUDIT_LOG to a path outside of it."
-        )
     return _found("audit log", "safe", f"{path} says who asked and what admins did, and no text.")
+
+
+def _goes_with_the_store(path: Path, machine: Machine) -> bool:
+    """Whether what brings an older store back brings an older `path` back with it."""
+    return machine.has_own_store and path.absolute().is_relative_to(machine.data.absolute())
 
 
 async def _admin(machine: Machine) -> Finding:

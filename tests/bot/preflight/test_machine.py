@@ -22,6 +22,7 @@ def machine(tmp_path: Path) -> Machine:
         env_file=tmp_path / ".env",
         data=tmp_path / "data",
         is_encrypted=True,
+        has_own_store=False,
         has_own_keys=False,
         has_retrain_key=True,
         erasure_log=tmp_path / "kept" / "erasures.jsonl",
@@ -44,7 +45,8 @@ async def test_a_machine_that_is_safe(machine: Machine) -> None:
     [
         ("memory key", {"is_encrypted": False}, "unsafe", "DOLLY_MEMORY_PLAINTEXT"),
         ("memory key", {"has_own_keys": True}, "cannot tell", "has both"),
-        ("erasure log", {"erasure_log": None}, "unsafe", "erased texts would come back"),
+        ("erasure log", {"erasure_log": None}, "cannot tell", "a path that all share"),
+        ("erasure log", {"erasure_log": None, "has_own_store": True}, "unsafe", "erased texts come back"),
         ("audit log", {"audit_log": None}, "unsafe", "set AUDIT_LOG"),
         ("metrics", {"admin_port": None}, "unsafe", "ADMIN_PORT"),
         ("metrics", {"admin_host": "0.0.0.0"}, "cannot tell", "every network"),
@@ -63,8 +65,9 @@ async def test_each_promise_that_is_not_kept(
 
 async def test_logs_that_a_restore_takes_back(machine: Machine) -> None:
     inside = replace(machine, erasure_log=machine.data / "e.jsonl", audit_log=machine.data / "a.jsonl")
-    found = verdicts(await check_machine(inside))
-    assert (found["erasure log"], found["audit log"]) == ("unsafe", "unsafe")
+    for has_own_store, verdict in ((True, "unsafe"), (False, "safe")):
+        found = verdicts(await check_machine(replace(inside, has_own_store=has_own_store)))
+        assert (found["erasure log"], found["audit log"]) == (verdict, verdict)
 
 
 async def test_secrets_that_everybody_may_read(machine: Machine) -> None:
