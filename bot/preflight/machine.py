@@ -123,14 +123,14 @@ def _erasure_log(machine: Machine) -> Finding:
     path = machine.erasure_log or machine.data / "erasures.jsonl"
     if _goes_with_the_store(path, machine):
         sentence = (
-            f"What was to be forgotten is noted in {path}, beside the store: a backup of that folder, restored, takes it "
-            "back, and erased texts come back. Set ERASURE_LOG to a path that no restore touches."
+            f"What was to be forgotten is noted in {path}, beside the store: a backup of that folder, restored, takes "
+            "it back, and erased texts come back. Set ERASURE_LOG to a path that no restore touches."
         )
         return _found("erasure log", "unsafe", sentence)
     if machine.erasure_log is None:
         sentence = (
-            f"What was to be forgotten is noted in {path}. Where several Dollies share the store, each has only its own "
-            "there: set ERASURE_LOG to a path that all share."
+            f"What was to be forgotten is noted in {path}. Where several Dollies share the store, each has only its "
+            "own there: set ERASURE_LOG to a path that all share."
         )
         return _found("erasure log", "cannot tell", sentence)
     return _found("erasure log", "safe", f"{path} lies apart from the store: a restored one is told what to forget.")
