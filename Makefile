@@ -9,7 +9,7 @@ NAMES := awk '/^Collecting/ {sub(/[^A-Za-z0-9_.-].*/, "", $$2); printf " %s", $$
 SHELL := bash
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-envs check format bench-delivery bench-image bench-loop bench-pacing bench-start bench-stop \
+.PHONY: help run setup test test-envs check format bench-delivery bench-image bench-loop bench-novelty bench-pacing bench-start bench-stop \
   setup-trainer test-trainer-slow bench-trainer bench-trainer-export bench-trainer-gpu bench-trainer-optimizer \
   bench-trainer-stopping chaos demo-loop fuzz clean
 
@@ -52,6 +52,9 @@ bench-loop: .venv/.test  ## Measure what 10, 50 and 200 corrections teach, and w
 
 bench-image: .venv/.test  ## Carry out the bot's Dockerfile without Docker, measure what it installs, run it read-only (root; two minutes)
 	unshare --mount $(BIN)/python -m tests.benchmarks.image
+
+bench-novelty: .venv/.test  ## Measure how fast an instruction's novelty is judged beside rouge_score, and whether rightly
+	$(BIN)/python -m tests.benchmarks.novelty --plot docs/novelty.png
 
 bench-pacing: .venv/.test  ## Measure 200 questions at once against Slack's own limits (SHORT=1: 60; SLOWER=5: where the processor is short)
 	$(BIN)/python -m tests.benchmarks.pacing $(if $(SHORT),--short) $(if $(SLOWER),--slower $(SLOWER))
