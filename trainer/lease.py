@@ -1,6 +1,7 @@
 """A lease: a lock in the store that only lasts while its holder renews it, so that nobody waits for the dead."""
 
 import time
+import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
@@ -36,7 +37,8 @@ class Lease:
     def take(self) -> bool:
         """Whether it is ours now; False where another holds it. Raises StoreAway."""
         asked = self._clock()
-        if not self._lock.acquire():
+        token = uuid.uuid4().hex  # of itself redis-py takes uuid1, for which the C library asks a daemon of the system
+        if not self._lock.acquire(token=token):
             return False
         self._renewed, self._is_lost = asked, False
         self._renewing = Every(self._seconds / RENEWALS, self._renew, "lease")

@@ -51,6 +51,17 @@ class Desk:
         await expect(self._page.locator("#thread-messages .streaming")).to_have_count(0, timeout=ANSWER_MS)
         return (await answer.locator(".block-markdown .text").first.inner_text()).strip()
 
+    async def follow_up(self, question: str) -> str:
+        """Ask once more in the open thread, and wait for the answer; its text."""
+        answers = self._answer()
+        before = await answers.count()
+        box = self._page.locator("#thread-composer textarea")
+        await box.fill(f"@dolly {question}")
+        await box.press("Enter")
+        await expect(answers).to_have_count(before + 1, timeout=ANSWER_MS)
+        await expect(answers.last.get_by_role("group", name="Feedback")).to_be_visible(timeout=ANSWER_MS)
+        return (await answers.last.locator(".block-markdown .text").first.inner_text()).strip()
+
     async def correct(self, fact: Fact) -> None:
         """Put the answer of the open thread right."""
         await self._answer().get_by_role("group", name="Feedback").get_by_role("button").nth(1).click()

