@@ -1,4 +1,4 @@
-"""The `dolly` command: local | serve | check | forget | export-feedback."""
+"""The `dolly` command: local | serve | own-engines | check | forget | export-feedback."""
 
 import asyncio
 import os
@@ -23,6 +23,7 @@ from bot.forget import Choose, NotATarget, chosen
 from bot.forget import forget as forget_for_good
 from bot.local.parts import Addresses, reachable_store, running_parts, running_store
 from bot.model_client import ModelClient
+from bot.owning import own_engines as own_containers
 from bot.preflight import Finding
 from bot.service import Service, running_service
 from bot.settings import Settings, forget_proxies, missing_for_slack
@@ -59,6 +60,14 @@ def serve() -> None:
     settings = _settings(needs_slack=True)
     configure_logging(settings.log_level)
     _run(_serve(settings))
+
+
+@app.command()
+def own_engines() -> None:
+    """Have the engines that ENGINE_SLOTS or ENGINE_DEPLOYMENTS names serve the model in service."""
+    settings = _settings(owns_engines=True)
+    configure_logging(settings.log_level)
+    _run(_own_engines(settings))
 
 
 @app.command()
@@ -116,10 +125,10 @@ def export_feedback(
     _run(_export_feedback(settings, out, team, "everything" if everything else "reviewable"))
 
 
-def _settings(*, needs_slack: bool = False) -> Settings:
+def _settings(*, needs_slack: bool = False, owns_engines: bool = False) -> Settings:
     """The settings, or every fault of them on the terminal and exit code 2."""
     try:
-        return Settings.read(needs_slack=needs_slack)
+        return Settings.read(needs_slack=needs_slack, owns_engines=owns_engines)
     except SettingsError as error:
         errors.print("Dolly cannot start; these settings are missing or wrong (see .env.example):")
         for fault in error.faults:
@@ -191,6 +200,15 @@ async def _serve(settings: Settings) -> None:
     ):
         errors.print(f"Dolly answers in {service.identity.team} as {service.identity.user}. Ctrl-C stops it.")
         await service.answering
+
+
+async def _own_engines(settings: Settings) -> None:
+    assert settings.redis_url is not None, "the settings were read for an owner"
+    async with AsyncExitStack() as stack:
+        client = connect(settings.redis_url, cluster=settings.redis_cluster)
+        stack.push_async_callback(client.aclose)
+        owner = configured.containers_owner(settings, ServedModels(client), errors.print)
+        await own_containers(owner, configured.admin_port(settings), errors.print)
 
 
 async def _check(settings: Settings, findings: list[Finding], *, production: bool) -> None:

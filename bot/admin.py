@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -27,6 +27,8 @@ from bot.store.retraining import TrainerReport
 
 STORE_SECONDS = 2.0
 """How long the store may take: Prometheus waits for ten seconds and shows nothing at all then."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 SERVER_LOG = logging.getLogger("aiohttp.server.admin")
 
@@ -62,10 +64,17 @@ async def admin_server(
 ) -> AsyncIterator[int]:
     """Serve as long as the body runs; yields the port. Raises LocalPartError when the port is taken."""
     admin = _Admin(health, store_seconds)
+    handlers: dict[str, Handler] = {"/healthz": admin.healthz, "/readyz": admin.readyz, "/metrics": admin.metrics}
+    async with http_server(host, port, handlers) as served_at:
+        yield served_at
+
+
+@asynccontextmanager
+async def http_server(host: str, port: int, handlers: Mapping[str, Handler]) -> AsyncIterator[int]:
+    """GET of each path, as long as the body runs; yields the port. Raises LocalPartError when the port is taken."""
     application = web.Application()
-    application.router.add_get("/healthz", admin.healthz)
-    application.router.add_get("/readyz", admin.readyz)
-    application.router.add_get("/metrics", admin.metrics)
+    for path, handler in handlers.items():
+        application.router.add_get(path, handler)
     runner = web.AppRunner(application, access_log=None, logger=SERVER_LOG)
     await runner.setup()
     try:

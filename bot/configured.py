@@ -5,6 +5,12 @@ from pathlib import Path
 
 from bot.access import AccessRules, AdminPort, Bounds, FileLimits, SlackAccess, StoreAccess
 from bot.engine_owner import Configured, EngineOwner
+from bot.engine_owner.address import Address
+from bot.engine_owner.deployments import Cluster, EngineDeployment
+from bot.engine_owner.model_files import MANIFEST
+from bot.engine_owner.pool import Place, Pool
+from bot.engine_owner.slots import Slot
+from bot.errors import LocalPartError
 from bot.local.engine import LocalEngine
 from bot.local.memory import has_room_for
 from bot.local.model import default_model_path
@@ -91,6 +97,31 @@ def engine_owner(settings: Settings, models: ServedModels, tell: Callable[[str],
         open_engine,
         Configured(path, str(settings.engine_manifest or ""), keys),
         has_room_for=lambda path: settings.engines_at_once > 1 and has_room_for(path),
+        tell=tell,
+    )
+
+
+def containers_owner(settings: Settings, models: ServedModels, tell: Callable[[str], None]) -> EngineOwner:
+    """What runs engines that are containers. Raises LocalPartError where there is no model for them."""
+    key = settings.engine_api_key.get_secret_value() if settings.engine_api_key else None
+    cluster = Cluster()
+    places: list[Place] = [Slot(settings.slots_dir, Address(url, key)) for url in settings.engine_slots]
+    for name, url in settings.engine_deployments:
+        places.append(EngineDeployment(cluster, name, Address(url, key), settings.engine_replicas))
+    path = settings.model_directory.resolve()  # a symlink may name another one by the time that it is read
+    manifest = path / MANIFEST
+    if not manifest.is_file():
+        raise LocalPartError(
+            f"There is no {manifest}; put the model that is to be served at first, as dolly-trainer exports it, into "
+            f"{settings.model_directory}, or name another directory with MODEL_DIRECTORY."
+        )
+    pool = Pool(places)
+    return EngineOwner(
+        models,
+        pool.open,
+        Configured(path, str(manifest), Keys(manifest).listed),
+        has_room_for=lambda _: settings.engines_at_once > 1,
+        find_engines=pool.running,
         tell=tell,
     )
 

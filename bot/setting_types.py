@@ -47,6 +47,40 @@ def ascii_only(value: SecretStr) -> SecretStr:
     return value
 
 
+def two_engines(value: object) -> object:
+    """The addresses of two engines, on hosts of their own: "http://engine-a:8080,http://engine-b:8080"."""
+    if not isinstance(value, str):
+        return value
+    urls = [url.strip().rstrip("/") for url in value.split(",")]
+    _check_engines(urls)
+    if len({urlsplit(url).hostname for url in urls}) != len(urls):
+        raise ValueError("must name two hosts, as each one's slot is a file that is named by its host")
+    return tuple(urls)
+
+
+def two_deployments(value: object) -> object:
+    """Two Deployments with their addresses: "engine-a=http://engine-a:8080,engine-b=http://engine-b:8080"."""
+    if not isinstance(value, str):
+        return value
+    pairs = [pair.strip().rstrip("/").partition("=")[::2] for pair in value.split(",")]
+    _check_engines([url for _, url in pairs])
+    names = [name for name, _ in pairs]
+    if not all(re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", name) for name in names) or names[0] == names[1]:
+        raise ValueError("must be two Deployments, NAME=http://HOST:PORT,NAME=http://HOST:PORT")
+    return tuple(pairs)
+
+
+def _check_engines(urls: list[str]) -> None:
+    parts = [urlsplit(url) for url in urls]
+    if any(part.scheme not in ("http", "https") or not part.hostname for part in parts):
+        raise ValueError("must hold addresses that start with http:// or https://, with a comma between")
+    if len(urls) != 2 or urls[0] == urls[1]:
+        raise ValueError(
+            "must name two engines: a new model answers at another address than the one in service, also where only "
+            "one of them runs at a time"
+        )
+
+
 def existing_file(path: Path) -> Path:
     """A file that is there, `~` taken for the home directory."""
     path = path.expanduser()

@@ -31,6 +31,8 @@ from bot.setting_types import (
     json_list,
     region_codes,
     starts_with,
+    two_deployments,
+    two_engines,
 )
 
 ENV_FILE = Path(".env")
@@ -89,6 +91,17 @@ class Settings(BaseSettings):
     engines_at_once: Annotated[int, Field(ge=1, le=2)] = 2
     """With 2, a model that was promoted starts beside the one that answers, where the machine has the memory; with 1,
     questions wait while one takes the other's place."""
+
+    engine_slots: Annotated[tuple[str, ...], NoDecode, BeforeValidator(two_engines)] = ()
+    """For `dolly own-engines`: two engines in containers that serve what their slots name."""
+    slots_dir: Path = Path("/slots")
+    """The folder of the slots, a file each, named by the engine's host."""
+    engine_deployments: Annotated[tuple[tuple[str, str], ...], NoDecode, BeforeValidator(two_deployments)] = ()
+    """For `dolly own-engines` on Kubernetes: two Deployments of this namespace, each with its address."""
+    engine_replicas: Annotated[int, Field(ge=1, le=100)] = 1
+    """How many pods the Deployment in use has."""
+    model_directory: Path = Path("/data/current")
+    """For `dolly own-engines`: what is served while nothing has been promoted."""
 
     system_prompt: Annotated[str, Field(min_length=1)] = DEFAULT_SYSTEM_PROMPT
     max_tokens: Annotated[int, Field(ge=1, le=100_000)] = 512
@@ -179,11 +192,19 @@ class Settings(BaseSettings):
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
 
     @classmethod
-    def read(cls, env_file: Path = ENV_FILE, *, secrets: Path = SECRETS, needs_slack: bool = False) -> Self:
+    def read(
+        cls,
+        env_file: Path = ENV_FILE,
+        *,
+        secrets: Path = SECRETS,
+        needs_slack: bool = False,
+        owns_engines: bool = False,
+    ) -> Self:
         """Read environment, `env_file` and the files in `secrets`; what comes first here wins.
 
         Raises SettingsError with every fault at once: which setting, what is wrong, what to do. With
-        `needs_slack`, what a Slack workspace is reached by may not be missing either.
+        `needs_slack`, what a Slack workspace is reached by may not be missing either; who `owns_engines` reads no
+        texts, and needs no key for them.
         """
         try:
             in_file = dotenv_values(env_file, encoding="utf-8") if env_file.is_file() else {}
@@ -203,7 +224,7 @@ class Settings(BaseSettings):
                 f"MAX_TOKENS ({settings.max_tokens}) leaves no room for a question in a window of CONTEXT_TOKENS "
                 f"({settings.context_tokens}); set it lower, or CONTEXT_TOKENS higher."
             )
-        faults += _faults_of_keys(settings)
+        faults += _faults_of_owner(settings) if owns_engines else _faults_of_keys(settings)
         if faults:
             raise SettingsError(faults)
         return settings
@@ -243,6 +264,19 @@ def _faults_of_keys(settings: Settings) -> list[str]:
         faults.append(
             "DOLLY_MEMORY_KEY is missing, and what people write would stand in the store at REDIS_URL as it is; make a "
             "key with `openssl rand -base64 32`, or set DOLLY_MEMORY_PLAINTEXT=1 if the store's disk is encrypted."
+        )
+    return faults
+
+
+def _faults_of_owner(settings: Settings) -> list[str]:
+    """Which engines are owned has to be said, and once."""
+    faults = []
+    if settings.redis_url is None:
+        faults.append("REDIS_URL is missing; owner, bots and trainer meet in one store, so give it theirs.")
+    if bool(settings.engine_slots) == bool(settings.engine_deployments):
+        faults.append(
+            "Set one of ENGINE_SLOTS (containers that share SLOTS_DIR) and ENGINE_DEPLOYMENTS (Kubernetes): they say "
+            "which engines are owned."
         )
     return faults
 

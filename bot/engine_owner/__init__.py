@@ -1,6 +1,7 @@
-"""Whoever owns Dolly's own engine: another model comes into service beside the one that answers, or in its place.
+"""Whoever owns engines, Dolly's own or containers: another model comes into service beside the one that answers, or
+in its place.
 
-docs/learning.md has the protocol, for owners of other engines.
+docs/learning.md has the protocol, for other owners.
 """
 
 from bot.engine_owner.own_engines import Engine

@@ -78,9 +78,16 @@ class OwnEngines:
             _stay(own)
         return own
 
+    def adopt(self, engine: Engine, path: Path, sha256: str) -> None:
+        """One that runs already, and that nobody here has started."""
+        self._engines.append(OwnEngine(engine, self._number(), path, sha256))
+
+    def _number(self) -> int:
+        return min(set(range(1, len(self) + 2)) - {own.number for own in self._engines})
+
     async def start(self, path: Path, sha256: str) -> OwnEngine:
         """One more. Raises LocalPartError."""
-        number = min(set(range(1, len(self) + 2)) - {own.number for own in self._engines})
+        number = self._number()
         own = OwnEngine(self._open_engine(path, number), number, path, sha256)
         self._engines.append(own)
         try:
@@ -104,6 +111,12 @@ class OwnEngines:
         if own := self.at(url):
             await drained(own.engine)
             await self._stop(own)
+
+    async def leave(self) -> None:
+        """Have them run on as they are, with nobody who ends them; what is being ended is."""
+        for own in self._engines:
+            _stay(own)
+        await asyncio.gather(*self._stopping)
 
     async def stop_all(self, *, but: Collection[str] = ()) -> None:
         """Stop them as they are."""

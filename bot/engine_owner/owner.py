@@ -6,15 +6,15 @@ what is in service, and gives up what was only about to be.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import structlog
 
 from bot.background import for_ever
-from bot.engine_owner.model_files import check_file
-from bot.engine_owner.own_engines import OpenEngine, OwnEngines
+from bot.engine_owner.model_files import Directories, GgufFiles, ModelFiles
+from bot.engine_owner.own_engines import Engine, OpenEngine, OwnEngines
 from bot.engine_owner.ownership import Ownership
 from bot.engine_owner.serving import ENGINES, Configured, HasRoomFor, Serving
 from bot.errors import LocalPartError, StoreUnavailable
@@ -37,6 +37,10 @@ CANARY_RUNS = (
 )
 
 
+FindEngines = Callable[[], Awaitable[Sequence[tuple[Engine, Path]]]]
+"""The engines that an owner before this one left running, each with what it serves."""
+
+
 class EngineOwner:
     """Runs the engines: one, and a second one for a canary, or while another model comes into service."""
 
@@ -47,19 +51,30 @@ class EngineOwner:
         configured: Configured,
         *,
         has_room_for: HasRoomFor,
+        find_engines: FindEngines | None = None,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
+        """With `find_engines`, engines are containers: they serve directories and outlive their owner, and each Dolly
+        is configured with the address of one. Without it they are Dolly's own: they serve files, and end with it.
+        """
         self._models = models
         self._engines = OwnEngines(open_engine)
         self._has_room_for = has_room_for
-        self._serving = Serving(models, self._engines, configured, has_room_for, tell)
-        self._ownership = Ownership(models, self._holds)
+        self._find_engines = find_engines
+        is_shared = find_engines is not None
+        self._files: ModelFiles = Directories() if is_shared else GgufFiles()
+        self._serving = Serving(
+            models, self._engines, configured, has_room_for, tell, files=self._files, is_shared=is_shared
+        )
+        self._ownership = Ownership(models, self._holds, serves="directory" if is_shared else "")
         self._is_holding = False
         """Whether a candidate takes the place of what is in service, for want of room."""
         self._ready = ("", 0.0)
         """The last attempt that got as far, and when."""
         self._alone_since: float | None = None
         """Since when there is a candidate, and nobody who promotes it."""
+        self.is_serving = False
+        """Whether what is in service has been started."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[str]:
@@ -69,12 +84,18 @@ class EngineOwner:
         """
         tasks: list[asyncio.Task[None]] = []
         try:
+            if self._find_engines is not None:
+                await self._ownership.wait()  # two owners would take each other's engines for their own
+                tasks.append(asyncio.create_task(for_ever(self._keep_ownership, "engine_ownership")))
+                await self._adopt(await self._find_engines())
             await self._serving.start()
             await self._ownership.beat()
             if self._ownership.is_held:
                 await self._serving.settle()
             tasks.append(asyncio.create_task(for_ever(self._follow, "engine_owner")))
-            tasks.append(asyncio.create_task(for_ever(self._keep_ownership, "engine_ownership")))
+            if self._find_engines is None:
+                tasks.append(asyncio.create_task(for_ever(self._keep_ownership, "engine_ownership")))
+            self.is_serving = True
             yield self._serving.first_url
         finally:
             for task in tasks:
@@ -82,7 +103,20 @@ class EngineOwner:
             await asyncio.gather(*tasks, return_exceptions=True)
             with suppress(StoreUnavailable):
                 await self._ownership.let_go()
-            await self._engines.stop_all()
+            await (self._engines.stop_all() if self._find_engines is None else self._engines.leave())
+
+    @property
+    def is_owning(self) -> bool:
+        """Whether the engines are this process's to start and stop."""
+        return self._ownership.is_held
+
+    async def _adopt(self, found: Sequence[tuple[Engine, Path]]) -> None:
+        for engine, path in found:
+            sha256 = ""
+            with suppress(LocalPartError):  # what is there no more is nothing that anybody wants
+                sha256 = await self._files.sha256_of(path)
+            self._engines.adopt(engine, path, sha256)
+            log.info("engine_found", model=path.name, engine=engine.url)
 
     async def _keep_ownership(self) -> None:
         try:
@@ -170,7 +204,7 @@ class EngineOwner:
             return await self._models.note(wanted, "failed", reason=CANARY_RUNS)
         candidate = await self._models.note(wanted, "starting")
         try:
-            path = await check_file(model)
+            path = await self._files.check(model)
             if candidate is not None and own is None and not self._has_room_for(path):
                 candidate = await self._hold(candidate)
             if candidate is None:

@@ -12,16 +12,19 @@ from bot.store.served_models import Owner, ServedModel, ServedModels
 log = structlog.get_logger(__name__)
 
 BEAT_SECONDS = 5.0
+WAIT_SECONDS = 1.0
 OWNED_SECONDS = 15.0
 """How long after its last sign of life an owner counts as one."""
 
 
 class Ownership:
-    """This process's claim to be the owner. `holds` says how many engines there may be at once."""
+    """This process's claim to be the owner. `holds` says how many engines there may be at once, `serves` whether they
+    read a "directory"."""
 
-    def __init__(self, models: ServedModels, holds: Callable[[], int]) -> None:
+    def __init__(self, models: ServedModels, holds: Callable[[], int], *, serves: str = "") -> None:
         self._models = models
         self._holds = holds
+        self._serves = serves
         self._told: Owner | None = None
         self._is_warned = False
         self._beating = asyncio.Lock()
@@ -33,7 +36,7 @@ class Ownership:
             await self._beat()
 
     async def _beat(self) -> None:
-        owner = Owner(self._holds(), socket.gethostname(), os.getpid())
+        owner = Owner(self._holds(), socket.gethostname(), os.getpid(), self._serves)
         before = [self._told] if self._told is not None else []
         other = None if self.is_held else await self._models.owner()
         if other is not None and _is_gone(other):
@@ -47,8 +50,17 @@ class Ownership:
             log.warning(
                 "engine_owned_elsewhere",
                 host=other.host,
-                reason="Another Dolly on this store owns the engine; give all of them one ENGINE_URL.",
+                reason="Another owner of these engines lives; this one waits for its end."
+                if self._serves
+                else "Another Dolly on this store owns the engine; give all of them one ENGINE_URL.",
             )
+
+    async def wait(self) -> None:
+        """Return when the engines are this process's. Raises StoreUnavailable."""
+        await self.beat()
+        while not self.is_held:
+            await asyncio.sleep(WAIT_SECONDS)
+            await self.beat()
 
     async def keep(self) -> None:
         """Give one sign after the other. Raises StoreUnavailable."""

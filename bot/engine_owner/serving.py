@@ -7,7 +7,7 @@ from pathlib import Path
 
 import structlog
 
-from bot.engine_owner.model_files import check_file, sha256_of
+from bot.engine_owner.model_files import ModelFiles
 from bot.engine_owner.own_engines import OwnEngine, OwnEngines
 from bot.errors import LocalPartError
 from bot.store.served_models import Canary, ServedModel, ServedModels
@@ -43,14 +43,22 @@ class Serving:
         configured: Configured,
         has_room_for: HasRoomFor,
         tell: Callable[[str], None],
+        *,
+        files: ModelFiles,
+        is_shared: bool,
     ) -> None:
+        """With `is_shared`, each Dolly is configured with an address of its own choice, so that all addresses are
+        written down; without, an empty one stands for the first engine, which this process started for itself.
+        """
         self._models = models
         self._engines = engines
         self._configured = configured
         self._has_room_for = has_room_for
         self._tell = tell
+        self._files = files
+        self._is_shared = is_shared
         self.first_url = ""
-        """What an empty address in the store stands for."""
+        """Where the first engine is: what an empty address in the store stands for, when this process wrote it."""
         self._last: ServedModel | None = None
         """What was in service when that was last looked at."""
 
@@ -65,7 +73,7 @@ class Serving:
         promoted = current if current is not None and current.revision != SHIPPED else None
         own = await self._promoted(promoted) if promoted else None
         if own is None:
-            own = await self._engines.start(self._configured.path, "")
+            own = await self._running(self._configured.path)
             self._tell(f"The engine is ready, with the model {own.path.stem}.")
         self.first_url = own.engine.url
 
@@ -78,18 +86,32 @@ class Serving:
         is_shipped = current.revision == SHIPPED
         if current.path != str(first.path) if is_shipped else current.sha256 != first.sha256:
             self._last = await self._declare(first)
-        elif await self._models.move_current(current.revision, "") and not is_shipped:
-            self._last = replace(current, url="")
+        elif await self._models.move_current(current.revision, url := self._written(first)) and not is_shipped:
+            self._last = replace(current, url=url)
 
     async def _promoted(self, model: ServedModel) -> OwnEngine | None:
         """The engine of a model that was promoted; None where it cannot be served any more, which is told."""
         try:
-            own = await self._engines.start(await check_file(model), model.sha256)
+            own = await self._running(await self._files.check(model), model.sha256)
         except LocalPartError as error:
             self._tell_unserved(model, error)
             return None
         self._tell(f"The engine is ready, with the model {model.name} {model.revision}.")
         return own
+
+    async def _running(self, path: Path, sha256: str = "") -> OwnEngine:
+        """The first engine: one that was found, or a new one, for which others make room. Raises LocalPartError."""
+        own = next((own for own in self._engines if own.path == path and (own.sha256 == sha256 or not sha256)), None)
+        if own is not None:
+            await own.engine.start()  # it may still be loading
+            return own
+        if len(self._engines) >= ENGINES or not self._has_room_for(path):
+            await self._engines.stop_all()
+        return await self._engines.start(path, sha256)
+
+    def _written(self, own: OwnEngine) -> str:
+        """Its address, as it is written down."""
+        return "" if own.engine.url == self.first_url and not self._is_shared else own.engine.url
 
     def _tell_unserved(self, model: ServedModel, error: LocalPartError) -> None:
         log.error("model_not_served", revision=model.revision, reason=str(error))
@@ -100,7 +122,7 @@ class Serving:
         """What is in service; written down where that is the configured model, and nobody has said so."""
         stored, first = await self._models.current(), self._engines.at(self.first_url)
         if self._last is None and first is not None:  # it was started without waiting for its hash
-            first.sha256 = await sha256_of(first.path)
+            first.sha256 = await self._files.sha256_of(first.path)
             if stored is None or (stored.revision == SHIPPED and stored.sha256 != first.sha256):
                 stored = await self._declare(first)
         if stored is None and self._last is not None:  # the store has lost it
@@ -111,7 +133,7 @@ class Serving:
 
     async def _declare(self, own: OwnEngine) -> ServedModel:
         """Write down that the configured model is in service."""
-        own.sha256 = own.sha256 or await sha256_of(own.path)
+        own.sha256 = own.sha256 or await self._files.sha256_of(own.path)
         model = ServedModel(
             SHIPPED,
             name=own.path.stem,
@@ -119,7 +141,7 @@ class Serving:
             sha256=own.sha256,
             manifest=self._configured.manifest,
             keys=self._configured.keys,
-            url="" if own.engine.url == self.first_url else own.engine.url,
+            url=self._written(own),
             since=time.time(),
         )
         await self._models.set_current(model)
@@ -134,7 +156,7 @@ class Serving:
         if self._engines.at(self.url_of(current)):
             return current
         try:
-            path = await check_file(current)
+            path = await self._files.check(current)
             own = self._engines.reuse(path, current.sha256)
             if own is None and not self._has_room_for(path):
                 await self._engines.stop_all()  # none of them serves what is in service
@@ -155,7 +177,7 @@ class Serving:
             return canary
         model = canary.model
         try:
-            path = await check_file(model)
+            path = await self._files.check(model)
             own = self._engines.reuse(path, model.sha256)
             if own is None and (len(self._engines) >= ENGINES or not self._has_room_for(path)):
                 raise LocalPartError("There is no room for it beside the model in service.")

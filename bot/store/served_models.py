@@ -87,6 +87,8 @@ class Owner:
     """How many engines there may be at once: 2, or 1."""
     host: str = ""
     pid: int = 0
+    serves: str = ""
+    """What its engines read: "directory", or a file where it says nothing."""
 
 
 _STATES: dict[str, State] = {state: state for state in get_args(State)}
@@ -185,10 +187,12 @@ class ServedModels:
 
     async def own(self, owner: Owner, seconds: float, *, instead_of: Sequence[Owner] = ()) -> bool:
         """Own the engine for that long, where nobody does, `owner` or one of `instead_of`. False where another does."""
-        args = [_json(asdict(owner)), round(seconds), *(_json(asdict(each)) for each in (owner, *instead_of))]
+        args = [_told(owner), round(seconds), *(_told(each) for each in (owner, *instead_of))]
         async with store_errors():
             is_owned = bool(await run_script(self._client, self._own, [OWNER], args))
-            if is_owned:
+            if is_owned and owner.serves:  # an engine that goes on without its owner
+                await self._client.delete(OWN_ENGINE)
+            elif is_owned:
                 await self._client.set(OWN_ENGINE, "1")
         return is_owned
 
@@ -277,9 +281,15 @@ def _owner(found: str) -> Owner:
     """What somebody wrote there lives, whatever it says; of one that does not tell, the least is expected."""
     try:
         told = json.loads(found)
-        return Owner(2 if told["holds"] == 2 else 1, str(told.get("host", "")), int(told.get("pid", 0)))
+        holds = 2 if told["holds"] == 2 else 1
+        return Owner(holds, str(told.get("host", "")), int(told.get("pid", 0)), str(told.get("serves", "")))
     except (ValueError, TypeError, KeyError, AttributeError):
         return Owner(1)
+
+
+def _told(owner: Owner) -> str:
+    """As it is stored; `serves` only where it says something."""
+    return _json({name: value for name, value in asdict(owner).items() if name != "serves" or value})
 
 
 def _json(value: object) -> str:
