@@ -87,8 +87,9 @@ def engine_owner(settings: Settings, models: ServedModels, tell: Callable[[str],
 
     def open_engine(path: Path, number: int) -> LocalEngine:
         log_name = "engine.log" if number == 1 else f"engine-{number}.log"
-        logs, window = settings.dolly_data / "logs", settings.context_tokens
-        return LocalEngine(path, logs, context_tokens_per_slot=window, log_name=log_name)
+        logs, window, first = settings.dolly_data / "logs", settings.context_tokens, settings.dolly_engine_port
+        port = first + number - 1 if first else 0
+        return LocalEngine(path, logs, context_tokens_per_slot=window, port=port, log_name=log_name)
 
     path = (settings.model_path or default_model_path()).absolute()
     keys = Keys(settings.engine_manifest).listed

@@ -189,6 +189,9 @@ class Settings(BaseSettings):
     """A file to which each turn that ended adds a line, without a text: who, how it ended, how many tokens."""
     dolly_port: Port = 8765
     """The workspace page's port on 127.0.0.1, for `make run`."""
+    dolly_engine_port: Port | None = None
+    """The port on 127.0.0.1 of Dolly's own llama.cpp; those that run beside it for a while, as at a promotion, have the
+    next ones. Without it, any free ports."""
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
 
     @classmethod

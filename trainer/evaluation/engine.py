@@ -235,7 +235,7 @@ class Engine:
 def llama_cpp(
     gguf: Path, *, slots: int = 4, context_tokens: int = 2048, threads: int | None = None
 ) -> Iterator[Engine]:
-    """llama.cpp's server on `gguf` while the context lasts, on a free port of 127.0.0.1.
+    """llama.cpp's server on `gguf` while the context lasts, on 127.0.0.1, at DOLLY_TRAINER_PORT or any free port.
 
     `slots` answers are written at the same time, each with a window of `context_tokens`, prompt and answer
     together. `threads` is all cores but one unless given: with a thread on every core, another busy process slows
