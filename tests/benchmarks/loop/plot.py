@@ -17,7 +17,7 @@ LIMIT = 1.02
 
 def draw(found: Mapping[Subject, Measured], path: Path) -> None:
     """Draw what was measured of each model into the PNG `path`."""
-    figure = Figure(figsize=(9, 6), layout="constrained")
+    figure = Figure(figsize=(9, 7.4), layout="constrained")
     facts, rule, bits, suite = figure.subplots(2, 2).flat
     before = next(model for subject, model in found.items() if subject.kind == "untouched").means
     _lines(facts, found, lambda means: 100 * means["facts_trained"], "facts, asked as corrected", dashed=True)
@@ -38,7 +38,7 @@ def draw(found: Mapping[Subject, Measured], path: Path) -> None:
         axes.set_xticks(sizes, [str(size) for size in sizes], minor=False)
         axes.minorticks_off()
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=7)
+        axes.legend(fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1))  # above: lines go everywhere
         if title == "%":
             axes.set_ylim(-3, 103)
     for axes in (bits, suite):
