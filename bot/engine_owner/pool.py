@@ -39,6 +39,8 @@ class Pool:
             if path := await place.serving():
                 self._free.remove(place)
                 found.append((_Placed(self, place, path), path))
+            else:
+                await place.clear()  # it may be ending, or have been made without a model
         return found
 
     def open(self, path: Path, _: int) -> Engine:

@@ -9,7 +9,7 @@
 # The first process of an engine's container, in any image that has a shell. `dolly own-engines` fills the slots.
 set -u
 
-PAUSE_SECONDS=5
+PAUSE_SECONDS=${PAUSE_SECONDS:-5}
 STOP_SECONDS=120     # longer than the engine gives its last answers; then it is killed
 
 slot=$1
@@ -64,9 +64,9 @@ stop() {             # it has ended when this returns
   is_alive || return 0
   say "ends $served"
   kill -TERM "$child" 2>/dev/null
-  left=$STOP_SECONDS
+  left=$((STOP_SECONDS * 5))
   while is_alive && [ "$left" -gt 0 ]; do
-    doze 1
+    doze 0.2
     left=$((left - 1))
   done
   if is_alive; then
@@ -101,5 +101,5 @@ while :; do
     child='' served=''
     doze "$PAUSE_SECONDS"
   fi
-  doze 0.2 2>/dev/null || doze 1
+  doze 0.2
 done
