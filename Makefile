@@ -84,7 +84,7 @@ bench-trainer-stopping: .venv/.test  ## Measure how many answers of a tuned mode
 
 chaos: .venv/.test  ## Kill replicas, store and engine while people ask, and judge what they saw (EVENTS=600: 4 minutes, with one planted bug)
 	$(BIN)/python -m tests.chaos
-	$(BIN)/python -m pytest -m chaos tests/chaos
+	$(BIN)/python -m pytest -m chaos tests/chaos tests/bot/engine_owner
 
 prove-sovereignty: .venv/.test  ## Watch every process of Dolly in a network of its own: whom does it try to reach? (SHORT=1: without a retrain)
 	$(BIN)/python -m tests.sovereignty $(if $(SHORT),--short)

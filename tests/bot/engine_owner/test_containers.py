@@ -4,23 +4,29 @@ import asyncio
 import hashlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import aiohttp
 import pytest
 from redis.asyncio import Redis
 
 from bot.engine_owner.ownership import leave_own_engine
+from bot.local.model import default_model_path
 from bot.local.store import LocalStore
+from bot.store.connection import connect
 from bot.store.served_models import ServedModels
 from tests.promotion import Hash, Promoter, told_of
 from tests.scenarios.conftest import running_team, until
+from tests.store_users import with_users
 
 ROOT = Path(__file__).parents[3]
 HOSTS = ("127.0.0.1", "127.0.0.2")
@@ -41,6 +47,22 @@ def sha256_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on just now."""
+    with ExitStack() as stack:
+        return [stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1] for _ in range(count)]
+
+
+def scripted(host: str, port: int) -> list[str]:
+    return [sys.executable, "-m", "tests.bot.engine_owner.model_server", "{model}", host, str(port)]
+
+
+def llama(_: str, port: int) -> list[str]:
+    """llama.cpp; it ends with its parent, which is the script."""
+    options = f"--port {port} --slots 2 --context-tokens-per-slot 512 --threads 1 --parent-pid $PPID"
+    return ["sh", "-c", f'exec {sys.executable} -m bot.local.llama_server "$0" {options}', "{model}/weights"]
+
+
 @dataclass
 class Box:
     """One machine: two engines' containers, their slots, and whoever owns them."""
@@ -48,7 +70,11 @@ class Box:
     folder: Path
     redis: Redis
     store_url: str
-    port: int = 0
+    engine: Callable[[str, int], list[str]] = scripted
+    """The command of the engine at a host and port; {model} stands for what it serves."""
+    hosts: tuple[str, str] = HOSTS
+    ports: tuple[int, int] = (0, 0)
+    admin_port: int = 0
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     owner: subprocess.Popen[bytes] | None = None
 
@@ -57,16 +83,15 @@ class Box:
         (self.folder / "slots").mkdir()
         model_directory(self.folder / "models", "shipped")
         (self.folder / "current").symlink_to(self.folder / "models" / "shipped")
-        with socket.create_server((HOSTS[0], 0)) as server:
-            self.port = server.getsockname()[1]
-        for host in HOSTS:
+        *ports, self.admin_port = free_ports(3)
+        self.ports = (ports[0], ports[1])
+        for host, port in zip(self.hosts, self.ports, strict=True):
             command = ["sh", "deploy/engines/serve-slot.sh", str(self.folder / "slots" / host)]
-            engine = [sys.executable, "-m", "tests.bot.engine_owner.model_server", "{model}", host, str(self.port)]
-            self.run(command + engine, PAUSE_SECONDS="1")
+            self.run(command + self.engine(host, port), PAUSE_SECONDS="1")
 
     @property
     def urls(self) -> list[str]:
-        return [f"http://{host}:{self.port}" for host in HOSTS]
+        return [f"http://{host}:{port}" for host, port in zip(self.hosts, self.ports, strict=True)]
 
     def run(self, command: list[str], **environment: str) -> subprocess.Popen[bytes]:
         with (self.folder / "log").open("ab") as log:
@@ -84,6 +109,7 @@ class Box:
             MODEL_DIRECTORY=str(self.folder / "current"),
             ENGINES_AT_ONCE=str(at_once),
             DOLLY_DATA=str(self.folder),
+            ADMIN_PORT=str(self.admin_port),
         )
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
@@ -99,7 +125,7 @@ class Box:
     @property
     def slots(self) -> list[str]:
         """The names of the models that are to run, by address."""
-        files = [self.folder / "slots" / host for host in HOSTS]
+        files = [self.folder / "slots" / host for host in self.hosts]
         return [Path(file.read_text().strip()).name if file.exists() else "" for file in files]
 
     async def settled(self, revision: str, *slots: str, seconds: float = 30) -> None:
@@ -136,11 +162,47 @@ def box(tmp_path: Path, redis: Redis, local_store: LocalStore) -> Iterator[Box]:
     box.close()
 
 
+async def told(url: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as http, http.get(url) as response:
+        return response.status, await response.text()
+
+
+@pytest.mark.chaos
+async def test_with_real_engines_and_the_rights_of_its_user(tmp_path: Path) -> None:
+    with with_users(tmp_path / "store") as server:
+        redis = connect(server.url)
+        assert isinstance(redis, Redis)
+        url = server.url.replace("//dolly:", "//dolly-owner:")
+        box = Box(tmp_path, redis, url, engine=llama, hosts=("localhost", "127.0.0.1"))
+        try:
+            for name in ("shipped", "first"):  # the same weights by two names
+                path = box.folder / "models" / name
+                path.mkdir(exist_ok=True)
+                shutil.copy(default_model_path(), path / "weights")
+                files = {"weights": {"sha256": sha256_of(path / "weights")}}
+                (path / "manifest.json").write_text(json.dumps({"files": files, "keys": [], "name": name}))
+            box.own(at_once=1)
+            await box.settled("shipped", "shipped", "", seconds=60)
+            status, text = await told(f"http://127.0.0.1:{box.admin_port}/readyz")
+            assert (status, json.loads(text)) == (200, {"ready": True, "reasons": []})
+            assert await box.promoter.answers(box.urls[0])
+            manifest = box.folder / "models" / "first" / "manifest.json"
+            done = await box.promoter.promote(told_of(manifest.parent, "0001-00000000", sha256=sha256_of(manifest)))
+            assert (done["state"], done["url"]) == ("promoted", box.urls[1])
+            await box.settled("0001-00000000", "", "first")
+            assert await box.promoter.answers(await box.url())
+            with pytest.raises(aiohttp.ClientConnectorError):
+                await told(f"{box.urls[0]}/health")
+        finally:
+            box.close()
+            await redis.aclose()
+
+
 @pytest.mark.chaos
 async def test_promoted_under_load_and_back_with_the_owner_restarted_between(box: Box) -> None:
     box.own()
     await box.settled("shipped", "shipped", "")
-    assert json.loads(await box.redis.get("model:owner"))["serves"] == "directory"
+    assert json.loads(await box.redis.get("model:owner") or "{}")["serves"] == "directory"
     assert await box.url() == box.urls[0], "absolute: each Dolly is configured with an address of its own choice"
     async with running_team(box.store_url, box.urls[0]) as team:
         answers: list[str] = []
@@ -186,10 +248,11 @@ async def test_promoted_under_load_and_back_with_the_owner_restarted_between(box
     assert box.slots == ["shipped", ""], "engines outlive their owner"
 
 
+@pytest.mark.chaos
 async def test_where_one_fits_it_takes_the_others_place_at_the_other_address(box: Box) -> None:
     box.own(at_once=1)
     await box.settled("shipped", "shipped", "")
-    assert json.loads(await box.redis.get("model:owner"))["holds"] == 1
+    assert json.loads(await box.redis.get("model:owner") or "{}")["holds"] == 1
     first = box.model("first", "0001-00000000")
     candidate = await box.promoter.settled(await box.promoter.want(first))
     assert (box.promoter.states[-2:], box.slots) == (["holding", "ready"], ["", "first"])

@@ -53,7 +53,7 @@ def models_of(kubernetes: Kubernetes) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("at_once", [1, 2])
+@pytest.mark.parametrize("at_once", [pytest.param(1, marks=pytest.mark.chaos), 2])
 async def test_promoted_and_back_with_the_owner_restarted_between(
     kubernetes: Kubernetes, redis: Redis, tmp_path: Path, at_once: int
 ) -> None:

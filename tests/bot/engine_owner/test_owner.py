@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from bot.engine_owner.owner import ABANDONED, CANARY_RUNS, INTERRUPTED
-from bot.engine_owner.ownership import leave_own_engine
+from bot.engine_owner.ownership import Ownership, leave_own_engine
 from bot.errors import LocalPartError
 from bot.store.served_models import ServedModels
 from tests.bot.engine_owner.conftest import Place
@@ -219,6 +219,19 @@ async def test_a_canary_stays_beside_and_goes_or_comes_into_service(place: Place
         await place.promoter.promote(second, canary=["C1"])
         await place.redis.delete("model:canary")
         await place.settled("0001-00000000", "first")
+
+
+async def test_a_second_owner_of_containers_waits_for_the_firsts_end(redis: Redis) -> None:
+    elsewhere = json.dumps({"holds": 2, "host": "elsewhere", "pid": 1, "serves": "directory"})
+    await redis.set("model:owner", elsewhere, ex=2)
+    await redis.set("model:own_engine", "1")
+    second = Ownership(ServedModels(redis), lambda: 1, serves="directory")
+    waiting = asyncio.create_task(second.wait())
+    await asyncio.sleep(1)
+    assert (waiting.done(), await redis.get("model:owner")) == (False, elsewhere)
+    await asyncio.wait_for(waiting, 5)
+    assert json.loads(await redis.get("model:owner") or "{}")["serves"] == "directory"
+    assert not await redis.exists("model:own_engine"), "a Dolly that starts without an owner changes nothing then"
 
 
 async def test_a_new_model_waits_for_one_that_is_drained(place: Place) -> None:
