@@ -1,6 +1,7 @@
 """The text of a PDF, by a child process with bounds: a hostile one may loop, or swell in memory."""
 
 import asyncio
+import os
 import contextlib
 import json
 import sys
@@ -18,13 +19,14 @@ async def read_pdf(content: bytes, *, seconds: float) -> tuple[str, int]:
 
     What was read within `seconds` counts; the rest of the pages is left out. Raises Unreadable.
     """
-    # -I and no environment: the child learns nothing of Dolly, and finds its library beside the interpreter.
+    # -I and no environment: the child learns nothing of Dolly, and finds its library beside the interpreter. It is
+    # given a home, or Python would ask the system for the user's.
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-I", "-B", str(CHILD)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
-        env={},
+        env={"HOME": os.devnull},
     )
     written, is_late = bytearray(), False
     try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from pathlib import Path
 
 from playwright.async_api import Locator, Page, expect
@@ -37,13 +38,20 @@ class Desk:
         """What she sees now, as a file."""
         await self._page.screenshot(path=self._pictures / f"{name}.png")
 
-    async def ask(self, question: str) -> str:
-        """Ask in #general, open the thread, wait for the whole answer; its text. The thread stays open."""
+    async def ask(self, question: str, *, about: Path | None = None) -> str:
+        """Ask in #general, open the thread, wait for the whole answer; its text. The thread stays open.
+
+        `about` is a file that goes with the question.
+        """
         await self._channel()
+        if about is not None:
+            await self._page.locator('#composer input[type="file"]').set_input_files(about)
+        began = time.time()
         await self._type(f"@dolly {question}")
         asked = self._page.locator("#messages article", has_text=question).last
         await expect(asked).to_be_visible()
-        ts = await asked.get_attribute("data-ts")
+        while float(ts := await asked.get_attribute("data-ts") or 0) < began:  # asked before, in the same words
+            await asyncio.sleep(LOOK_SECONDS / 10)
         await self._page.goto(f"{self._url}#/{ASHA}/{await self._channel_id()}/{ts}")
         await expect(self._page.locator(f"#thread-messages article[data-ts='{ts}']")).to_be_visible()
         answer = self._answer()

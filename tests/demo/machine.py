@@ -42,22 +42,26 @@ async def run(*command: str, data: Path, through: Sequence[str] = ()) -> None:
 
 
 @asynccontextmanager
-async def dolly_local(data: Path, *, port: int = 0, through: Sequence[str] = ()) -> AsyncIterator[str]:
+async def dolly_local(data: Path, *, port: int = 0, through: Sequence[str] = (), **more: str) -> AsyncIterator[str]:
     """`dolly local` on a data folder; its page's address. Greedy, so that answers can be compared.
 
-    `through` stands in front of the command: a tracer, for example.
+    `through` stands in front of the command: a tracer, for example. `more` are settings.
     """
     port = port or free_port()
-    settings = {"DOLLY_DATA": str(data), "DOLLY_PORT": str(port), "TEMPERATURE": "0", "MAX_TOKENS": "96"}
+    settings = {"DOLLY_DATA": str(data), "DOLLY_PORT": str(port), "TEMPERATURE": "0", "MAX_TOKENS": "96"} | more
     url = f"http://127.0.0.1:{port}/"
     async with _running("dolly", "local", says=url, cwd=data.parent, through=through, **settings):
         yield url
 
 
 @asynccontextmanager
-async def worker(data: Path, *, through: Sequence[str] = ()) -> AsyncIterator[None]:
-    """`dolly-trainer worker` on the same folder."""
-    async with _running("dolly-trainer", "worker", says="", cwd=data.parent, through=through, DOLLY_DATA=str(data)):
+async def worker(
+    data: Path, *, overrides: Sequence[str] = (), through: Sequence[str] = (), **more: str
+) -> AsyncIterator[None]:
+    """`dolly-trainer worker` on the same folder; `overrides` change the recipe."""
+    words = [word for override in overrides for word in ("--set", override)]
+    settings = {"DOLLY_DATA": str(data)} | more
+    async with _running("dolly-trainer", "worker", *words, says="", cwd=data.parent, through=through, **settings):
         yield
 
 

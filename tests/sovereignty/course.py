@@ -10,9 +10,25 @@ from tests.browser.chromium import launch
 from tests.demo.desk import Desk
 from tests.demo.facts import FACTS
 from tests.demo.machine import dolly_local, import_base, run, worker
+from tests.pdfs import pdf
 
 VIEWPORT = ViewportSize(width=1280, height=800)
 FOLLOW_UP = "Say that in one short sentence."
+READ_THIS = "What does the file say about badges?"
+BADGES = "Spare badges are kept in the third drawer."
+
+WORKSPACE_PORT, ENGINE_PORT, TRAINER_PORT = 8765, 8771, 8781
+"""In a network of its own, nobody else has them."""
+
+SMALL = (
+    *("dataset.held_out_records=2", "evaluate.held_out_records=2", 'export.gguf=["q8_0"]'),
+    *("retrain.corrections_repeat=2", "retrain.wordings=0", "retrain.replay_records=4", "retrain.canaries=0"),
+    *("retrain.neighbour_answer_tokens=16", "gate.bits_records=2", "gate.prompts=2", "gate.answer_tokens=8"),
+    *("gate.references=15", "gate.paraphrases=0", "gate.neighbours=1", "gate.neighbours_contaminated=9"),
+    *("gate.bits_rise=9.0", "gate.suite_margin=1.0", "gate.stop_margin=1.0", "gate.exposure_bits=20.0"),
+    *("gate.corrections_learned=0.0", "gate.paraphrases_learned=0.0"),
+)
+"""Of the recipe: a retrain that goes through every stage and learns nothing."""
 
 Traced = Callable[[str], Sequence[str]]
 """What stands in front of a command to have it watched, by the command's name."""
@@ -23,19 +39,19 @@ class Course:
     """It goes on as long as all goes well; `done` says what was gone through."""
 
     data: Path
-    port: int
     traced: Traced
     whole: bool
-    """With a retrain, which takes minutes, and a promotion."""
+    """With a retrain that learns, which takes minutes."""
     done: list[str] = field(default_factory=list)
 
     async def go(self) -> None:
-        if self.whole:
-            await import_base(self.data, through=self.traced("dolly-trainer import-base"))
-            self.done.append("The base model was imported (`dolly-trainer import-base`).")
+        await import_base(self.data, through=self.traced("dolly-trainer import-base"))
+        self.done.append("The base model was imported (`dolly-trainer import-base`).")
+        dolly, trainer = self.traced("dolly local"), self.traced("dolly-trainer worker")
+        overrides = () if self.whole else SMALL
         async with (
-            dolly_local(self.data, port=self.port, through=self.traced("dolly local")) as url,
-            worker(self.data, through=self.traced("dolly-trainer worker")),
+            dolly_local(self.data, port=WORKSPACE_PORT, through=dolly, DOLLY_ENGINE_PORT=str(ENGINE_PORT)) as url,
+            worker(self.data, overrides=overrides, through=trainer, DOLLY_TRAINER_PORT=str(TRAINER_PORT)),
             async_playwright() as playwright,
             await launch(playwright) as browser,
         ):
@@ -43,8 +59,7 @@ class Course:
             desk = Desk(await browser.new_page(viewport=VIEWPORT), url, self.data.parent)
             await desk.open()
             await self._teach(desk)
-            if self.whole:
-                await self._learn(desk)
+            await self._learn(desk)
             await self._leave()
         self.done.append("Both were stopped.")
 
@@ -58,6 +73,10 @@ class Course:
         await desk.ask(facts[0].question)
         await desk.follow_up(FOLLOW_UP)
         self.done.append("A thread went on: the model was given what had been said in it before.")
+        file = self.data.parent / "badges.pdf"
+        file.write_bytes(pdf(BADGES))
+        await desk.ask(READ_THIS, about=file)
+        self.done.append("A PDF was attached to a question, and read.")
         await desk.review(facts)
         self.done.append("An admin reviewed and approved the corrections.")
 

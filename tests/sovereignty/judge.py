@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tests.sovereignty.trace import Attempt, Peer, Trace
 
@@ -16,9 +16,11 @@ class Declared:
     """Whom Dolly may reach: an address, and why."""
 
     reasons: dict[Peer, str]
+    system: dict[Peer, str] = field(default_factory=dict)
+    """Whom the C library asks by itself, and may just as well not ask."""
 
     def allows(self, peer: Peer) -> bool:
-        return peer in self.reasons
+        return peer in self.reasons or peer in self.system
 
 
 @dataclass(frozen=True, slots=True)

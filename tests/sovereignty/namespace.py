@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 INSIDE = "DOLLY_PROOF_INSIDE"
-PORTS = range(40000, 40256)
-"""What the kernel gives to whoever asks for a free port in here: Dolly's engines, and connections to them."""
+KEPT = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TERM", "TMPDIR")
+"""Of the caller's environment. Nothing else: not what tells a library to stay offline."""
 
 
 class CannotProve(Exception):
@@ -29,13 +29,13 @@ def enter() -> None:
     tried = subprocess.run(["strace", "--seccomp-bpf", "-f", "-o", os.devnull, "true"], capture_output=True, text=True)
     if tried.returncode:
         raise CannotProve(f"This machine lets nobody trace a process ({tried.stderr.strip()}).")
-    os.execvpe(unshare[0], [*unshare, sys.executable, *sys.orig_argv[1:]], os.environ | {INSIDE: "1"})
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    os.execvpe(unshare[0], [*unshare, sys.executable, *sys.orig_argv[1:]], kept | {INSIDE: "1"})
 
 
 def prepare() -> None:
     """The loopback device works, and is all there is. Raises CannotProve."""
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    Path("/proc/sys/net/ipv4/ip_local_port_range").write_text(f"{PORTS[0]} {PORTS[-1]}", encoding="utf-8")
     if reason := way_out():
         raise CannotProve(reason)
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.sovereignty.judge import Judged
+from tests.sovereignty.trace import Attempt
 
 ELSEWHERE = "192.0.2.7"
 """An address for documentation (RFC 5737): nobody's."""
@@ -23,25 +24,30 @@ LOOPBACK = "import socket; socket.create_connection(('127.0.0.1', 9), 1)"
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """One of them, and how it shows where it is caught."""
+    """One of them, and what shows that it is caught."""
 
     name: str
     program: str
-    caught: Callable[[Judged], bool]
+    evidence: Callable[[Judged], Attempt | None]
 
     @property
     def command(self) -> list[str]:
         return [sys.executable, "-c", self.program]
 
 
-def _foreign(name: str, call: str) -> Callable[[Judged], bool]:
-    return lambda judged: any(one.peer.name == name and one.call == call for one in judged.foreign)
+def _foreign(name: str, call: str) -> Callable[[Judged], Attempt | None]:
+    return lambda judged: next((one for one in judged.foreign if (one.peer.name, one.call) == (name, call)), None)
+
+
+def _asked(judged: Judged) -> Attempt | None:
+    """The question itself; the C library asks nscd's cache first, on any machine, which is not enough."""
+    return next((one for one in judged.dns if "nscd" not in one.peer.name), None)
 
 
 LEAKS = (
     Leak("a web request", HTTP, _foreign(f"{ELSEWHERE}:80", "connect")),
     Leak("a UDP datagram, without a connection", UDP, _foreign(f"{ELSEWHERE}:514", "sendto")),
-    Leak("a question for a name", DNS, lambda judged: bool(judged.dns)),
+    Leak("a question for a name", DNS, _asked),
     Leak("a connection of a grandchild", GRANDCHILD, _foreign(f"{ELSEWHERE}:443", "connect")),
     Leak("a connection to a loopback port that was not declared", LOOPBACK, _foreign("127.0.0.1:9", "connect")),
 )
