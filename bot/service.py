@@ -8,7 +8,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import structlog
 
 from bot import metrics
@@ -51,7 +50,7 @@ from bot.slack.asking.regenerating import Regenerating
 from bot.slack.asking.stopping import Stopping
 from bot.slack.asking.threads import Threads
 from bot.slack.authority import Authority
-from bot.slack.client import TIMEOUT_SECONDS, Identity, at_priority, authenticate, web_client
+from bot.slack.client import Identity, at_priority, authenticate, open_session, web_client
 from bot.slack.commands.channel import ChannelCommand
 from bot.slack.commands.forget import ForgetCommand
 from bot.slack.commands.forget_list import ForgetList
@@ -65,6 +64,7 @@ from bot.slack.feedback.reactions import Reactions
 from bot.slack.hearing.catch_up import CatchUp
 from bot.slack.hearing.history import History
 from bot.slack.hearing.transport import listening
+from bot.slack.hosts import SlackHosts
 from bot.slack.pacing import Pacer, Priority
 from bot.slack.people import People
 from bot.store.connection import Client, connect
@@ -147,8 +147,7 @@ async def running_service(
         report = await inspect(redis)
         metrics.store_safe.set(report.safe)
 
-        timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
-        session = await stack.enter_async_context(aiohttp.ClientSession(timeout=timeout))
+        session = await stack.enter_async_context(open_session(slack.api_url))
         # Before any socket or port opens.
         identity = await authenticate(web_client(slack.bot_token, slack.api_url, session))
 
@@ -165,7 +164,7 @@ async def running_service(
         people = People(client, identity, languages)
         stack.push_async_callback(people.end)
         authority, audit = Authority(client, people, rules.admins), AuditLog(audit_log)
-        downloads = Downloads(session, slack.bot_token, slack.api_url, proxy=client.proxy)
+        downloads = Downloads(session, slack.bot_token, SlackHosts(slack.api_url), proxy=client.proxy)
         attachments = Attachments(client, downloads, bounds.files)
         threads = Threads(client, identity, people, pacer, attachments, bounds.link_hosts)
         quotas = Quotas(

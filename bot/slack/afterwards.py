@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 from slack_bolt.context.respond.async_respond import AsyncRespond
 
-from bot.slack.client import UNREACHABLE
+from bot.slack.client import UNREACHABLE, webhook_at
 
 log = structlog.get_logger(__name__)
 
@@ -47,13 +47,14 @@ async def said(respond: AsyncRespond, sentence: str, *, in_place: bool = False) 
 async def show(respond: AsyncRespond, *, in_place: bool, **content: Any) -> None:
     """Show something at a response_url to who clicked or chose, for their eyes only; `in_place` of what was clicked on.
 
-    `content` is what `respond` takes: text, blocks, thread_ts. Lost where Slack takes it not.
+    `content` is what Slack takes there: text, blocks, thread_ts. Lost where Slack takes it not.
     """
     if not respond.response_url:  # the click came without an address
         log.warning("response_url_missing")
         return
     try:
-        await respond(response_type="ephemeral", replace_original=in_place, **content)
+        async with webhook_at(respond.response_url) as webhook:
+            await webhook.send_dict({"response_type": "ephemeral", "replace_original": in_place, **content})
     except UNREACHABLE as error:
         log.warning("response_url_failed", error=type(error).__name__)
 

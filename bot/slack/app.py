@@ -43,6 +43,7 @@ from bot.slack.feedback.actions import FeedbackActions
 from bot.slack.feedback.form import FIX, WITHDRAW
 from bot.slack.feedback.listing import WITHDRAW_LISTED, FeedbackList
 from bot.slack.feedback.reactions import Reactions
+from bot.slack.hosts import SlackHosts
 from bot.slack.people import WordsOf
 from bot.slack.unreadable import IgnoreUnreadable
 
@@ -99,7 +100,7 @@ def build_app(
         logger=logging.getLogger("slack_bolt"),
         client=client,
         authorize=authorize,
-        before_authorize=IgnoreUnreadable(),
+        before_authorize=IgnoreUnreadable(SlackHosts(client.base_url)),
         process_before_response=True,
         raise_error_for_unhandled_request=True,
         # Signatures are checked in front, on the bytes as they came (bot/slack/hearing/http_events.py).

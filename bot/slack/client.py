@@ -2,7 +2,8 @@
 
 import asyncio
 import copy
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -13,9 +14,11 @@ import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
+from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bot import metrics, tracing
 from bot.errors import DollyError, NotUnderstood, SlackError, SlackUnreachable
+from bot.slack.hosts import SlackHosts
 from bot.slack.pacing import Pacer, Priority
 from bot.slack.payloads import identifier
 
@@ -98,6 +101,19 @@ def web_client(
     client = PacedClient(token=token, base_url=api_url, timeout=TIMEOUT_SECONDS, session=session, retry_handlers=[])
     client.pacer = pacer or Pacer()
     return client
+
+
+def open_session(address: str) -> aiohttp.ClientSession:
+    """Connections to the Slack that `address` belongs to, which lead nowhere else; to be closed."""
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+    return aiohttp.ClientSession(timeout=timeout, middlewares=(SlackHosts(address).only,))
+
+
+@asynccontextmanager
+async def webhook_at(response_url: str, **options: Any) -> AsyncIterator[AsyncWebhookClient]:
+    """What posts at a response_url; `options` are the client's own."""
+    async with open_session(response_url) as session:
+        yield AsyncWebhookClient(response_url, timeout=TIMEOUT_SECONDS, session=session, **options)
 
 
 def at_priority(client: AsyncWebClient, priority: Priority) -> AsyncWebClient:

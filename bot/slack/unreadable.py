@@ -7,7 +7,9 @@ import structlog
 from slack_bolt.middleware.async_middleware import AsyncMiddleware
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
+from yarl import URL
 
+from bot.slack.hosts import SlackHosts
 from bot.slack.payloads import ADDRESS
 
 log = structlog.get_logger(__name__)
@@ -20,16 +22,30 @@ PARTS = ("channel", "container", "message", "state", "view")
 
 
 class IgnoreUnreadable(AsyncMiddleware):
-    """Stands before all listeners. What it lets through has what a listener is chosen and answered by."""
+    """Stands before all listeners. What it lets through has what a listener is chosen and answered by, and is answered
+    at Slack."""
+
+    def __init__(self, hosts: SlackHosts) -> None:
+        self._hosts = hosts
 
     async def async_process(
         self, *, req: AsyncBoltRequest, resp: BoltResponse, next: Callable[[], Awaitable[BoltResponse]]
     ) -> BoltResponse | None:
-        fault = fault_of(req.body)
+        fault = fault_of(req.body) or self._elsewhere(req.body)
         if fault is None:
             return await next()
         log.warning("not_understood", reason=fault)
         return BoltResponse(status=200)
+
+    def _elsewhere(self, body: Mapping[str, Any]) -> str | None:
+        """Slack names no other host. Who could sign as Slack does could have answers sent anywhere, and anything asked
+        inside the network."""
+        url = body.get("response_url")
+        try:
+            is_slacks = url is None or self._hosts.are_called(URL(url))
+        except ValueError:
+            is_slacks = False
+        return None if is_slacks else "The address for answers is not at Slack."
 
 
 def fault_of(body: Mapping[str, Any]) -> str | None:

@@ -336,6 +336,77 @@ async def test_a_body_that_never_ends_is_let_go(http: Team, redis: Redis) -> Non
     await nothing_is_stored(http, redis)
 
 
+async def answered(port: int, *pieces: bytes) -> bytes:
+    """All that comes back to who sends `pieces`, a moment apart, and then waits; it is over within three seconds."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        async with asyncio.timeout(3):
+            for piece in pieces:
+                if not reader.at_eof():
+                    writer.write(piece)
+                await asyncio.sleep(0.05)
+            return await reader.read()
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+
+
+async def test_who_sends_a_byte_now_and_then_is_not_waited_for(
+    store_url: str, engine: ScriptedEngine, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.slack.hearing.transport.HEADER_SECONDS", 0.5)
+    monkeypatch.setattr("bot.slack.hearing.http_events.BODY_SECONDS", 0.5)
+    async with running_team(store_url, engine.url, "http") as http:
+        port = http.service.http_port
+        assert port is not None
+        begun = f"POST {PATH} HTTP/1.1\r\nHost: dolly\r\n".encode()
+        for pieces in ([], [begun], [begun, *[b"X-A: b\r\n"] * 15]):
+            assert await answered(port, *pieces) == b""
+        answer = await answered(port, begun + b"Content-Length: 100\r\n\r\n", *[b"{"] * 5)
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        await nothing_is_stored(http, redis)
+
+
+async def test_who_has_asked_may_keep_the_connection(
+    store_url: str, engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.slack.hearing.transport.HEADER_SECONDS", 0.2)
+    connections, trace = [], aiohttp.TraceConfig()
+
+    async def connected(*_: object) -> None:
+        connections.append(time.monotonic())
+
+    trace.on_connection_create_end.append(connected)
+    async with (
+        running_team(store_url, engine.url, "http") as http,
+        aiohttp.ClientSession(trace_configs=[trace]) as session,
+    ):
+        for _ in range(2):
+            async with session.get(f"http://127.0.0.1:{http.service.http_port}/healthz") as response:
+                assert await response.text() == "ok"
+            await asyncio.sleep(0.4)
+    assert len(connections) == 1
+
+
+async def test_the_same_signed_request_once_more_asks_nothing_anew(http: Team, engine: ScriptedEngine) -> None:
+    """Whoever recorded it may send it for five minutes; to all but its first time there is nothing to do."""
+    body, asked = as_json(mention(http)), as_form(command(http, text="one"))
+    for _ in range(3):
+        assert (await post_signed(http, body))[0] == 200
+        assert (await post_signed(http, asked, **FORM_TYPE))[0] == 200
+    await until(lambda: len(engine.requests) == 2)
+    await asyncio.sleep(0.2)
+    assert len(engine.requests) == 2
+
+
+@pytest.mark.parametrize("content_type", ["application/xml", "multipart/form-data; boundary=x", "", "application/JSON"])
+async def test_no_content_type_gets_around_the_signature(http: Team, redis: Redis, content_type: str) -> None:
+    body = as_json(mention(http))
+    assert (await post(http, body, {"Content-Type": content_type}))[0] == 401
+    await nothing_is_stored(http, redis)
+
+
 async def test_no_odd_field_makes_dolly_fail(http: Team) -> None:
     """Each field of an event and of a command in turn is taken away or becomes something odd."""
     verification = {"type": "url_verification", "challenge": "c", "token": "t"}

@@ -20,7 +20,7 @@ from bot.slack.answering.answer_blocks import thumbs
 from bot.slack.answering.answer_messages import PerhapsMade
 from bot.slack.answering.markdown import ended, pieces
 from bot.slack.answering.output_filter import OutputFilter
-from bot.slack.client import TIMEOUT_SECONDS, UNREACHABLE
+from bot.slack.client import UNREACHABLE, webhook_at
 from bot.slack.mrkdwn import escape
 from bot.slack.people import ReaderWords
 
@@ -150,12 +150,12 @@ async def respond_privately(turn: Turn, text: str, shown: list[blocks.Block] | N
     """
     assert turn.response_url is not None
     limits = AsyncRateLimitErrorRetryHandler(max_retry_count=3)
-    webhook = AsyncWebhookClient(turn.response_url, timeout=TIMEOUT_SECONDS, retry_handlers=[limits])
     # A message that is asked about is its author's, and stays.
     in_place = turn.in_place or not turn.about
     post = {"text": text, "blocks": shown, "response_type": "ephemeral", "replace_original": in_place}
     for wait_seconds in (*CONNECT_RETRY_SECONDS, None):
-        outcome, reason = await _outcome(webhook, post)
+        async with webhook_at(turn.response_url, retry_handlers=[limits]) as webhook:
+            outcome, reason = await _outcome(webhook, post)
         metrics.slack_calls.labels("response_url", outcome).inc()
         if outcome == "ok":
             return

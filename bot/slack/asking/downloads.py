@@ -8,8 +8,8 @@ from yarl import URL
 from bot.attachments import Unreadable
 from bot.errors import SlackUnreachable
 from bot.slack.client import UNREACHABLE
+from bot.slack.hosts import SlackHosts
 
-SLACK_HOST = "slack.com"
 REDIRECTS = 3
 REDIRECTED = frozenset({301, 302, 303, 307, 308})
 PIECE_BYTES = 65_536
@@ -18,21 +18,13 @@ PIECE_BYTES = 65_536
 class Downloads:
     """Fetches with the bot's token, whole files into memory, up to a limit; through `proxy`, as Slack's client does."""
 
-    def __init__(self, session: aiohttp.ClientSession, token: str, api_url: str, *, proxy: str | None = None) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, token: str, hosts: SlackHosts, *, proxy: str | None = None
+    ) -> None:
         self._session = session
         self._proxy = proxy
         self._token = token
-        self._api = URL(api_url)
-
-    def is_slacks(self, url: URL) -> bool:
-        """Whether the token may go there: the server of the Web API itself, or by TLS a host below it or slack.com."""
-        if url.user is not None or url.password is not None:
-            return False
-        if url.is_absolute() and url.origin() == self._api.origin():
-            return True
-        host = url.host or ""
-        is_below = any(host == parent or host.endswith(f".{parent}") for parent in (SLACK_HOST, self._api.host))
-        return url.scheme == "https" and url.port == 443 and is_below
+        self._hosts = hosts
 
     async def fetch(self, address: str, *, limit_bytes: int, seconds: float) -> bytes:
         """The file at `address`.
@@ -52,7 +44,7 @@ class Downloads:
 
     async def _followed(self, url: URL, limit_bytes: int) -> bytes:
         for redirects in range(REDIRECTS + 1):
-            if not self.is_slacks(url):
+            if not self._hosts.take_token(url):
                 raise Unreadable("elsewhere")
             headers = {"Authorization": f"Bearer {self._token}"}
             getting = self._session.get(url, headers=headers, allow_redirects=False, proxy=self._proxy)

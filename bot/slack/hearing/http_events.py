@@ -1,5 +1,6 @@
 """Slack's events, commands and clicks over signed HTTP, for those who have no Socket Mode."""
 
+import asyncio
 import hashlib
 import hmac
 import logging
@@ -21,6 +22,8 @@ log = structlog.get_logger(__name__)
 
 PATH = "/slack/events"
 LARGEST_BODY_BYTES = 1024 * 1024
+BODY_SECONDS = 10.0
+"""How long a body may take to come; Slack itself waits three seconds for the answer."""
 OLDEST_SIGNATURE_SECONDS = 300
 TIMESTAMP = re.compile(r"\d{1,12}", re.ASCII)
 FORM_TYPE = "application/x-www-form-urlencoded"
@@ -37,13 +40,16 @@ SERVER_LOG.addFilter(
 def web_app(app: AsyncApp, signing_secret: str, clock: Callable[[], float] = time.time) -> web.Application:
     """The HTTP server that stands in front of `app`.
 
-    A request is judged in this order: its size (413), its signature on the raw bytes (401), its encoding
-    and form (400). Only then does Bolt see it, which by itself would parse first and answer 500.
+    A request is judged in this order: its size (413) and how fast it comes (408), its signature on the raw bytes
+    (401), its encoding and form (400). Only then does Bolt see it, which by itself would parse first and answer 500.
     """
 
     async def receive(request: web.Request) -> web.StreamResponse:
         try:
-            body = await request.read()
+            async with asyncio.timeout(BODY_SECONDS):
+                body = await request.read()
+        except TimeoutError:
+            return _refusal(408, "The body takes too long.")
         except web.HTTPRequestEntityTooLarge:
             return _refusal(413, "The body is larger than 1 MiB.")
         except BROKEN_OFF:

@@ -1,5 +1,6 @@
 """How Slack's events reach Dolly: it connects out (Socket Mode), or Slack connects in (signed HTTP)."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -9,7 +10,15 @@ from slack_bolt.async_app import AsyncApp
 from bot.access import SlackAccess
 from bot.errors import LocalPartError
 from bot.slack.hearing.http_events import SERVER_LOG, web_app
+from bot.slack.hearing.slow_clients import SlowClients
 from bot.slack.hearing.sockets import Sockets
+
+HEADER_SECONDS = 10.0
+"""How long a connection may take until its first request has begun."""
+REST_SECONDS = 1.0
+"""How long the rest of a body is waited for whose request is answered already, refused."""
+IDLE_SECONDS = 75.0
+"""How long one may be idle; longer than a proxy keeps it, so that none is closed as it is taken up."""
 
 
 @asynccontextmanager
@@ -26,18 +35,30 @@ async def socket_mode(app: AsyncApp, app_token: str) -> AsyncIterator[Sockets]:
 @asynccontextmanager
 async def http_events(app: AsyncApp, signing_secret: str, host: str, port: int) -> AsyncIterator[int]:
     """Receive events over HTTP; yields the port. Raises LocalPartError when the port is taken."""
-    application = web_app(app, signing_secret)
+    application, slow = web_app(app, signing_secret), SlowClients(HEADER_SECONDS)
+    application.middlewares.append(slow.middleware())
     # Slack signs the bytes as they are sent, so nothing is unpacked.
-    runner = web.AppRunner(application, access_log=None, auto_decompress=False, logger=SERVER_LOG)
+    runner = web.AppRunner(
+        application,
+        access_log=None,
+        auto_decompress=False,
+        logger=SERVER_LOG,
+        keepalive_timeout=IDLE_SECONDS,
+        lingering_time=REST_SECONDS,
+    )
     await runner.setup()
+    assert runner.server is not None, "it was set up"
     try:
         try:
-            await web.TCPSite(runner, host, port).start()
+            server = await asyncio.get_running_loop().create_server(slow.watched(runner.server), host, port)
         except OSError as error:
             raise LocalPartError(
                 f"Cannot receive HTTP events on {host}:{port} ({error.strerror}); set HTTP_PORT to a free port."
             ) from None
-        yield runner.addresses[0][1]
+        try:
+            yield server.sockets[0].getsockname()[1]
+        finally:
+            server.close()
     finally:
         await runner.cleanup()
 

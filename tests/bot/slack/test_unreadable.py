@@ -9,6 +9,7 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_bolt.request.async_request import AsyncBoltRequest
 
+from bot.slack.hosts import SlackHosts
 from bot.slack.unreadable import IgnoreUnreadable
 
 Json = dict[str, Any]
@@ -32,6 +33,10 @@ UNREADABLE: list[Json] = [
     {"command": ["/dolly"]},
     {"command": "/dolly", "response_url": 5},
     {"command": "/dolly", "response_url": "javascript:x"},
+    {"command": "/dolly", "response_url": "https://hooks.slack.com.evil.example/commands/1"},
+    {"command": "/dolly", "response_url": "http://169.254.169.254/latest/meta-data/"},
+    {"type": "message_action", "user": WHO, "callback_id": "c", "response_url": "https://hooks.slack.com@10.0.0.1/"},
+    {"type": "message_action", "user": WHO, "callback_id": "c", "response_url": "https://[::1"},
     {"type": "block_actions", "user": WHO, "actions": [{"type": "button"}]},
     {"type": "block_actions", "user": WHO, "actions": [{"action_id": ["a"]}]},
     {"type": "block_actions", "user": WHO, "actions": []},
@@ -66,7 +71,7 @@ class Heard:
         anything = re.compile(".*")
         self.app = AsyncApp(
             authorize=authorize,
-            before_authorize=IgnoreUnreadable(),
+            before_authorize=IgnoreUnreadable(SlackHosts("https://slack.com/api/")),
             process_before_response=True,
             request_verification_enabled=False,
             attaching_conversation_kwargs_enabled=False,

@@ -15,6 +15,7 @@ from bot.errors import SlackUnreachable
 from bot.local.workspace import Workspace
 from bot.slack.asking.attachments import Attachments, attachments_of
 from bot.slack.asking.downloads import Downloads
+from bot.slack.hosts import SlackHosts
 from bot.words import Words
 from tests.bot.slack.conftest import ASHA, GENERAL
 from tests.pdfs import pdf
@@ -26,7 +27,7 @@ CONNECT = {"id": "F0CONNECT", "mode": "file_access", "file_access": "check_file_
 @pytest.fixture
 async def reader(workspace: Workspace, client: AsyncWebClient) -> AsyncIterator[Attachments]:
     async with aiohttp.ClientSession() as session:
-        downloads = Downloads(session, workspace.identity.bot_token, workspace.api_url)
+        downloads = Downloads(session, workspace.identity.bot_token, SlackHosts(workspace.api_url))
         yield Attachments(client, downloads, FileLimits(file_kb=20, question_kb=30, seconds=10))
 
 
