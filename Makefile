@@ -86,7 +86,7 @@ chaos: .venv/.test  ## Kill replicas, store and engine while people ask, and jud
 	$(BIN)/python -m tests.chaos
 	$(BIN)/python -m pytest -m chaos tests/chaos tests/bot/engine_owner
 
-prove-sovereignty: .venv/.test  ## Watch every process of Dolly in a network of its own: whom does it try to reach? (SHORT=1: without a retrain)
+prove-sovereignty: .venv/.test  ## Watch every process of Dolly in a network of its own: whom does it try to reach? (SHORT=1: a retrain that learns nothing)
 	$(BIN)/python -m tests.sovereignty $(if $(SHORT),--short)
 
 fuzz: .venv/.test  ## Give Dolly 100,000 things that nobody would think of, and search what people see (N=1000: a minute)

@@ -1,9 +1,9 @@
 """The text of a PDF, by a child process with bounds: a hostile one may loop, or swell in memory."""
 
 import asyncio
-import os
 import contextlib
 import json
+import os
 import sys
 from pathlib import Path
 

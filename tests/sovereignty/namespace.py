@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 INSIDE = "DOLLY_PROOF_INSIDE"
-KEPT = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TERM", "TMPDIR")
+KEPT = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TERM", "TMPDIR")
 """Of the caller's environment. Nothing else: not what tells a library to stay offline."""
 
 

@@ -136,6 +136,15 @@ def test_a_thread_is_known_by_its_process() -> None:
     assert read_lines(lines).attempts == [Attempt(8, "x y", "connect", Peer("other", "AF_X"))]
 
 
+def test_a_child_that_is_sooner_than_its_parent() -> None:
+    lines = [
+        '7 execve("/x", ["x"], 0x1 /* 2 */) = 0',
+        "7 clone3({} <unfinished ...>",
+        "8 socket(AF_UNIX, SOCK_STREAM, 0) = 3",
+    ]
+    assert read_lines([*lines, "7 <... clone3 resumed>, 88) = 8"]).programs == {7: "x", 8: "x"}
+
+
 def _can_watch() -> bool:
     if shutil.which("strace") is None or shutil.which("unshare") is None:
         return False

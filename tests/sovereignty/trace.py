@@ -114,7 +114,9 @@ def _is_raw(socket: re.Match[str]) -> bool:
 
 def _forked(trace: Trace, parent: int, rest: str) -> None:
     if (found := RETURNED.search(rest)) and int(found["value"]) > 0:
-        trace.programs.setdefault(int(found["value"]), trace.programs.get(parent, "?"))
+        child = int(found["value"])
+        if trace.programs.get(child, "?") == "?":  # it may have called something before its parent was told of it
+            trace.programs[child] = trace.programs.get(parent, "?")
 
 
 def peers(arguments: str) -> list[Peer]:
