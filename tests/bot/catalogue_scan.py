@@ -25,7 +25,7 @@ TO_OPERATORS_OR_MODELS = (
     ),
     *("metrics.py", "preflight", "service.py", "setting_types.py", "settings.py", "telemetry.py"),
     *("attachments.py", "conversation.py", "file_text", "preferences.py", "prompts.py", "reviewing.py"),
-    *("configured.py", "export_feedback.py", "exports.py", "redaction"),
+    *("configured.py", "export_feedback.py", "exports.py", "owning.py", "redaction"),
     *("slack/hearing/http_events.py", "slack/unreadable.py"),
 )
 """What speaks to who runs Dolly, to Slack's servers or to a model: in English."""

@@ -99,6 +99,41 @@ def test_what_slack_needs_is_missed_together_with_all_other_faults(
     assert names == {"SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "ENGINE_URL", "STOP_SEQUENCES"}
 
 
+def test_who_owns_engines_says_which_and_needs_no_key_for_texts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with pytest.raises(SettingsError) as raised:
+        Settings.read(tmp_path / ".env", owns_engines=True)
+    assert [fault.split()[0] for fault in raised.value.faults] == ["REDIS_URL", "Set"]
+    monkeypatch.setenv("REDIS_URL", "redis://dolly-owner:secret@store:6379")
+    monkeypatch.setenv("ENGINE_SLOTS", "http://engine-a:8080, http://engine-b:8080/")
+    settings = Settings.read(tmp_path / ".env", owns_engines=True)
+    assert settings.engine_slots == ("http://engine-a:8080", "http://engine-b:8080")
+    monkeypatch.setenv("ENGINE_DEPLOYMENTS", "a=http://engine-a:8080,b=http://engine-b:8080")
+    with pytest.raises(SettingsError, match="Set one of ENGINE_SLOTS"):
+        Settings.read(tmp_path / ".env", owns_engines=True)
+    monkeypatch.delenv("ENGINE_SLOTS")
+    settings = Settings.read(tmp_path / ".env", owns_engines=True)
+    assert settings.engine_deployments == (("a", "http://engine-a:8080"), ("b", "http://engine-b:8080"))
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("ENGINE_SLOTS=http://engine-a:8080", "ENGINE_SLOTS must name two engines"),
+        ("ENGINE_SLOTS=http://a:1,engine-b", "ENGINE_SLOTS must hold addresses that start with http"),
+        ("ENGINE_SLOTS=http://a:1,http://a:2", "ENGINE_SLOTS must name two hosts"),
+        ("ENGINE_DEPLOYMENTS=http://a:1,http://b:1", "ENGINE_DEPLOYMENTS must hold addresses"),
+        ("ENGINE_DEPLOYMENTS=a=http://a:1,a=http://b:1", "ENGINE_DEPLOYMENTS must be two Deployments"),
+    ],
+)
+def test_engines_that_are_owned_are_two(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, line: str, sentence: str
+) -> None:
+    with pytest.raises(SettingsError, match=sentence):
+        read(monkeypatch, tmp_path, line)
+
+
 @pytest.mark.parametrize("way_in", ["SLACK_APP_TOKEN=xapp-1", "SLACK_SIGNING_SECRET=s"])
 def test_slack_has_two_ways_in(tmp_path: Path, way_in: str) -> None:
     (tmp_path / ".env").write_text(f"SLACK_BOT_TOKEN=xoxb-1\n{way_in}")
