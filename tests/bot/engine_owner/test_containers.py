@@ -27,6 +27,11 @@ from bot.store.served_models import ServedModels
 from tests.promotion import Hash, Promoter, told_of
 from tests.scenarios.conftest import running_team, until
 from tests.store_users import with_users
+from tests.trainer.revisions import add
+from trainer.connection import connect as connect_trainer
+from trainer.registry import Registry
+from trainer.serving import Serving
+from trainer.stages.promote import promote, rollback
 
 ROOT = Path(__file__).parents[3]
 HOSTS = ("127.0.0.1", "127.0.0.2")
@@ -264,6 +269,22 @@ async def test_where_one_fits_it_takes_the_others_place_at_the_other_address(box
     assert done["state"] == "promoted"
     await box.settled("0001-00000000", "", "first")
     assert await box.url() == box.urls[1]
+
+
+@pytest.mark.chaos
+async def test_the_trainers_own_command_promotes_and_goes_back(box: Box) -> None:
+    box.own()
+    await box.settled("shipped", "shipped", "")
+    registry = Registry(box.folder / "models")
+    revision, client = add(registry, "first"), connect_trainer(box.store_url)
+    try:
+        await asyncio.to_thread(promote, registry, Serving(client), revision, by="U1")
+        await box.settled(revision, "", revision)  # the slot is empty, its engine may be ending still
+        assert registry.current() == revision
+        await asyncio.to_thread(rollback, registry, Serving(client), by="U1")
+        await box.settled("shipped", "shipped", "")
+    finally:
+        client.close()
 
 
 @pytest.mark.chaos
