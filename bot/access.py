@@ -1,6 +1,6 @@
 """How everything is reached, and how much of it there may be: the plain values that a service is made from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -8,10 +8,10 @@ from pathlib import Path
 class SlackAccess:
     """How Slack is reached. With `app_token` by Socket Mode, else by HTTP signed with `signing_secret`."""
 
-    bot_token: str
+    bot_token: str = field(repr=False)
     api_url: str
-    app_token: str | None = None
-    signing_secret: str | None = None
+    app_token: str | None = field(default=None, repr=False)
+    signing_secret: str | None = field(default=None, repr=False)
     http_host: str = "127.0.0.1"
     http_port: int = 0
     rate: float = 1.0
@@ -22,11 +22,12 @@ class SlackAccess:
 class StoreAccess:
     """How the store is reached, and what is kept there."""
 
-    url: str
+    url: str = field(repr=False)
+    """It may hold a password."""
     cluster: bool = False
     partitions: int = 1
     wait_replicas: int = 0
-    memory_keys: tuple[bytes, ...] = ()
+    memory_keys: tuple[bytes, ...] = field(default=(), repr=False)
     """What encrypts it, the newest first; none for plain text."""
     lease_seconds: float = 15
     memory_days: float = 30
@@ -34,7 +35,7 @@ class StoreAccess:
     memory_bytes: int = 65_536
     erasure_log: Path = Path(".dolly/erasures.jsonl")
     """What was to be forgotten; made with the first erasure."""
-    retrain_key: bytes | None = None
+    retrain_key: bytes | None = field(default=None, repr=False)
     """What seals feedback for the trainer; None where nobody set it."""
 
 

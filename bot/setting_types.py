@@ -31,8 +31,10 @@ def address(*schemes: str) -> AfterValidator:
         try:
             parts = urlsplit(value)
             _ = parts.port  # raises for a port that is none
-        except ValueError as error:
-            raise ValueError(f"{wanted}, and this one is not well formed ({error})") from None
+        except ValueError:  # its words may be a piece of the password
+            raise ValueError(
+                f"{wanted}, and this one is not well formed; in a password, write / as %2F, # as %23 and ? as %3F"
+            ) from None
         if parts.scheme not in schemes or not (parts.netloc or (parts.scheme == "unix" and parts.path)):
             raise ValueError(wanted)
         return value

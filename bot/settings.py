@@ -6,7 +6,7 @@
 import base64
 import difflib
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -34,6 +34,7 @@ from bot.setting_types import (
     two_deployments,
     two_engines,
 )
+from bot.telemetry import masked
 
 ENV_FILE = Path(".env")
 SECRETS = Path("/run/secrets")
@@ -232,6 +233,11 @@ class Settings(BaseSettings):
             raise SettingsError(faults)
         return settings
 
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """As pydantic shows them, but for passwords in addresses: keys and tokens are of a type that shows none."""
+        for name, value in super().__repr_args__():
+            yield name, masked(value)
+
     @property
     def memory_keys(self) -> tuple[bytes, ...]:
         """What encrypts the store, the newest first."""
@@ -317,7 +323,7 @@ def forget_proxies() -> None:
 
 def _sentence(fault: Any) -> str:
     name = ".".join(str(part) for part in fault["loc"][:1]).upper()
-    message = fault["msg"].removeprefix("Value error, ")
+    message = masked(fault["msg"].removeprefix("Value error, "))
     return f"{name} {message[0].lower()}{message[1:]}."
 
 

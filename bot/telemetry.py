@@ -8,7 +8,8 @@ from typing import Any, TextIO
 
 import structlog
 
-SECRET = re.compile(r"\b(?:xox[a-z]|xapp|xwfp|hf|sk)[-_][A-Za-z0-9_-]{6,}")
+SECRET = re.compile(r"\b(?:xox[a-z]|xapp|xwfp|hf|sk)[-_][A-Za-z0-9_-]{6,}|(?<=://)[^\s/@]+(?=@)")
+"""Tokens and keys by how they begin, and who an address is asked as, with the password."""
 MASK = "[secret]"
 
 
@@ -50,15 +51,16 @@ def configure_logging(level: str, stream: TextIO = sys.stderr) -> None:
 def mask_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Replace whatever looks like a token or key, in any value of a log line."""
     for key, value in event.items():
-        event[key] = _masked(value)
+        event[key] = masked(value)
     return event
 
 
-def _masked(value: Any) -> Any:
+def masked(value: Any) -> Any:
+    """The same without what looks like a secret, in any text in it."""
     if isinstance(value, str):
         return SECRET.sub(MASK, value)
     if isinstance(value, dict):
-        return {key: _masked(item) for key, item in value.items()}
+        return {key: masked(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_masked(item) for item in value]
+        return [masked(item) for item in value]
     return value

@@ -60,8 +60,11 @@ def connect(url: str, *, cluster: bool = False) -> Redis:
     try:
         with _client(url, Retry(NoBackoff(), 1), cluster=cluster) as probe, store_errors(url):
             probe.ping()
-    except ValueError as error:
-        raise BadInput(f"REDIS_URL is no address of a store: {error}.") from None
+    except ValueError:  # its words may be a piece of the password
+        raise BadInput(
+            "REDIS_URL is no address of a store: it begins with redis://, rediss:// or unix://, and in a password / is "
+            "written %2F, # %23 and ? %3F."
+        ) from None
     return _client(url, Retry(ExponentialBackoff(cap=2.0, base=0.05), TRIES), cluster=cluster)
 
 

@@ -1,6 +1,6 @@
 """Where things are for a retrain and a worker, and how a retrain is done here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from trainer.connection import connect, default_url
@@ -16,10 +16,10 @@ class Options:
     data: Path
     """Dolly's own folder on a machine that runs both: store, key, registry and work folder lie there."""
     recipe: str
-    redis_url: str | None = None
+    redis_url: str | None = field(default=None, repr=False)
     redis_cluster: bool = False
     """Whether that is one of a cluster's nodes."""
-    retrain_key: str | None = None
+    retrain_key: str | None = field(default=None, repr=False)
     """In base64, as the bot has it; None = in the file."""
     retrain_key_file: Path | None = None
     models: Path | None = None
@@ -27,7 +27,7 @@ class Options:
     replay: tuple[str, ...] | None = None
     base: str | None = None
     overrides: tuple[str, ...] = ()
-    engine_key: str | None = None
+    engine_key: str | None = field(default=None, repr=False)
     """What the engine wants to be asked with, where a model is promoted."""
 
     @property

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bot.errors import LocalPartError
@@ -13,10 +13,10 @@ from bot.local.store import LocalStore
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where the store and the engine answer."""
+    """Where the store and the engine answer; either may hold a password."""
 
-    redis_url: str
-    engine_url: str
+    redis_url: str = field(repr=False)
+    engine_url: str = field(repr=False)
 
 
 @asynccontextmanager
