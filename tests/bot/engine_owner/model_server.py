@@ -24,9 +24,9 @@ async def main(directory: Path, host: str, port: int) -> None:
         nonlocal running
         if not (await request.json()).get("stream"):
             message = {"role": "assistant", "content": " ".join([directory.name] * WORDS)}
-            choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+            whole = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
             usage = {"prompt_tokens": 8, "completion_tokens": WORDS, "total_tokens": 8 + WORDS}
-            return web.json_response({"object": "chat.completion", "model": "m", "choices": [choice], "usage": usage})
+            return web.json_response({"object": "chat.completion", "model": "m", "choices": [whole], "usage": usage})
         running += 1
         try:
             response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
