@@ -1,4 +1,4 @@
-"""llama.cpp's server in a process of its own, started by engine.py. `python -m trainer.evaluation.llama_server --help`."""
+"""llama.cpp's server in a process of its own, started by engine.py: `python -m trainer.evaluation.llama_server -h`."""
 
 import os
 import sys
