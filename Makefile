@@ -11,7 +11,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .PHONY: help run setup test test-envs check format bench-delivery bench-image bench-loop bench-novelty bench-pacing bench-start bench-stop \
   setup-trainer test-trainer-slow bench-trainer bench-trainer-export bench-trainer-gpu bench-trainer-optimizer \
-  bench-trainer-stopping chaos demo-loop fuzz prove-sovereignty clean
+  bench-trainer-stopping chaos demo-loop drills fuzz prove-sovereignty clean
 
 help:  ## Explain each target in a line
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -88,6 +88,9 @@ chaos: .venv/.test  ## Kill replicas, store and engine while people ask, and jud
 
 prove-sovereignty: .venv/.test  ## Watch every process of Dolly in a network of its own: whom does it try to reach? (SHORT=1: a retrain that learns nothing)
 	$(BIN)/python -m tests.sovereignty $(if $(SHORT),--short)
+
+drills: .venv/.test  ## Restore a backup elsewhere, replace replicas under load, lose the store's primary (SHORT=1: a minute; DRILL=restore: that)
+	$(BIN)/python -m tests.drills $(if $(SHORT),--short)
 
 fuzz: .venv/.test  ## Give Dolly 100,000 things that nobody would think of, and search what people see (N=1000: a minute)
 	$(BIN)/python -m tests.fuzz

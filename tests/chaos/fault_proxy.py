@@ -63,6 +63,11 @@ class FaultProxy:
         await self._listener.wait_closed()
         self._listener = None
 
+    def point_at(self, port: int) -> None:
+        """Pass on to another port of this machine from now on, as an address does whose server was replaced."""
+        self._server_address = (HOST, port)
+        self.reset()
+
     @property
     def black_hole(self) -> bool:
         """Whether connections are accepted and nothing passes. What was held back passes afterwards, as TCP has it."""

@@ -84,24 +84,29 @@ class Victim(ABC):
 class Store(Victim):
     """Valkey, every write on disk before it is confirmed."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__("store", folder)
+    def __init__(
+        self, folder: Path, name: str = "store", *, binary: Path | None = None, more: dict[str, str] | None = None
+    ) -> None:
+        """`binary`: another server's; `more`: options beside those that it needs."""
+        super().__init__(name, folder)
         self.port = free_port()
-        self._folder = folder / "store"
-        self._folder.mkdir()
+        self.folder = folder / name
+        self.folder.mkdir(exist_ok=True)
+        self._binary = binary or _server_binary()
+        self._more = more or {}
 
     async def start(self) -> None:
         options = {
             "port": str(self.port),
             "bind": HOST,
-            "dir": str(self._folder),
+            "dir": str(self.folder),
             "appendonly": "yes",
             "appendfsync": "always",
             "save": "",
             "maxmemory-policy": "noeviction",
-        }
-        command = [str(_server_binary()), *(word for name, value in options.items() for word in (f"--{name}", value))]
-        await self.spawn(command, cwd=self._folder, environment=dict(os.environ))
+        } | self._more
+        words = (word for name, value in options.items() for word in (f"--{name}", *value.split(" ")))
+        await self.spawn([str(self._binary), *words], cwd=self.folder, environment=dict(os.environ))
 
     async def limit_memory(self, size_bytes: int) -> None:
         """0 takes the limit away. Raises redis.RedisError where the store is away."""
@@ -206,6 +211,7 @@ class Replica(Victim):
                 "WAITING_PER_USER": "100000",
                 "DOLLY_DATA": str(self._folder),
             }
+            | self._dolly.settings
         )
 
 
@@ -232,6 +238,8 @@ class Dolly:
     bug: str | None = None
     transport: Transport = "sockets"
     memory_key: str = field(default_factory=lambda: base64.b64encode(os.urandom(32)).decode())
+    settings: dict[str, str] = field(default_factory=dict)
+    """Those of all replicas, beside what a run needs."""
 
     def __post_init__(self) -> None:
         self.store = Store(self.folder)
