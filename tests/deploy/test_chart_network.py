@@ -119,6 +119,14 @@ def test_nodes_that_tune_together_reach_each_other_and_nobody_else() -> None:
         assert not any(allows(found, tune, pod(found, part), port) for port in PORTS)
 
 
+def test_a_node_that_tunes_alone_reaches_nobody() -> None:
+    found = objects({"trainer": {"tune": {"run": "one"}}})
+    tune = pod(found, "tune")
+    ends = [pod(found, part) for part in templates(found)] + [DNS, PROMETHEUS, STRANGER, NEIGHBOUR, *OUTSIDE]
+    assert not [end for end in ends for port in PORTS if allows(found, tune, end, port)]
+    assert not [end for end in ends for port in PORTS if end.labels and allows(found, end, tune, port)]
+
+
 def test_events_come_from_the_ingress_alone() -> None:
     found = objects(VALUES["http"])
     bot = pod(found, "bot")

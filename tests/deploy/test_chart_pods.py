@@ -1,6 +1,7 @@
 """What each pod of the chart is given, told and may do."""
 
 import base64
+import importlib.util
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from bot.engine_owner.deployments import CONTAINER, START_SECONDS, VARIABLE
 from bot.settings import Settings
 from tests.deploy.chart import (
     DEFAULTS,
+    EVERYTHING,
     FILES,
     FOLDER,
     HTTP,
@@ -27,6 +29,7 @@ from tests.deploy.chart import (
     objects,
     templates,
 )
+from tests.deploy.dockerfile import ROOT
 from tests.deploy.test_compose import TGI_FLAGS, VLLM_FLAGS
 from tests.deploy.test_compose import flags as flags_in_compose
 from trainer.__main__ import app as dolly_trainer
@@ -204,6 +207,20 @@ def test_the_commands_are_dollys() -> None:
                     command = typer.main.get_command(program).commands[words[0]]  # type: ignore[attr-defined]
                     flags = {flag for param in command.params for flag in param.opts}
                     assert {word.partition("=")[0] for word in words if word.startswith("--")} <= flags
+
+
+@pytest.mark.parametrize("values", [EVERYTHING, HTTP], ids=["several nodes", "one"])
+def test_accelerate_knows_its_words(values: Object) -> None:
+    (tune,) = templates(objects(values))["tune"]["spec"]["containers"]
+    words = tune["args"][: tune["args"].index("-m")]
+    assert words[:2] == ["accelerate", "launch"]
+    spec = importlib.util.find_spec("accelerate")  # not imported, as torch would be with it
+    assert spec is not None
+    assert spec.origin is not None
+    source = Path(spec.origin).with_name("commands").joinpath("launch.py").read_text(encoding="utf-8")
+    assert not [word for word in words[2:] if f'"{word.partition("=")[0]}"' not in source]
+    (config,) = (word.partition("=")[2] for word in words if word.startswith("--config_file="))
+    assert (ROOT / config).is_file()
 
 
 @pytest.mark.parametrize("checkpoint", [False, True])
