@@ -9,7 +9,7 @@ NAMES := awk '/^Collecting/ {sub(/[^A-Za-z0-9_.-].*/, "", $$2); printf " %s", $$
 SHELL := bash
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-envs check format bench-delivery bench-image bench-loop bench-novelty bench-pacing bench-start bench-stop \
+.PHONY: help run setup test test-envs audit check format bench-delivery bench-image bench-loop bench-novelty bench-pacing bench-start bench-stop \
   setup-trainer test-trainer-slow bench-trainer bench-trainer-export bench-trainer-gpu bench-trainer-optimizer \
   bench-trainer-stopping chaos demo-loop drills fuzz prove-sovereignty clean
 
@@ -31,11 +31,15 @@ test-trainer-slow: .venv/.test test-envs  ## Run the trainer's tests that take m
 
 test-envs: .envs/tgi/.done  ## Make what tests of exports need: TGI's transformers beside ours, on the same torch
 
-check: .venv/.test  ## Check format, lint, types and who imports whom
+check: .venv/.test  ## Check format, lint, types, who imports whom, and pinned packages for known holes
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.audit
+
+audit: .venv/.test  ## Ask for known holes in pinned packages, and fail where nobody can be asked
+	$(BIN)/python -m tests.audit --must-ask
 
 format: .venv/.test  ## Format the sources and mend what the linter can mend
 	$(BIN)/ruff format .
