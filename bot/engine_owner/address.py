@@ -87,6 +87,6 @@ class Address:
         # A connection of its own each time: behind one address there may be several engines.
         async with (
             aiohttp.ClientSession(timeout=TIMEOUT, headers=self._headers) as session,
-            session.get(self.url + path) as response,
+            session.get(self.url + path, allow_redirects=False) as response,
         ):
             return response.status, await response.text()

@@ -61,7 +61,7 @@ class Cluster:
         try:
             async with (
                 aiohttp.ClientSession(timeout=TIMEOUT, headers=headers) as session,
-                session.request(method, url, json=change, ssl=tls) as response,
+                session.request(method, url, json=change, ssl=tls, allow_redirects=False) as response,
             ):
                 if response.status == 200:
                     told: Json = await response.json()

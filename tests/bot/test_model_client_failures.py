@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from bot.conversation import Message
 from bot.errors import (
@@ -54,6 +55,30 @@ async def fail(client: ModelClient) -> tuple[str, EngineError]:
     assert KEY not in logged
     assert "http://127.0.0.1:" in str(raised.value)
     return "".join(shown), raised.value
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+async def test_a_conversation_is_not_sent_on_to_another_host(status: int) -> None:
+    reached: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.url.host == "localhost":
+            reached.append(request.path)
+            return web.json_response({})
+        return web.Response(status=status, headers={"Location": str(request.url.with_host("localhost"))})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    client = ModelClient(f"http://127.0.0.1:{runner.addresses[0][1]}", api_key=KEY)
+    try:
+        assert (await fail(client))[0] == ""
+        assert reached == []
+    finally:
+        await client.close()
+        await runner.cleanup()
 
 
 async def read(client: ModelClient, shown: list[str]) -> None:

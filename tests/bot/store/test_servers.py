@@ -47,6 +47,19 @@ async def test_a_server_that_somebody_else_certified_is_not_trusted(behind_tls: 
             await agree(client, Layout(OWNER), SEALING)
 
 
+async def test_nor_is_one_that_was_certified_for_another_host(behind_tls: Server) -> None:
+    async with connect(behind_tls.url.replace(HOST, "localhost", 1)) as client:
+        with pytest.raises(StoreUnavailable, match="certificate is not trusted"):
+            await agree(client, Layout(OWNER), SEALING)
+
+
+async def test_whoever_speaks_plainly_to_a_server_behind_tls_gets_no_answer(behind_tls: Server) -> None:
+    async with connect(f"redis://dolly:PLANTED@{HOST}:{behind_tls.port}") as client:
+        with pytest.raises(StoreUnavailable, match="does not answer") as refused:
+            await agree(client, Layout(OWNER), SEALING)
+        assert "PLANTED" not in str(refused.value)
+
+
 async def test_with_no_more_rights_than_deploys_file_gives(tmp_path: Path) -> None:
     with with_users(tmp_path) as server:
         async with connect(server.url) as client:
