@@ -8,8 +8,10 @@ from typing import Any, TextIO
 
 import structlog
 
-SECRET = re.compile(r"\b(?:xox[a-z]|xapp|xwfp|hf|sk)[-_][A-Za-z0-9_-]{6,}|(?<=://)[^\s/@]+(?=@)")
-"""Tokens and keys by how they begin, and who an address is asked as, with the password."""
+SECRET = re.compile(
+    r"\b(?:xox[a-z]|xapp|xwfp|hf|sk)[-_][A-Za-z0-9_-]{6,}|(?<=://)[^\s/]+(?=@)|(?<=password=)[^&\s'\"]+"
+)
+"""Tokens and keys by how they begin; who an address is asked as, with the password, wherever the address has it."""
 MASK = "[secret]"
 
 

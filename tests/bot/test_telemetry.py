@@ -3,7 +3,9 @@
 import io
 import json
 import logging
+import re
 
+import pytest
 import structlog
 
 from bot.telemetry import configure_logging
@@ -41,6 +43,23 @@ def test_tokens_and_keys_are_masked_wherever_they_stand() -> None:
     assert len(lines(stream)) == 2
     for secret in ("xoxb-123456", "hf_abcdefghij", "xapp-1", "sk-abcdefgh"):
         assert secret not in text
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "redis://dolly:PLANTED@store:6379/0",
+        "redis://dolly:PLAN@TED@store",
+        "redis://store?password=PLANTED",
+        "rediss://dolly:PLANTED@store?ssl_password=PLANTED&ssl_cert_reqs=none",
+        "http://a:PLANTED@engine-a:1,http://b:PLANTED@engine-b:1",
+    ],
+)
+def test_passwords_are_masked_wherever_an_address_has_them(address: str) -> None:
+    stream, log = logged()
+    log.info("connected", url=address)
+    assert not re.search("PLAN|TED", stream.getvalue())
+    assert "store" in stream.getvalue() or "engine-a" in stream.getvalue()
 
 
 def test_slacks_client_does_not_log_payloads() -> None:
