@@ -41,6 +41,8 @@ OVERLAP_SECONDS = 600.0
 """So much is read again. Slack tries to deliver for six minutes; the rest is for clocks that differ."""
 FURTHEST_SECONDS = 7 * 86_400.0
 """Nothing older is looked for, in channels or in threads."""
+CALLS_SPARED = 2
+"""Pages older than what is looked for are read as long as each spares so many calls for threads."""
 FIRST_RETRY_SECONDS = 30.0
 LONGEST_RETRY_SECONDS = 1_800.0
 NOT_ALLOWED = "missing_scope"
@@ -169,7 +171,8 @@ class CatchUp:
         for conversation in reversed(await self._memory.threads(FURTHEST_SECONDS)):
             if TIMESTAMP.fullmatch(conversation.root_ts):  # a slash command has no thread
                 threads[conversation.channel_id].append(conversation.root_ts)
-        for channel in listing.channels:
+        newest_first = {channel_id: place for place, channel_id in enumerate(threads)}
+        for channel in sorted(listing.channels, key=lambda channel: newest_first.get(channel.id, len(newest_first))):
             starts = [start for start in (since, self._behind.get(channel.id)) if start is not None]
             if starts:
                 await self._read_or_hold(channel, max(min(starts), furthest), threads[channel.id])
@@ -204,16 +207,26 @@ class CatchUp:
             del self._behind[channel_id]
 
     async def _read_channel(self, channel: Channel, since: float, known_threads: Iterable[str]) -> None:
-        """What stands in the channel itself, then the threads that go on."""
+        """What stands in the channel itself, then the threads that go on.
+
+        A known thread whose root says that it does not go on needs no call of its own, so further pages are read while
+        they tell that of several.
+        """
         threads = dict.fromkeys(known_threads)
         alone = []
-        async for message in self._history.messages(channel.id, since):
-            ts, root_ts = message["ts"], message.get("thread_ts") or message["ts"]
-            if float(message.get("latest_reply") or 0) >= since or (ts != root_ts and float(ts) >= since):
-                threads[root_ts] = None
-            elif ts == root_ts:
-                threads.pop(ts, None)
-                alone.append(message)
+        async for page in self._history.pages(channel.id):
+            spared = 0
+            for message in page:
+                ts, root_ts = message["ts"], message.get("thread_ts") or message["ts"]
+                if float(message.get("latest_reply") or 0) >= since or (ts != root_ts and float(ts) >= since):
+                    threads[root_ts] = None
+                elif ts == root_ts:
+                    spared += ts in threads
+                    threads.pop(ts, None)
+                    if max(float(ts), float((message.get("edited") or {}).get("ts") or 0)) >= since:
+                        alone.append(message)
+            if page and float(page[-1]["ts"]) < since and spared < CALLS_SPARED:
+                break
         for message in reversed(alone):
             await self._found(channel, message, since, answers=())
         for root_ts in threads:

@@ -56,16 +56,10 @@ class History:
                 refusals.append(error)
         return Listing(found, tuple(refusals))
 
-    async def messages(self, channel_id: str, since: float) -> AsyncIterator[Json]:
-        """What stands in a channel itself, newest first: all since then, and more of what was before.
-
-        The more is what the last page brings anyway; the roots in it tell whether their threads go on.
-        """
+    async def pages(self, channel_id: str) -> AsyncIterator[list[Json]]:
+        """What stands in a channel itself, newest first, to the end; a page is a call. Roots tell of their threads."""
         async for page in self._pages("conversations.history", channel=channel_id):
-            for message in page["messages"]:
-                yield message
-            if page["messages"] and float(page["messages"][-1]["ts"]) < since:
-                return
+            yield page["messages"]
 
     async def thread(self, channel_id: str, root_ts: str, since: float) -> list[Json]:
         """A thread's root and its replies since then, oldest first; empty for a thread that is gone."""

@@ -192,7 +192,7 @@ async def test_the_history_is_read_after_all_others(limited: Workspace) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(2):
             while True:
-                [message async for message in history.messages(GENERAL, 0.0)]
+                [page async for page in history.pages(GENERAL)]
                 pages += 1
     assert pages == 25, "half of those at once"
     async with asyncio.timeout(2):

@@ -107,6 +107,32 @@ async def test_a_thread_that_goes_on_is_read_where_dolly_knows_it_or_sees_its_ro
         assert await ears.texts() == ["under known", "under sight"]
 
 
+async def test_of_many_threads_only_those_that_go_on_are_read(
+    ears: Listener, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their roots in the channel's older pages tell it of all others, as long as that takes fewer calls."""
+    monkeypatch.setattr("bot.slack.hearing.history.PAGE_MESSAGES", 4)
+    roots = [say(ears, f"{DOLLY} known {number}") for number in range(12)]
+    for root in roots:
+        await ears.remember(root, GENERAL, "yes")
+    alone = say(ears, f"{DOLLY} and the first")
+    await clock.advance(3600)
+    await ears.cursors.advance(ears.now - 60)
+    say(ears, f"{DOLLY} goes on", thread_ts=roots[1]["ts"], user_id=BEN)
+    read: list[str] = []
+    thread = ears.history.thread
+
+    async def counted(channel_id: str, root_ts: str, since: float) -> list[Json]:
+        read.append(root_ts)
+        return await thread(channel_id, root_ts, since)
+
+    monkeypatch.setattr(ears.history, "thread", counted)
+    async with ears.catching_up():
+        assert await ears.texts() == ["goes on"]
+    assert read == [roots[1]["ts"]]
+    assert alone["ts"] > roots[-1]["ts"]
+
+
 async def test_what_has_its_answer_is_not_asked_again_though_the_store_forgot(ears: Listener) -> None:
     since = ears.now
     first = say(ears, f"{DOLLY} one")
