@@ -94,6 +94,7 @@ def _bits(http: httpx2.Client, before: Sequence[int], token: int) -> float:
     """−log2 of the token's probability after `before`."""
     for number in (LIKELY, 1_000_000):
         body = {"prompt": list(before), "n_predict": 1, "n_probs": number, "temperature": 0, "cache_prompt": True}
+        body["ignore_eos"] = True  # it tells nothing where it chooses an end token; probabilities stay as they are
         response = http.post("/completion", json=body)
         response.raise_for_status()
         for likely in response.json()["completion_probabilities"][0]["top_logprobs"]:
