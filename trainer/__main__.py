@@ -10,6 +10,7 @@ from rich.console import Console
 
 from trainer.errors import TrainerError
 from trainer.loop_commands import loop
+from trainer.yardstick_commands import yardsticks
 
 # The stages are imported when they are run: torch takes seconds, and help should not.
 
@@ -23,6 +24,7 @@ app = typer.Typer(
 dataset = typer.Typer(help="Build a data set, and look at what a model learns from it.", no_args_is_help=True)
 app.add_typer(dataset, name="dataset")
 app.add_typer(loop)
+app.add_typer(yardsticks)
 
 Recipe = Annotated[str, typer.Option("--recipe", "-r", help="A recipe's name, or a TOML file.")]
 Override = Annotated[list[str], typer.Option("--set", help="Another value: tune.learning_rate=1e-4. May be repeated.")]
@@ -128,52 +130,11 @@ def export(
 
 
 @app.command()
-def evaluate(
-    models: Annotated[list[str], typer.Argument(help="LABEL=DIRECTORY: base=… current=… candidate=…")],
-    data: Annotated[Path, typer.Option("--dataset", help="A data set, for what it holds out.")],
-    out: Out,
-    recipe: Recipe = "laptop-smollm2",
-    override: Override = NO_OVERRIDES,
-    engine_url: Annotated[str | None, typer.Option(help="An engine that serves the last of them already.")] = None,
-    engine_key: Annotated[
-        str | None, typer.Option(envvar="ENGINE_API_KEY", help="The key it was started with.")
-    ] = None,
-    instructions: Annotated[Path | None, typer.Option(help="The 252 user-oriented instructions (JSONL).")] = None,
-) -> None:
-    """Compare models by what people would read, and write a report page."""
-    from trainer.recipe import load_recipe
-    from trainer.stages.evaluate import evaluate as run
-
-    labelled: dict[str, Path] = {}
-    for label, folder in map(_labelled, models):
-        if label in labelled:
-            raise typer.BadParameter(f"{label} is said of two models: give each a label of its own.")
-        labelled[label] = folder
-    settings = load_recipe(recipe, override).evaluate
-    run(
-        labelled,
-        data,
-        out,
-        settings=settings,
-        engine_url=engine_url,
-        engine_key=engine_key,
-        instructions=instructions,
-    )
-
-
-@app.command()
 def chat(model: Annotated[Path, typer.Argument(help="A run, a checkpoint, a base or an export.")]) -> None:
     """Talk to a model in the terminal."""
     from trainer.chat import chat as run
 
     run(model)
-
-
-def _labelled(model: str) -> tuple[str, Path]:
-    label, equals, folder = model.partition("=")
-    if not equals or not label or not folder:
-        raise typer.BadParameter(f"{model!r} is not LABEL=DIRECTORY, such as candidate=exports/1")
-    return label, Path(folder)
 
 
 def main() -> None:

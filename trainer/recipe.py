@@ -130,6 +130,8 @@ class EvaluateChoice:
 
     held_out_records: AtLeastOne = 300
     """The most held-out records that are scored and answered."""
+    instances_per_task: Annotated[int, Field(ge=1, le=100)] = 100
+    """Of each SuperNI task the first so many: all 100 are the published test."""
     max_answer_tokens: AtLeastOne = 256
     temperature: Annotated[float, Field(ge=0)] = 0.0
     """0 = greedy: always the likeliest token."""

@@ -12,6 +12,7 @@ from typing import Any, get_args
 from trainer.errors import BadInput
 from trainer.readers import Kind, NoRecord, Reject, Row, corrected_answers, kind_of, record_of
 from trainer.records import Record
+from trainer.task_files import is_task, read_tasks
 
 KEPT_CHARACTERS = 2_000
 """Of a rejected line."""
@@ -112,11 +113,18 @@ def read_rows(path: Path) -> list[Row | Reject]:
 
 
 def read_evaluation(path: Path) -> list[tuple[str, str]]:
-    """Instruction and input of each item that models are evaluated on: the 252 set, or any file of records.
+    """Instruction and input of each item that models are evaluated on: the 252 set, SuperNI's tasks, or any records.
 
     Raises BadInput on any line that cannot be read: it could not be kept out.
     """
     items: list[tuple[str, str]] = []
+    if path.is_dir() or _holds_task(path):
+        asked = [(task, instance) for task in read_tasks(path) for instance in task.instances]
+        return [
+            pair
+            for task, instance in asked
+            for pair in ((task.definition, instance.input), (task.prompt(instance), ""))
+        ]
     for row in read_rows(path):
         kind = None if isinstance(row, Reject) else kind_of(row.value)
         try:
@@ -131,6 +139,15 @@ def read_evaluation(path: Path) -> list[tuple[str, str]]:
             reason = error if isinstance(error, NoRecord) else "it has neither a record's keys nor the 252 set's"
             raise BadInput(f"{path.name}, line {row.line}: {reason}; an evaluation file is read whole.") from None
     return items
+
+
+def _holds_task(path: Path) -> bool:
+    """Whether a file is one task of SuperNI: an object over all its lines, where records are a list or a line each."""
+    data = _bytes_of(path).lstrip()
+    try:
+        return data[:1] == b"{" and is_task(json.loads(data))
+    except (ValueError, RecursionError):
+        return False
 
 
 def _entries(rows: Iterable[Row | Reject], kind: Kind, name: str) -> Iterator[Record | Reject]:

@@ -9,6 +9,7 @@ import pytest
 
 from trainer import __main__ as command
 from trainer.__main__ import main
+from trainer.artifacts import write_manifest
 
 
 def typed(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -99,6 +100,26 @@ def test_a_label_is_of_one_model(monkeypatch: pytest.MonkeyPatch, capsys: pytest
 def test_a_model_has_a_label(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert typed(monkeypatch, "evaluate", "exports/1", "--dataset", "d", "-o", "x") == 2
     assert "LABEL=DIRECTORY" in capsys.readouterr().err.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([], "--suite held-out needs --dataset"),
+        (["--suite", "superni"], "--suite superni needs --tasks"),
+        (["--dataset", "d", "--tasks", "t"], "--tasks is for --suite superni, which is not asked for"),
+        (["--suite", "superni", "--tasks", "t", "--instructions", "i"], "--instructions is for --suite user-252"),
+        (["--suite", "superni", "--tasks", "nowhere"], "There is no folder of task files nowhere"),
+        (["--suite", "user-252", "--instructions", "nowhere"], "The instructions nowhere cannot be read"),
+        (["--suite", "mmlu"], "'mmlu' is not one of"),
+    ],
+)
+def test_a_suite_has_its_place(
+    given: list[str], said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_manifest(tmp_path, "export", {})
+    assert typed(monkeypatch, "evaluate", f"m={tmp_path}", "-o", "x", *given) == 2
+    assert said in " ".join(capsys.readouterr().err.replace("│", " ").split())
 
 
 def test_secrets_may_be_files(

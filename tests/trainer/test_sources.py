@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 
+from tests.trainer import superni
+from trainer.duplicates import in_evaluation
 from trainer.errors import BadInput
-from trainer.readers import Reject
-from trainer.records import Record
+from trainer.readers import INPUT_KEY, Reject
+from trainer.records import Message, Record
 from trainer.sources import Source, read_evaluation, read_source
+from trainer.task_files import read_tasks
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data, the public data sets")
@@ -152,3 +155,21 @@ def test_the_public_files_are_read_whole() -> None:
     assert sum(record.category == "open_qa" for record in kept(dolly)) == 3_742
     assert not dolly.licence.note.startswith("Presumed")
     assert len(read_evaluation(DATA / "self-instruct" / "user_oriented_instructions.jsonl")) == 252
+
+
+def test_superni_tasks_are_kept_out_as_they_stand_and_as_they_are_asked(tmp_path: Path) -> None:
+    path = superni.written(tmp_path / "tasks", "a", superni.task())
+    (read,) = read_tasks(path)
+    items = read_evaluation(path.parent)
+    assert items == read_evaluation(path)
+    assert len(items) == 4
+    asked = (
+        f"Turn the word around{INPUT_KEY}abc",
+        read.prompt(read.instances[1]),
+        f"Turn the word around{INPUT_KEY}no",
+    )
+    records = [Record(text, (Message("user", text), Message("assistant", "x")), "s") for text in asked]
+    assert in_evaluation(records, items) == {0, 1}
+    path.write_text(path.read_text().replace('"Definition"', '"Definitions"'))
+    with pytest.raises(BadInput, match=r"a\.json: Definition is missing"):
+        read_evaluation(path.parent)

@@ -44,9 +44,10 @@ class Answer:
     """What a model wrote, and whether it ended by itself (`stop`) or was cut off (`length`)."""
 
     text: str
-    finish: Finish
+    finish: Finish | None
+    """None where an answer comes from elsewhere, and nobody knows."""
     tokens: int
-    """Generated ones, the end token included, as the engine counts them."""
+    """Generated ones, the end token included, as the engine counts them; 0 where nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)

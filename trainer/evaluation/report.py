@@ -10,6 +10,8 @@ from typing import Any
 
 import jinja2
 from markupsafe import Markup
+from rich.console import Console
+from rich.table import Table
 
 from trainer.evaluation import plots
 from trainer.evaluation.bits_per_byte import AnswerBits
@@ -19,7 +21,8 @@ from trainer.evaluation.suites import Suite
 
 SUITE_TITLES: dict[Suite, str] = {
     "held_out": "Held-out conversations",
-    "instructions": "User-oriented instructions",
+    "user_252": "User-oriented instructions",
+    "superni": "SuperNaturalInstructions",
 }
 MOST_SLICES = 15
 """Rows of the page's table of parts; report.json holds all."""
@@ -32,7 +35,7 @@ class Judged:
     label: str
     folder: Path
     template: str
-    """`own` or `dolly`."""
+    """`own` or `dolly`; empty where the answers come from elsewhere."""
     keys: tuple[str, ...]
     stop_tokens: tuple[str, ...]
     answered_by: str
@@ -119,6 +122,7 @@ def _answer_lines(report: Report) -> list[dict[str, Any]]:
             answers = {
                 one.label: asdict(scored.answer)
                 | {"rouge_l": scored.rouge_l, "loops": scored.loops, "leaks": scored.leaks}
+                | ({} if scored.exact_match is None else {"exact_match": scored.exact_match})
                 if scored.answer
                 else None
                 for one, scored in zip(report.judged, together, strict=True)
@@ -129,9 +133,11 @@ def _answer_lines(report: Report) -> list[dict[str, Any]]:
                     "id": item.id,
                     "suite": suite,
                     "category": item.category,
+                    "task": item.task,
                     "later_turn": item.is_later,
                     "prompt": prompt,
                     "reference": item.reference,
+                    "other_references": list(item.other_references),
                     "answers": answers,
                 }
             )
@@ -163,7 +169,8 @@ def _suite_view(report: Report, suite: Suite) -> dict[str, Any]:
     """What the page shows of a suite."""
     parts = {one.label: report.slices(one, suite) for one in report.judged}
     whole = {label: found.get("all", {}) for label, found in parts.items()}
-    names = list(next(iter(parts.values())))
+    names = [name for name in next(iter(parts.values())) if name != "all"]
+    categories = [name for name in names if not name.startswith("task: ")]
     category_plot = plots.by_category(parts, "rouge_l", f"{suite}-categories")
     lengths = {one.label: [words for scored in one.scored[suite] if (words := scored.words)] for one in report.judged}
     references = [len(scored.item.reference.split()) for scored in report.judged[0].scored[suite]]
@@ -175,8 +182,9 @@ def _suite_view(report: Report, suite: Suite) -> dict[str, Any]:
         "whole": whole,
         "above": {one.label: report.differences(one, suite) for one in report.judged},
         "parts": parts,
-        "part_names": [name for name in names if name != "all"][:MOST_SLICES],
-        "parts_left_out": max(0, len(names) - 1 - MOST_SLICES),
+        "part_names": categories[:MOST_SLICES],
+        "parts_left_out": max(0, len(categories) - MOST_SLICES),
+        "tasks": len(names) - len(categories),
         "bars": Markup(plots.bars(whole, suite)),
         "categories": Markup(category_plot) if category_plot else None,
         "lengths": Markup(plots.lengths(lengths, references, f"{suite}-lengths")),
@@ -192,6 +200,25 @@ def _chosen(report: Report, number: int, seed: int) -> list[tuple[Scored, ...]]:
         drawn = random.Random(seed).sample(together, min((number - len(found)) // left, len(together)))
         found += drawn
     return found
+
+
+def print_summary(report: Report, out: Path, console: Console) -> None:
+    """Each suite's figures as a table, what a reader must know of the models, and where the page is."""
+    for suite in report.suites:
+        table = Table(title=SUITE_TITLES[suite], title_justify="left")
+        table.add_column("")
+        for one in report.judged:
+            table.add_column(one.label, justify="right")
+        wholes = [report.slices(one, suite).get("all", {}) for one in report.judged]
+        for metric in ALL_METRICS:
+            cells = [shown(whole[metric.key], metric) if metric.key in whole else "–" for whole in wholes]
+            if any(metric.key in whole for whole in wholes):
+                table.add_row(f"{metric.title}{', %' if metric.is_share else ''}", *cells)
+        console.print(table)
+    for one in report.judged:
+        for note in one.notes:
+            console.print(f"{one.label}: {note}", markup=False, highlight=False)
+    console.print(f"The report: {out / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
 
 
 def shown(mean: Mean, metric: Metric, *, signed: bool = False) -> str:

@@ -1,8 +1,16 @@
-"""ROUGE-L as Google Research's rouge_score computes it, the implementation behind published values."""
+"""ROUGE-L as Google Research's rouge_score computes it, the implementation behind published values.
 
+SuperNI's public scorer takes it with the stemmer, and the exact match beside it: of several references the one that is
+likest counts.
+"""
+
+import string
+from collections.abc import Sequence
 from functools import cache
 
 from rouge_score.rouge_scorer import RougeScorer
+
+WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 @cache
@@ -16,6 +24,20 @@ def rouge_l(reference: str, answer: str) -> float:
     Words are runs of a-z and 0-9 in lower case: a text in another script scores 0 whatever it says.
     """
     return rouge(reference, answer, "rougeL", stemmer=True)[2]
+
+
+def best_rouge_l(references: Sequence[str], answer: str) -> float:
+    """Against the reference that it is likest to."""
+    return max(rouge_l(reference, answer) for reference in references)
+
+
+def matches_exactly(references: Sequence[str], answer: str) -> bool:
+    """Whether it says what a reference says, but for case, ASCII punctuation and the width of spaces."""
+    return _normal(answer) in {_normal(reference) for reference in references}
+
+
+def _normal(text: str) -> str:
+    return " ".join(text.lower().translate(WITHOUT_PUNCTUATION).split())
 
 
 def rouge(reference: str, answer: str, measure: str, *, stemmer: bool) -> tuple[float, float, float]:

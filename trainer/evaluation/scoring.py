@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from trainer.evaluation.bits_per_byte import AnswerBits
 from trainer.evaluation.engine import Answer
 from trainer.evaluation.measures import Mean, leaks, loops
-from trainer.evaluation.rouge import rouge_l
+from trainer.evaluation.rouge import best_rouge_l, matches_exactly
 from trainer.evaluation.suites import Item
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """One answer with what is measured of it. All but `item` is None where the prompt did not fit."""
+    """One answer with what is measured of it.
+
+    All but `item` is None where the prompt did not fit; in SuperNI, as its public scorer has it, nothing was said then.
+    """
 
     item: Item
     answer: Answer | None
@@ -21,6 +24,8 @@ class Scored:
     loops: bool | None
     leaks: bool | None
     words: int | None
+    exact_match: bool | None = None
+    """In SuperNI alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,13 @@ METRICS = (
         "ROUGE-L",
         "how much of the reference's wording is there, in its order",
         lambda one: one.rouge_l,
+        1,
+    ),
+    Metric(
+        "exact_match",
+        "Exact match",
+        "answers that say what a reference says, but for case and punctuation",
+        lambda one: one.exact_match,
         1,
     ),
     Metric("stop_rate", "Stopped", "answers that end by themselves", lambda one: one.stops, 1),
@@ -82,22 +94,25 @@ ALL_METRICS = (BITS_PER_BYTE, *METRICS)
 
 def score(item: Item, answer: Answer | None, keys: Iterable[str]) -> Scored:
     """`keys` are the control tokens of the model's template."""
+    is_superni = item.suite == "superni"
     if answer is None:
-        return Scored(item, None, None, None, None, None, None)
-    said = " ".join((*(message.content for message in item.prompt), item.reference))
+        missed = (0.0, False) if is_superni else (None, None)
+        return Scored(item, None, missed[0], None, None, None, None, exact_match=missed[1])
+    said = " ".join((*(message.content for message in item.prompt), *item.references))
     return Scored(
         item,
         answer,
-        rouge_l=rouge_l(item.reference, answer.text),
-        stops=answer.finish == "stop",
+        rouge_l=best_rouge_l(item.references, answer.text),
+        stops=answer.finish == "stop" if answer.finish else None,
         loops=loops(answer.text),
         leaks=leaks(answer.text, keys, allowed=said),
         words=len(answer.text.split()),
+        exact_match=matches_exactly(item.references, answer.text) if is_superni else None,
     )
 
 
 def slices(scored: Sequence[Scored], bits: Sequence[AnswerBits]) -> dict[str, dict[str, Mean]]:
-    """Figures of all answers, of first and of later turns, and of each category (most frequent first).
+    """Figures of all answers, of first and of later turns, of each category (most frequent first) and of each task.
 
     Only slices that hold something are there. `bits` are those of the same suite's records, or none.
     """
@@ -117,6 +132,11 @@ def slices(scored: Sequence[Scored], bits: Sequence[AnswerBits]) -> dict[str, di
             [one for one in scored if one.item.category == category],
             [one for one in bits if one.category == category],
         )
+    by_task: dict[str, list[Scored]] = {}
+    for one in scored:
+        if one.item.task:
+            by_task.setdefault(one.item.task, []).append(one)
+    found |= {f"task: {task}": figures(those, ()) for task, those in by_task.items()}
     return {name: means for name, means in found.items() if means}
 
 

@@ -1,12 +1,12 @@
-"""What models are asked: held-out conversations, and the 252 user-oriented instructions of Self-Instruct.
+"""What models are asked: held-out conversations, the 252 user-oriented instructions of Self-Instruct, SuperNI's tasks.
 
-Neither may ever be trained on; `dataset build --evaluation` leaves records out that equal one of them.
+None may ever be trained on; `dataset build --evaluation` leaves records out that equal one of them.
 """
 
 import hashlib
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -16,8 +16,9 @@ import httpx2 as httpx
 from trainer.errors import BadInput
 from trainer.readers import INPUT_KEY
 from trainer.records import Message, Record
+from trainer.task_files import Task
 
-Suite = Literal["held_out", "instructions"]
+Suite = Literal["held_out", "user_252", "superni"]
 Drawn = TypeVar("Drawn")
 
 DOWNLOAD = Path("download")
@@ -42,6 +43,14 @@ class Item:
     category: str | None
     is_later: bool
     """Whether answers were given before it in the conversation."""
+    other_references: tuple[str, ...] = ()
+    """Answers that are as right as the reference: the likest one counts."""
+    task: str | None = None
+    """The task that it is an instance of."""
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        return self.reference, *self.other_references
 
 
 def sample(records: Sequence[Drawn], number: int, seed: int) -> list[Drawn]:
@@ -101,11 +110,56 @@ def _item(line: str, where: str) -> Item:
         instance = row["instances"][0]
         question = row["instruction"] + (INPUT_KEY + instance["input"] if instance["input"].strip() else "")
         prompt = (Message("user", question),)
-        return Item(row["id"], "instructions", prompt, instance["output"], row.get("motivation_app"), False)
+        return Item(row["id"], "user_252", prompt, instance["output"], row.get("motivation_app"), False)
     except (ValueError, LookupError, TypeError, AttributeError):
         raise BadInput(
             f"{where} is no user-oriented instruction (id, instruction, instances[0].input, output)."
         ) from None
+
+
+def provenance(items: Sequence[Item], places: Mapping[Suite, Path | None]) -> dict[str, Any]:
+    """Of each suite that was asked: from where, how many questions, and their hash, equal where the same was asked."""
+    found: dict[str, Any] = {}
+    for suite in dict.fromkeys(item.suite for item in items):
+        digest = hashlib.sha256()
+        asked = [item for item in items if item.suite == suite]
+        for item in asked:
+            messages = [[message.role, message.content] for message in item.prompt]
+            digest.update(json.dumps([item.id, messages, item.references]).encode())
+        found[suite] = {"from": str(places[suite]), "questions": len(asked), "sha256": digest.hexdigest()}
+    return found
+
+
+def superni(tasks: Sequence[Task], instances_per_task: int) -> tuple[list[Item], list[str]]:
+    """The first instances of each English task, zero-shot; and the names of the tasks in other languages, left out.
+
+    The public scorer reads other languages with GPT-2's tokenizer; ROUGE's own words are of a-z and 0-9, and would
+    count nothing.
+    Raises BadInput where none is left, or two instances share an id.
+    """
+    english = [task for task in tasks if task.is_english]
+    if not english:
+        raise BadInput(f"None of the {len(tasks)} tasks is in English alone, and only those can be scored.")
+    items = [
+        Item(
+            id=instance.id,
+            suite="superni",
+            prompt=(Message("user", task.prompt(instance)),),
+            reference=instance.outputs[0],
+            category=task.category,
+            is_later=False,
+            other_references=instance.outputs[1:],
+            task=task.name,
+        )
+        for task in english
+        for instance in task.instances[:instances_per_task]
+    ]
+    tasks_by_id: dict[str, str | None] = {}
+    for item in items:
+        if item.id in tasks_by_id:
+            raise BadInput(f"Two instances have the id {item.id}, in {tasks_by_id[item.id]} and in {item.task}.")
+        tasks_by_id[item.id] = item.task
+    return items, [task.name for task in tasks if not task.is_english]
 
 
 def _downloaded() -> str:

@@ -75,7 +75,9 @@ def build_dataset(
             "not_drawn": len(records) - len(train) - len(held_out),
             "rejected": dict(sorted(Counter(reject.why for reject in rejects).items())),
         },
-        "evaluation": [{"name": path.name, "sha256": sha256_of(path)} for path in evaluation],
+        "evaluation": [
+            {"name": path.name, "sha256": sha256_of(path) if path.is_file() else None} for path in evaluation
+        ],
     }
     manifest = write_dataset(out, train, held_out, rejects, facts)
     _show(manifest, rejects, out, console)

@@ -10,7 +10,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from trainer.artifacts import MANIFEST, read_manifest, sha256_of, write_artifact, write_manifest
 from trainer.datasets import read_split
@@ -20,30 +19,33 @@ from trainer.evaluation.bits_per_byte import answer_bits
 from trainer.evaluation.engine import Answering, Engine, Sampling, llama_cpp
 from trainer.evaluation.lm_eval_tasks import check_lm_eval, lm_eval_scores
 from trainer.evaluation.local_model import LocalModel
-from trainer.evaluation.report import SUITE_TITLES, Judged, Report, shown, write_report
-from trainer.evaluation.scoring import ALL_METRICS, score
+from trainer.evaluation.report import Judged, Report, print_summary, write_report
+from trainer.evaluation.scoring import score
 from trainer.exports.gguf_file import check_gguf, write_gguf
 from trainer.progress import Progress
 from trainer.recipe import EvaluateChoice
 from trainer.records import Message, Record
+from trainer.task_files import read_tasks
 
 
 def evaluate(
     models: Mapping[str, Path],
-    dataset: Path,
+    dataset: Path | None,
     out: Path,
     *,
     settings: EvaluateChoice,
     engine_url: str | None = None,
     engine_key: str | None = None,
     instructions: Path | None = None,
+    tasks: Path | None = None,
     console: Console | None = None,
 ) -> Path:
     """Writes report.json, report.html and answers.jsonl to `out` and returns it.
 
     `models` are labels with an imported base's or an export's directory; differences are taken from the first. The
     engine at `engine_url`, asked with its `engine_key`, serves the last of them; the others are served here.
-    `instructions` is the JSONL of the 252 user-oriented instructions, or `download`.
+    Of `dataset` the held-out records are asked. `instructions` is the JSONL of the 252 user-oriented instructions, or
+    `download`; `tasks` a folder of SuperNI's task files. At least one of the three is needed.
 
     Raises BadInput, NotWhole, EngineFailed.
     """
@@ -51,12 +53,17 @@ def evaluate(
     check_lm_eval(settings.lm_eval_tasks)
     for folder in models.values():
         _check_servable(folder)
-    records = suites.sample(read_split(dataset, "held_out"), settings.held_out_records, settings.seed)
-    items = suites.questions(records) + (suites.instructions(instructions) if instructions else [])
+    records = (
+        suites.sample(read_split(dataset, "held_out"), settings.held_out_records, settings.seed) if dataset else []
+    )
+    asked, left_out = suites.superni(read_tasks(tasks), settings.instances_per_task) if tasks else ([], [])
+    items = suites.questions(records) + (suites.instructions(instructions) if instructions else []) + asked
     facts = {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "dataset": {"directory": str(dataset), "held_out": read_manifest(dataset)["files"]["held_out.jsonl"]["sha256"]},
+        "dataset": _drawn_from(dataset) if dataset else None,
+        "suites": suites.provenance(items, {"held_out": dataset, "user_252": instructions, "superni": tasks}),
         "settings": asdict(settings),
+        "seed": settings.seed,
     }
     with ExitStack() as stack, write_artifact(out) as place:
         engine = stack.enter_context(Engine(engine_url, api_key=engine_key)) if engine_url else None
@@ -67,13 +74,18 @@ def evaluate(
         for label, folder in models.items():
             serving = engine if label == list(models)[-1] else None
             judged.append(_judge(label, folder, records, items, settings, serving, console))
+            if left_out:
+                named = f"{left_out[0]}{' and others' if left_out[1:] else ''}"
+                judged[-1].notes.append(f"{len(left_out)} tasks are not in English alone and were not asked: {named}.")
         report = Report(judged, facts)
         write_report(report, place, side_by_side=settings.side_by_side, seed=settings.seed)
         judged_ones = {label: _identity(folder) for label, folder in models.items()}
         write_manifest(
-            place, "evaluation", {"models": judged_ones, **{key: facts[key] for key in ("dataset", "settings")}}
+            place,
+            "evaluation",
+            {"models": judged_ones, **{key: facts[key] for key in ("dataset", "suites", "settings")}},
         )
-    _print_summary(report, out, console)
+    print_summary(report, out, console)
     return out
 
 
@@ -81,6 +93,10 @@ def _check_servable(folder: Path) -> None:
     kind = read_manifest(folder)["kind"]
     if kind not in ("base", "export"):
         raise BadInput(f"{folder} holds a {kind}. Export it first: what will be served is what is judged.")
+
+
+def _drawn_from(dataset: Path) -> dict[str, Any]:
+    return {"directory": str(dataset), "held_out": read_manifest(dataset)["files"]["held_out.jsonl"]["sha256"]}
 
 
 def _identity(folder: Path) -> dict[str, Any]:
@@ -111,10 +127,11 @@ def _judge(
     )
     if not local.has_template:
         judged.notes.append("It has no chat template: asked in Dolly's text, without its keys.")
-    with Progress(f"{label}: bits per byte", len(records), console=console) as progress:
-        judged.bits, left_out = answer_bits(local, records, scored=progress.advance)
-    if left_out:
-        judged.notes.append(f"{left_out} of {len(records)} held-out records are longer than its window or refused.")
+    if records:
+        with Progress(f"{label}: bits per byte", len(records), console=console) as progress:
+            judged.bits, left_out = answer_bits(local, records, scored=progress.advance)
+        if left_out:
+            judged.notes.append(f"{left_out} of {len(records)} held-out records are longer than its window or refused.")
     with TemporaryDirectory(prefix="dolly-gguf-") as place:
         opened = _open(judged, local, settings, engine, Path(place))
         del local  # the engine holds the weights now
@@ -167,21 +184,3 @@ def _gguf(judged: Judged, local: LocalModel, settings: EvaluateChoice, place: Pa
         return None
     judged.answered_by = f"llama.cpp, a {settings.gguf} file made for this"
     return made
-
-
-def _print_summary(report: Report, out: Path, console: Console) -> None:
-    for suite in report.suites:
-        table = Table(title=SUITE_TITLES[suite], title_justify="left")
-        table.add_column("")
-        for one in report.judged:
-            table.add_column(one.label, justify="right")
-        wholes = [report.slices(one, suite).get("all", {}) for one in report.judged]
-        for metric in ALL_METRICS:
-            cells = [shown(whole[metric.key], metric) if metric.key in whole else "–" for whole in wholes]
-            if any(metric.key in whole for whole in wholes):
-                table.add_row(f"{metric.title}{', %' if metric.is_share else ''}", *cells)
-        console.print(table)
-    for one in report.judged:
-        for note in one.notes:
-            console.print(f"{one.label}: {note}", markup=False, highlight=False)
-    console.print(f"The report: {out / 'report.html'}", markup=False, highlight=False, soft_wrap=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer.evaluation.rouge import rouge, rouge_l
+from trainer.evaluation.rouge import best_rouge_l, matches_exactly, rouge, rouge_l
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 
@@ -22,15 +22,41 @@ needs_predictions = pytest.mark.skipif(
         ("testing one", "rouge2", 1 / 2, 1, 2 / 3),
         ("testing one", "rougeL", 2 / 3, 1, 4 / 5),
         ("testing two", "rougeL", 2 / 3, 1, 4 / 5),
+        ("", "rouge1", 0, 0, 0),
+        ("", "rouge2", 0, 0, 0),
         ("", "rougeL", 0, 0, 0),
+        ("", "rougeLsum", 0, 0, 0),
     ],
 )
 def test_small_cases(answer: str, measure: str, recall: float, precision: float, f: float) -> None:
-    assert rouge("testing one two", answer, measure, stemmer=True) == pytest.approx((recall, precision, f))
+    for stemmer in (False, True):
+        assert rouge("testing one two", answer, measure, stemmer=stemmer) == pytest.approx((recall, precision, f))
 
 
 def test_rouge_l_stems_and_ignores_case() -> None:
     assert rouge_l("He walked two dogs", "he walks two dog") == 1.0
+
+
+def test_of_several_references_the_likest_counts() -> None:
+    references = ["nothing of the kind", "testing one two", "one"]
+    assert best_rouge_l(references, "testing one") == pytest.approx(4 / 5)
+    assert best_rouge_l(references, "one") == 1.0
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_same"),
+    [
+        ("yes", True),
+        ("  Yes!\n", True),
+        ("not  so-fast", True),  # as "Not sofast.": punctuation goes without leaving a space
+        ("not so fast", False),
+        ("The yes", False),  # articles stay, other than in SQuAD's
+        ("yes „", False),  # ASCII's punctuation alone
+        ("", False),
+    ],
+)
+def test_an_exact_match_is_the_public_scorers(answer: str, is_same: bool) -> None:
+    assert matches_exactly(["YES.", "Not sofast."], answer) is is_same
 
 
 @needs_rouge_pairs

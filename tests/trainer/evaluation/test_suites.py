@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.trainer.evaluation.stand_in import standing_in
+from tests.trainer.superni import task, written
 from trainer.errors import BadInput
 from trainer.evaluation import suites
 from trainer.records import Message, Record
+from trainer.task_files import read_tasks
 
 FILE = Path(__file__).resolve().parents[4] / "shared" / "data" / "self-instruct" / "user_oriented_instructions.jsonl"
 
@@ -52,6 +54,32 @@ def test_the_252_instructions() -> None:
     assert same[0].prompt[0].content.split("\n")[0] == same[1].prompt[0].content.split("\n")[0]
     assert same[0].reference != same[1].reference
     assert hashlib.sha256(FILE.read_bytes()).hexdigest() == suites.INSTRUCTIONS_SHA256
+
+
+def test_superni_asks_the_first_instances_of_english_tasks(tmp_path: Path) -> None:
+    written(tmp_path, "a", task())
+    written(tmp_path, "b", task(Instances=[{"id": f"b{number}", "input": "x", "output": ["y"]} for number in range(5)]))
+    written(tmp_path, "c", task(Output_language=["Hindi"]))
+    tasks = read_tasks(tmp_path)
+    items, left_out = suites.superni(tasks, 3)
+    assert [item.id for item in items] == ["task9-a", "a-1", "b0", "b1", "b2"]
+    assert left_out == ["c"]
+    first = items[0]
+    assert first.prompt == (Message("user", tasks[0].prompt(tasks[0].instances[0])),)
+    assert (first.suite, first.category, first.task) == ("superni", "Word Analogy", "a")
+    assert first.references == ("cba", "c b a")
+    with pytest.raises(BadInput, match="None of the 1 tasks is in English alone"):
+        suites.superni(tasks[2:], 3)
+    with pytest.raises(BadInput, match="Two instances have the id task9-a, in a and in a"):
+        suites.superni(tasks[:1] * 2, 3)
+
+
+def test_what_was_asked_has_a_hash(tmp_path: Path) -> None:
+    items, _ = suites.superni(read_tasks(written(tmp_path, "a", task())), 2)
+    said = suites.provenance(items, {"superni": tmp_path})
+    assert said["superni"]["questions"] == 2
+    assert said == suites.provenance(items, {"superni": tmp_path})
+    assert said != suites.provenance(items[::-1], {"superni": tmp_path})
 
 
 @pytest.mark.parametrize(

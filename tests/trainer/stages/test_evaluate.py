@@ -10,6 +10,7 @@ from playwright.sync_api import sync_playwright
 from rich.console import Console
 
 from tests.trainer.evaluation.stand_in import completion, standing_in
+from tests.trainer.superni import task, written
 from tests.trainer.tiny import EXTRA_TOKENS, Family, tiny_model, tiny_tokenizer
 from trainer.artifacts import read_manifest, write_manifest
 from trainer.datasets import write_dataset
@@ -114,7 +115,7 @@ def test_figures_stand_by_suite_turn_and_category(report: Path) -> None:
     assert held_out["later turns"]["bits_per_byte"]["number"] == 1
     assert held_out["first turns"]["bits_per_byte"]["number"] == 4
     assert 1 < held_out["all"]["bits_per_byte"]["mean"] < 30
-    instructions = candidate["instructions"]["slices"]["all"]
+    instructions = candidate["user_252"]["slices"]["all"]
     assert instructions["rouge_l"] == {"mean": 1.0, "margin": 0.0, "number": 3}
     assert "bits_per_byte" not in instructions
 
@@ -125,6 +126,58 @@ def test_differences_are_from_the_first_model(report: Path) -> None:
     above = models["candidate"]["suites"]["held_out"]["above_first_model"]["bits_per_byte"]
     means = [models[label]["suites"]["held_out"]["slices"]["all"]["bits_per_byte"]["mean"] for label in models]
     assert above["mean"] == pytest.approx(means[1] - means[0])
+
+
+def test_superni_is_scored_as_its_public_scorer_does(place: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "tasks"
+    written(folder, "a", task())
+    long = {
+        "input": "word " * 300,
+        "output": ["word"],
+    }  # for candidate's engine no length is too long: it is a stand-in
+    written(folder, "b", task(Categories=["Title Generation"], Instances=[{"input": "x", "output": ["y", "Z."]}, long]))
+    written(folder, "hindi", task(Input_language=["Hindi"]))
+    replies = [completion("!"), *map(completion, ("c b", " !X\n", "z")), (400, "exceed_context_size")]
+    with standing_in(*replies) as server:
+        report = evaluate(
+            {"candidate": place / "candidate"},
+            None,
+            tmp_path / "report",
+            settings=SETTINGS,
+            engine_url=server.url,
+            tasks=folder,
+            console=QUIET,
+        )
+        asked = [request["messages"] for request in server.requests[1:]]
+    assert [message["role"] for messages in asked for message in messages] == ["user"] * 4
+    assert asked[0][0]["content"].startswith(
+        "Definition: Turn the word around.\n\nNow complete the following example -\n"
+    )
+    found = read(report)
+    assert found["dataset"] is None
+    assert found["suites"]["superni"]["questions"] == 4
+    candidate = found["models"]["candidate"]
+    assert "1 tasks are not in English alone and were not asked: hindi." in candidate["notes"]
+    slices = candidate["suites"]["superni"]["slices"]
+    assert set(slices) == {
+        "all",
+        "first turns",
+        "category: Word Analogy",
+        "category: Title Generation",
+        "task: a",
+        "task: b",
+    }
+    assert slices["all"]["rouge_l"]["number"] == 4  # the unanswered one counts as nothing said
+    assert slices["all"]["rouge_l"]["mean"] == pytest.approx((4 / 5 + 1 + 1 + 0) / 4)
+    assert slices["all"]["exact_match"]["mean"] == pytest.approx(2 / 4)
+    assert slices["task: b"]["rouge_l"]["mean"] == slices["category: Title Generation"]["rouge_l"]["mean"] == 0.5
+    assert candidate["suites"]["superni"]["unanswered"] == 1
+    lines = [json.loads(line) for line in (report / "answers.jsonl").read_text().splitlines()]
+    assert (lines[0]["task"], lines[0]["reference"], lines[0]["other_references"]) == ("a", "cba", ["c b a"])
+    assert lines[2]["answers"]["candidate"]["exact_match"] is True
+    page = (report / "report.html").read_text()
+    assert "of 2 tasks, whose figures stand in report.json" in page
+    assert "task: a" not in page
 
 
 def test_every_answer_is_kept(report: Path) -> None:

@@ -1,0 +1,89 @@
+"""The verbs of `dolly-trainer` that say what models and answers are worth: evaluate, score, judge."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trainer.loop_commands import EngineKey, Override, Recipe
+
+yardsticks = typer.Typer()
+
+
+class SuiteName(StrEnum):
+    """What models are asked."""
+
+    HELD_OUT = "held-out"
+    USER_252 = "user-252"
+    SUPERNI = "superni"
+
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="A new directory for what is made.")]
+HELD_OUT = [SuiteName.HELD_OUT]
+NONE: list[str] = []
+
+
+@yardsticks.command()
+def evaluate(
+    models: Annotated[list[str], typer.Argument(help="LABEL=DIRECTORY: base=… current=… candidate=…")],
+    out: Out,
+    suite: Annotated[list[SuiteName], typer.Option(help="What is asked. May be repeated.")] = HELD_OUT,
+    dataset: Annotated[Path | None, typer.Option(help="held-out: a data set, for what it holds out.")] = None,
+    instructions: Annotated[
+        Path | None, typer.Option(help="user-252: the 252 instructions (JSONL); else they are fetched.")
+    ] = None,
+    tasks: Annotated[Path | None, typer.Option(help="superni: a folder of its task files.")] = None,
+    recipe: Recipe = "laptop-smollm2",
+    override: Override = NONE,
+    engine_url: Annotated[str | None, typer.Option(help="An engine that serves the last of them already.")] = None,
+    engine_key: EngineKey = None,
+) -> None:
+    """Compare models by what people would read, and write a report page."""
+    from trainer.recipe import load_recipe
+    from trainer.stages.evaluate import evaluate as run
+
+    labelled = _labelled(models, "DIRECTORY, such as candidate=exports/1")
+    _check_places(suite, dataset, instructions, tasks)
+    run(
+        labelled,
+        dataset,
+        out,
+        settings=load_recipe(recipe, override).evaluate,
+        engine_url=engine_url,
+        engine_key=engine_key,
+        instructions=(instructions or Path("download")) if SuiteName.USER_252 in suite else None,
+        tasks=tasks,
+    )
+
+
+def _check_places(
+    suite: Sequence[SuiteName], dataset: Path | None, instructions: Path | None, tasks: Path | None
+) -> None:
+    """Each suite has its place, and no place is given that is not asked for."""
+    options: list[tuple[SuiteName, str, Path | None]] = [
+        (SuiteName.HELD_OUT, "--dataset", dataset),
+        (SuiteName.USER_252, "--instructions", instructions),
+        (SuiteName.SUPERNI, "--tasks", tasks),
+    ]
+    for name, option, place in options:
+        if place is not None and name not in suite:
+            raise typer.BadParameter(
+                f"{option} is for --suite {name}, which is not asked for: add it, or leave {option} out."
+            )
+        if place is None and name in suite and name is not SuiteName.USER_252:
+            raise typer.BadParameter(f"--suite {name} needs {option}.")
+
+
+def _labelled(given: Sequence[str], shape: str) -> dict[str, Path]:
+    """LABEL=PATH, each label once."""
+    found: dict[str, Path] = {}
+    for one in given:
+        label, equals, place = one.partition("=")
+        if not equals or not label or not place:
+            raise typer.BadParameter(f"{one!r} is not LABEL={shape}")
+        if label in found:
+            raise typer.BadParameter(f"{label} is said of two models: give each a label of its own.")
+        found[label] = Path(place)
+    return found
