@@ -58,6 +58,17 @@ def evaluate(
     )
 
 
+@yardsticks.command()
+def score(
+    answers: Annotated[list[str], typer.Argument(help="LABEL=FILE: predictions, or an evaluation's answers.jsonl.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="A new directory for a report page.")] = None,
+) -> None:
+    """Score answers that were given elsewhere; no model is needed."""
+    from trainer.stages.score import score_answers as run
+
+    run(_labelled(answers, "FILE, such as davinci=davinci_predictions.jsonl"), out)
+
+
 def _check_places(
     suite: Sequence[SuiteName], dataset: Path | None, instructions: Path | None, tasks: Path | None
 ) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from trainer.evaluation import plots
@@ -23,9 +24,12 @@ SUITE_TITLES: dict[Suite, str] = {
     "held_out": "Held-out conversations",
     "user_252": "User-oriented instructions",
     "superni": "SuperNaturalInstructions",
+    "given": "Given answers",
 }
 MOST_SLICES = 15
 """Rows of the page's table of parts; report.json holds all."""
+MOST_COLUMNS = 3
+"""Models beside each other in the terminal; more stand one below the other."""
 
 
 @dataclass
@@ -202,23 +206,30 @@ def _chosen(report: Report, number: int, seed: int) -> list[tuple[Scored, ...]]:
     return found
 
 
-def print_summary(report: Report, out: Path, console: Console) -> None:
-    """Each suite's figures as a table, what a reader must know of the models, and where the page is."""
+def print_summary(report: Report, out: Path | None, console: Console) -> None:
+    """Each suite's figures as a table, what a reader must know of the models, and where the page is, if any."""
     for suite in report.suites:
+        wholes = [report.slices(one, suite).get("all", {}) for one in report.judged]
+        metrics = [metric for metric in ALL_METRICS if any(metric.key in whole for whole in wholes)]
+        labels = [one.label for one in report.judged]
+        names = [f"{metric.title}{', %' if metric.is_share else ''}" for metric in metrics]
+        cells = [
+            [shown(whole[metric.key], metric) if metric.key in whole else "–" for whole in wholes] for metric in metrics
+        ]
+        if len(labels) > MOST_COLUMNS:
+            names, labels, cells = labels, names, [list(row) for row in zip(*cells, strict=True)]
         table = Table(title=SUITE_TITLES[suite], title_justify="left")
         table.add_column("")
-        for one in report.judged:
-            table.add_column(one.label, justify="right")
-        wholes = [report.slices(one, suite).get("all", {}) for one in report.judged]
-        for metric in ALL_METRICS:
-            cells = [shown(whole[metric.key], metric) if metric.key in whole else "–" for whole in wholes]
-            if any(metric.key in whole for whole in wholes):
-                table.add_row(f"{metric.title}{', %' if metric.is_share else ''}", *cells)
+        for label in labels:
+            table.add_column(escape(label), justify="right")
+        for name, row in zip(names, cells, strict=True):
+            table.add_row(escape(name), *row)
         console.print(table)
     for one in report.judged:
         for note in one.notes:
             console.print(f"{one.label}: {note}", markup=False, highlight=False)
-    console.print(f"The report: {out / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
+    if out:
+        console.print(f"The report: {out / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
 
 
 def shown(mean: Mean, metric: Metric, *, signed: bool = False) -> str:

@@ -6,16 +6,34 @@ likest counts.
 
 import string
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
+from types import SimpleNamespace
 
+from nltk.stem.porter import PorterStemmer
 from rouge_score.rouge_scorer import RougeScorer
+from rouge_score.tokenize import tokenize
+from rouge_score.tokenizers import DefaultTokenizer, Tokenizer
 
 WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
+WORDS_KEPT = 2**16
+
+
+class Stemming(Tokenizer):
+    """rouge_score's own words; each word's stem is looked for once, which is half of a score's time."""
+
+    def __init__(self) -> None:
+        self._stemmer = SimpleNamespace(stem=lru_cache(WORDS_KEPT)(PorterStemmer().stem))
+
+    def tokenize(self, text: str) -> list[str]:
+        words: list[str] = tokenize(text, self._stemmer)
+        return words
+
+
 @cache
 def _scorer(measure: str, stemmer: bool) -> RougeScorer:
-    return RougeScorer([measure], use_stemmer=stemmer)
+    return RougeScorer([measure], tokenizer=Stemming() if stemmer else DefaultTokenizer())
 
 
 def rouge_l(reference: str, answer: str) -> float:

@@ -18,7 +18,8 @@ from trainer.readers import INPUT_KEY
 from trainer.records import Message, Record
 from trainer.task_files import Task
 
-Suite = Literal["held_out", "user_252", "superni"]
+Suite = Literal["held_out", "user_252", "superni", "given"]
+"""`given`: questions that somebody else has asked, and answers are there already."""
 Drawn = TypeVar("Drawn")
 
 DOWNLOAD = Path("download")

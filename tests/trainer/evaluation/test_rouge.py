@@ -1,6 +1,5 @@
-"""ROUGE gives the values that ROUGE-1.5.5 recorded, and the released predictions the scores that are known for them."""
+"""ROUGE gives the values that ROUGE-1.5.5 recorded."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -10,9 +9,6 @@ from trainer.evaluation.rouge import best_rouge_l, matches_exactly, rouge, rouge
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 
 needs_rouge_pairs = pytest.mark.skipif(not (DATA / "rouge").exists(), reason=f"no ROUGE text pairs in {DATA}/rouge")
-needs_predictions = pytest.mark.skipif(
-    not (DATA / "self-instruct").exists(), reason=f"no released predictions in {DATA}/self-instruct"
-)
 
 
 @pytest.mark.parametrize(
@@ -107,29 +103,6 @@ def test_means_of_a_thousand_pairs(
 def test_a_whole_text_sentence_by_sentence() -> None:
     reference, answer = ((DATA / "rouge" / name).read_text() for name in ("target_large.txt", "prediction_large.txt"))
     assert rouge(reference, answer, "rougeLsum", stemmer=False)[2] == pytest.approx(0.53335, abs=5e-6)
-
-
-@needs_predictions
-@pytest.mark.parametrize(
-    ("model", "score"),
-    [
-        ("davinci", 2.83),
-        ("davinci-t0-ft", 17.17),
-        ("davinci-superni-ft", 25.76),
-        ("davinci-self-instruct-and-superni-ft", 27.41),
-        ("davinci-self-instruct", 28.13),
-        ("text-davinci-001", 29.00),
-        ("text-davinci-002", 33.79),
-        ("text-davinci-003", 33.64),
-    ],
-)
-def test_released_predictions_on_the_252_instructions(model: str, score: float) -> None:
-    path = DATA / "self-instruct" / "predictions" / f"{model}_predictions.jsonl"
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    assert len(rows) == 252
-    # Each row's own target: two of the 252 share their instruction, so a join on it takes a wrong reference.
-    mean = sum(rouge_l(row["target"], row["response"]) for row in rows) / len(rows)
-    assert round(100 * mean, 2) == score
 
 
 def lines(name: str) -> list[str]:
