@@ -10,8 +10,14 @@ from trainer.errors import BadInput
 from trainer.evaluation.answer_files import read_answers, read_together
 from trainer.evaluation.engine import Answer
 
-PREDICTION = {"prompt": "…", "instruction": "Add.", "input": "1 and 1", "target": "2", "response": "Two\n"}
-ANSWER = {
+PREDICTION: dict[str, Any] = {
+    "prompt": "…",
+    "instruction": "Add.",
+    "input": "1 and 1",
+    "target": "2",
+    "response": "Two\n",
+}
+ANSWER: dict[str, Any] = {
     "id": "r:1",
     "suite": "user_252",
     "category": "Mail",
@@ -50,7 +56,7 @@ def test_both_shapes(tmp_path: Path) -> None:
 
 
 def test_a_file_of_one_model_may_be_called_anything_and_one_of_several_not(tmp_path: Path) -> None:
-    alone = written(tmp_path / "a.jsonl", ANSWER | {"answers": {"base": ANSWER["answers"]["base"]}})  # type: ignore[index]
+    alone = written(tmp_path / "a.jsonl", ANSWER | {"answers": {"base": ANSWER["answers"]["base"]}})
     assert read_answers("before", alone)[0].answer == Answer("3", "length", 9)
     with pytest.raises(BadInput, match="holds answers of base, candidate, and none of before"):
         read_answers("before", written(tmp_path / "b.jsonl", ANSWER))

@@ -62,3 +62,36 @@ def test_scipy_says_the_same() -> None:
     assert found is not None
     assert found.low == pytest.approx(theirs.low, abs=0.01)
     assert found.high == pytest.approx(theirs.high, abs=0.01)
+
+
+def test_scipy_says_the_same_of_a_ratio_drawn_in_pairs() -> None:
+    stats = pytest.importorskip("scipy.stats", reason="SciPy is not installed")
+    draw = np.random.default_rng(6)
+    wholes = draw.integers(20, 400, 120).astype(float)
+    parts = wholes * draw.normal(1.2, 0.3, 120)
+    theirs = stats.bootstrap(
+        (parts, wholes),
+        lambda one, other, axis: one.sum(axis=axis) / other.sum(axis=axis),
+        paired=True,
+        n_resamples=10_000,
+        confidence_level=0.9,
+        method="percentile",
+        random_state=7,
+    ).confidence_interval
+    found = ratio_interval(parts.tolist(), wholes.tolist(), samples=10_000, confidence=0.9, seed=8)
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), abs=0.1 * (theirs.high - theirs.low))
+
+
+def test_of_few_values_it_is_what_all_draws_say() -> None:
+    """Of k ones in n values, a drawn mean is binomial: its quantiles are known to the last draw."""
+    number, ones = 40, 10
+    shares = [
+        math.comb(number, hits) * (ones / number) ** hits * (1 - ones / number) ** (number - hits)
+        for hits in range(number + 1)
+    ]
+    below = np.cumsum(shares)
+    low, high = (int(np.searchsorted(below, quantile)) / number for quantile in (0.025, 0.975))
+    found = mean_interval([1.0] * ones + [0.0] * (number - ones), samples=100_000, confidence=0.95, seed=1)
+    assert found is not None
+    assert (found.value, found.low, found.high) == (0.25, low, high)

@@ -61,7 +61,7 @@ def test_a_report_of_answers_from_elsewhere(tmp_path: Path) -> None:
 
 
 def test_several_suites_of_an_evaluation(tmp_path: Path) -> None:
-    answers = {"base": ANSWER["answers"]["base"]}  # type: ignore[index]
+    answers = {"base": ANSWER["answers"]["base"]}
     task = {"id": "t", "suite": "superni", "task": "a", "category": "Word Analogy", "other_references": ["3"]}
     file = written(tmp_path / "answers.jsonl", ANSWER | {"answers": answers}, ANSWER | task | {"answers": answers})
     report = score_answers({"base": file}, console=Console(quiet=True))
