@@ -8,13 +8,14 @@ TrainerError
 ├── DiskFull             what was written before stays
 ├── Diverged             NaN, or a loss that has left
 ├── EngineFailed         what serves the exported files did not answer
+├── NotCalibrated        a judge that does not judge as people do; its verdict is withheld
 ├── StoreAway            the store that bot and trainer meet in does not answer
 └── NotPromoted          what was in service stays in service, and why
 """
 
 
 class TrainerError(Exception):
-    """An expected failure. `str(error)` says what, where and what to do; the command prints it and exits with 1."""
+    """An expected failure. `str(error)` says what, where and what to do; the command prints it and exits so."""
 
     exit_code = 1
 
@@ -45,6 +46,10 @@ class Diverged(TrainerError):
 
 class EngineFailed(TrainerError):
     pass
+
+
+class NotCalibrated(TrainerError):
+    exit_code = 3
 
 
 class StoreAway(TrainerError):

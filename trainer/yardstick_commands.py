@@ -69,6 +69,36 @@ def score(
     run(_labelled(answers, "FILE, such as davinci=davinci_predictions.jsonl"), out)
 
 
+@yardsticks.command()
+def judge(
+    answers: Annotated[list[str], typer.Argument(help="LABEL=FILE of answers; each is compared with the first.")],
+    labels: Annotated[Path, typer.Option(help="Pairs with known preferences, which the judge is tried on first.")],
+    out: Out,
+    engine_url: Annotated[str | None, typer.Option(help="An engine that serves the judge.")] = None,
+    engine_key: EngineKey = None,
+    model_dir: Annotated[Path | None, typer.Option(help="Or its directory or GGUF file, served here.")] = None,
+    least_kappa: Annotated[float, typer.Option(min=-1, max=1, help="Kappa's lower end that a verdict needs.")] = 0.4,
+    pairs: Annotated[int, typer.Option(min=1, help="Labelled pairs that it is tried on.")] = 200,
+    at_once: Annotated[int, typer.Option(min=1, help="Questions at the same time.")] = 4,
+    reply_tokens: Annotated[int, typer.Option(min=1, help="Longest reply; more for a judge that thinks aloud.")] = 16,
+    context_tokens: Annotated[int, typer.Option(min=256, help="Its window, where it is served here.")] = 4096,
+    seed: Annotated[int, typer.Option(min=0, help="Of what is drawn.")] = 42,
+) -> None:
+    """Have a model say whose answers are better, once it is seen to judge as known labels do."""
+    from trainer.stages.judge import JudgeChoice
+    from trainer.stages.judge import judge as run
+
+    run(
+        _labelled(answers, "FILE, such as candidate=evaluations/1/answers.jsonl"),
+        labels,
+        out,
+        engine_url=engine_url,
+        engine_key=engine_key,
+        model=model_dir,
+        choice=JudgeChoice(pairs, least_kappa, at_once, reply_tokens, context_tokens, seed),
+    )
+
+
 def _check_places(
     suite: Sequence[SuiteName], dataset: Path | None, instructions: Path | None, tasks: Path | None
 ) -> None:

@@ -41,6 +41,7 @@ def test_a_worker_that_waits_loads_no_torch() -> None:
     "verb",
     [
         *("import-base", "dataset build", "dataset show", "tune", "export", "evaluate", "chat"),
+        *("score", "judge"),
         *("review", "retrain", "worker", "models", "promote", "rollback", ""),
     ],
 )
@@ -64,6 +65,8 @@ def test_each_verb_explains_itself(
         (["export", "nothing", "-o", "x"], "nothing"),
         (["export", "nothing", "-o", "x", "--gguf", "q4_0"], "f16 and q8_0"),
         (["evaluate", "base=nothing", "--dataset", "d", "-o", "x"], "nothing"),
+        (["score", "a=nothing.jsonl"], "The answers nothing.jsonl cannot be read"),
+        (["judge", "a=nothing.jsonl", "--labels", "l", "-o", "x"], "two models or more"),
         (["chat", "nothing"], "nothing"),
         (["review", "nothing"], "nothing"),
         (["retrain", "--feedback", "nothing"], "nothing"),
