@@ -27,7 +27,7 @@ STYLE: dict[Any, Any] = {
     "axes.facecolor": "none",
     "legend.frameon": False,
 }
-PLOTTED = ("bits_per_byte", "rouge_l", "stop_rate", "loop_rate", "leak_rate")
+PLOTTED = ("bits_per_byte", "rouge_l", "exact_match", "stop_rate", "loop_rate", "leak_rate")
 MOST_CATEGORIES = 12
 
 
