@@ -23,6 +23,7 @@ from trainer.evaluation.labels import read_labels
 from trainer.evaluation.local_model import LocalModel
 from trainer.evaluation.suites import sample
 from trainer.progress import Progress
+from trainer.records import Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +136,17 @@ def _opened(
 def _pairs(first: Sequence[Given], second: Sequence[Given]) -> list[Pair]:
     """Of the questions that both have answered."""
     return [
-        Pair(
-            one.item.id, "\n\n".join(message.content for message in one.item.prompt), one.answer.text, other.answer.text
-        )
+        Pair(one.item.id, _request(one.item.prompt), one.answer.text, other.answer.text)
         for one, other in zip(first, second, strict=True)
         if one.answer and other.answer
     ]
+
+
+def _request(prompt: Sequence[Message]) -> str:
+    """What was asked; of a conversation all that was said, with who said it."""
+    if len(prompt) == 1:
+        return prompt[0].content
+    return "\n\n".join(f"{message.name or message.role}: {message.content}" for message in prompt)
 
 
 def _line(of: str, one: Judgement, **more: Any) -> dict[str, Any]:

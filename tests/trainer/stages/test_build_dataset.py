@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from tests.trainer import superni
 from trainer.artifacts import read_manifest, sha256_of
 from trainer.datasets import read_split
 from trainer.errors import BadInput
@@ -137,6 +138,22 @@ def test_an_empty_data_set_is_bad_input(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"nothing to learn from in .*a\.jsonl, line 1: messages\[1\] .* is empty"):
         build_dataset([source], tmp_path / "set", settings=SETTINGS, console=console)
     assert not (tmp_path / "set").exists()
+
+
+def test_superni_tasks_are_never_trained_on(tmp_path: Path) -> None:
+    superni.written(tmp_path / "tasks", "a", superni.task())
+    rows = [
+        {"instruction": "Turn the word around.", "input": text, "output": "x"} for text in ("abc", "abd", "abe", "x!")
+    ]
+    manifest = build_dataset(
+        [written(tmp_path / "a.jsonl", *rows)],
+        tmp_path / "set",
+        settings=replace(SETTINGS, held_out_records=1, near_duplicates=False),
+        evaluation=[tmp_path / "tasks"],
+        console=Console(quiet=True),
+    )
+    assert manifest["counts"]["rejected"] == {"in_evaluation": 2}
+    assert manifest["evaluation"] == [{"name": "tasks", "sha256": None}]
 
 
 def test_a_place_that_is_taken_stays_as_it_is(tmp_path: Path) -> None:

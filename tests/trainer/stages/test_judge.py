@@ -11,7 +11,7 @@ from rich.console import Console
 
 from bot.local.model import default_model_path
 from tests.trainer.evaluation.stand_in import completion, standing_in
-from tests.trainer.evaluation.test_answer_files import PREDICTION, written
+from tests.trainer.evaluation.test_answer_files import ANSWER, PREDICTION, written
 from tests.trainer.evaluation.test_labels import label
 from trainer.artifacts import read_manifest
 from trainer.errors import BadInput, EngineFailed, NotCalibrated
@@ -117,6 +117,28 @@ def test_a_judge_that_likes_a_place_or_says_nothing_has_no_verdict(
     assert found["calibration"]["kappa"]["value"] == 0.0
     assert "Cohen's kappa" in said.getvalue()
     assert "beside base" not in said.getvalue()
+
+
+def test_of_a_conversation_the_judge_reads_who_said_what(tmp_path: Path) -> None:
+    said = [("system", "Be brief."), ("user", "One?"), ("assistant", "1"), ("user", "Two?")]
+    talk = ANSWER | {
+        "prompt": [{"role": role, "content": content} for role, content in said],
+        "answers": {name: ANSWER["answers"]["base"] | {"text": name} for name in ("base", "candidate")},
+    }
+    files = dict.fromkeys(("base", "candidate"), written(tmp_path / "answers.jsonl", talk))
+    with standing_in(*replies([*PREFERENCES, 1])) as server:
+        judge(
+            files,
+            labels(tmp_path),
+            tmp_path / "out",
+            engine_url=server.url,
+            choice=ONE_BY_ONE,
+            console=Console(quiet=True),
+        )
+        asked = server.requests[80]["messages"][0]["content"]
+    request = "system: Be brief.\n\nuser: One?\n\nassistant: 1\n\nuser: Two?"
+    assert f"Request: {json.dumps(request)}\n" in asked
+    assert 'Answer 1: "base"\n' in asked
 
 
 def test_what_is_longer_than_its_window_is_left_out(files: dict[str, Path], tmp_path: Path) -> None:
