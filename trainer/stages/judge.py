@@ -65,6 +65,11 @@ def judge(
         raise BadInput("A judge compares the answers of two models or more: name LABEL=FILE for each.")
     together = read_together(files)
     labelled = sample(read_labels(labels), choice.pairs, choice.seed)
+    if len({one.preference for one in labelled}) == 1:
+        raise BadInput(
+            f"All {len(labelled)} pairs that were drawn of {labels} prefer the same side, which tells nothing of a "
+            "judge: take labels where now one answer is better, now the other."
+        )
     with _opened(engine_url, engine_key, model, choice) as (answering, name), write_artifact(out) as place:
         console.print(f"The judge: {name}", markup=False, highlight=False)
 

@@ -170,6 +170,9 @@ def test_what_is_wrong_is_said_before_anybody_is_asked(files: dict[str, Path], t
         judge(files, known, tmp_path / "no", engine_url="http://127.0.0.1:9", model=tmp_path)
     with pytest.raises(BadInput, match="cannot be read"):
         judge(files, tmp_path / "none.json", tmp_path / "no", engine_url="http://127.0.0.1:9")
+    with pytest.raises(BadInput, match="All 5 pairs that were drawn .* prefer the same side"):
+        judge(files, labels(tmp_path, [1] * 5), tmp_path / "no", engine_url="http://127.0.0.1:9")
+    labels(tmp_path)
     with pytest.raises(EngineFailed, match="cannot be reached"):
         judge(files, known, tmp_path / "no", engine_url="http://127.0.0.1:9", console=Console(quiet=True))
     with pytest.raises(BadInput, match="cannot be loaded as a model"):
@@ -179,11 +182,11 @@ def test_what_is_wrong_is_said_before_anybody_is_asked(files: dict[str, Path], t
 
 def test_a_small_model_is_served_here_and_is_no_judge(files: dict[str, Path], tmp_path: Path) -> None:
     """llama.cpp's real server; what a model of 135 million parameters says is nothing to go by."""
-    choice = JudgeChoice(pairs=3, at_once=2, reply_tokens=4, context_tokens=1024)
+    choice = JudgeChoice(at_once=2, reply_tokens=4, context_tokens=1024)
     with pytest.raises(NotCalibrated, match="withheld"):
         judge(
             files,
-            labels(tmp_path),
+            labels(tmp_path, [1, 2, 1]),
             tmp_path / "out",
             model=default_model_path(),
             choice=choice,
