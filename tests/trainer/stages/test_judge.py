@@ -170,7 +170,7 @@ def test_what_is_wrong_is_said_before_anybody_is_asked(files: dict[str, Path], t
         judge(files, known, tmp_path / "no", engine_url="http://127.0.0.1:9", model=tmp_path)
     with pytest.raises(BadInput, match="cannot be read"):
         judge(files, tmp_path / "none.json", tmp_path / "no", engine_url="http://127.0.0.1:9")
-    with pytest.raises(BadInput, match="All 5 pairs that were drawn .* prefer the same side"):
+    with pytest.raises(BadInput, match=r"All 5 pairs that were drawn .* prefer the same side"):
         judge(files, labels(tmp_path, [1] * 5), tmp_path / "no", engine_url="http://127.0.0.1:9")
     labels(tmp_path)
     with pytest.raises(EngineFailed, match="cannot be reached"):
