@@ -79,22 +79,27 @@ def bits_per_byte(engine: Engine, template: Template, talks: Sequence[Talk]) -> 
     """Of the answers in `talks`, as people wrote them and without the end token; llama.cpp's own numbers."""
     bits, size_bytes = 0.0, 0
     with httpx2.Client(base_url=engine.url, timeout=60, trust_env=False) as http:
+        plain = http.post("/tokenize", json={"content": "a"}).json()["tokens"][-1]
         for talk in talks:
             encoded = template.encode(talk)
             learned = [at for at, is_learned in enumerate(encoded.loss_mask) if is_learned]
             # A template may write blank characters after the end token.
             end = max(at for at in learned if encoded.input_ids[at] in template.stop_ids)
             wanted = [at for at in learned if at < end]
-            bits += math.fsum(_bits(http, encoded.input_ids[:at], encoded.input_ids[at]) for at in wanted)
+            bits += math.fsum(_bits(http, encoded.input_ids[:at], encoded.input_ids[at], plain) for at in wanted)
             size_bytes += len(talk[1].content.encode())
     return bits / size_bytes
 
 
-def _bits(http: httpx2.Client, before: Sequence[int], token: int) -> float:
-    """−log2 of the token's probability after `before`."""
+def _bits(http: httpx2.Client, before: Sequence[int], token: int, plain: int) -> float:
+    """−log2 of the token's probability after `before`.
+
+    The engine is made to write the token `plain`: of an end, or of half a character, it tells no probabilities. Those
+    that it tells are the model's own.
+    """
     for number in (LIKELY, 1_000_000):
         body = {"prompt": list(before), "n_predict": 1, "n_probs": number, "temperature": 0, "cache_prompt": True}
-        body["ignore_eos"] = True  # it tells nothing where it chooses an end token; probabilities stay as they are
+        body["logit_bias"] = [[plain, 1000.0]]
         response = http.post("/completion", json=body)
         response.raise_for_status()
         for likely in response.json()["completion_probabilities"][0]["top_logprobs"]:
