@@ -55,7 +55,7 @@ def bars(models: Mapping[str, Mapping[str, Mean]], name: str) -> str:
             axes.set_xticks(range(len(models)), list(models), rotation=20 if len(models) > 2 else 0)
             axes.margins(y=0.18)
             axes.set_ylim(bottom=0, top=None if any(bar.get_height() for bar in axes.patches) else 1)
-        return _svg(figure)
+        return as_svg(figure)
 
 
 def by_category(models: Mapping[str, Mapping[str, Mapping[str, Mean]]], key: str, name: str) -> str | None:
@@ -89,7 +89,7 @@ def by_category(models: Mapping[str, Mapping[str, Mapping[str, Mean]]], key: str
         axes.set_xlim(left=0)
         axes.set_xlabel(f"{metric.title}{', %' if metric.is_share else ''} (in brackets: answers)")
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(models))
-        return _svg(figure)
+        return as_svg(figure)
 
 
 def lengths(models: Mapping[str, Sequence[int]], reference: Sequence[int], name: str) -> str:
@@ -106,7 +106,7 @@ def lengths(models: Mapping[str, Sequence[int]], reference: Sequence[int], name:
         axes.set_ylabel("share of answers")
         axes.set_xlim(left=0)
         axes.legend(loc="lower right")
-        return _svg(figure)
+        return as_svg(figure)
 
 
 def _colour(place: int) -> str:
@@ -125,7 +125,8 @@ def _number(means: Mapping[str, Mean]) -> int:
     return max(mean.number for mean in means.values())
 
 
-def _svg(figure: Figure) -> str:
+def as_svg(figure: Figure) -> str:
+    """An element for a page; drawn within a context of STYLE, so that its text takes the page's colour."""
     file = io.StringIO()
     metadata: dict[str, Any] = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     figure.savefig(file, format="svg", transparent=True, metadata=metadata)
