@@ -28,8 +28,9 @@ class Given:
 
 
 def read_together(files: Mapping[str, Path]) -> dict[str, list[Given]]:
-    """Of each label its answers, in the order of the questions, which are the same in every file.
+    """Of each label its answers, in the order of the questions, which are the same in every file but for white space.
 
+    What else is known of a question (suite, category, further references) is what the first file says of it.
     Raises BadInput where a file cannot be read, or asks something else than the first.
     """
     found = {label: read_answers(label, path) for label, path in files.items()}
@@ -41,12 +42,18 @@ def read_together(files: Mapping[str, Path]) -> dict[str, list[Given]]:
                 "only answers to the same questions can be compared."
             )
         for number, (one, other) in enumerate(zip(wanted, given, strict=True), 1):
-            if (one.item.prompt, one.item.reference) != (other.item.prompt, other.item.reference):
+            if _asked(one.item) != _asked(other.item):
                 raise BadInput(
                     f"Answer {number} of {files[label]} is to another question than that of {files[first]}: "
                     "only answers to the same questions, in the same order, can be compared."
                 )
+        found[label] = [Given(one.item, other.answer) for one, other in zip(wanted, given, strict=True)]
     return found
+
+
+def _asked(item: Item) -> list[str]:
+    """What makes it this question and no other."""
+    return [" ".join(text.split()) for text in (*(message.content for message in item.prompt), item.reference)]
 
 
 def read_answers(label: str, path: Path) -> list[Given]:

@@ -51,7 +51,9 @@ def test_both_shapes(tmp_path: Path) -> None:
     assert base.answer == Answer("3", "length", 9)
     assert candidate.answer is None
     assert base.item.references == ("2", "two")
-    together = read_together({"base": evaluated, "elsewhere": written(tmp_path / "q.jsonl", PREDICTION)})
+    elsewhere = written(tmp_path / "q.jsonl", PREDICTION | {"instruction": "Add.\n"})
+    together = read_together({"base": evaluated, "elsewhere": elsewhere})
+    assert together["elsewhere"][0].item == base.item  # the first file knows more of the question
     assert [one.answer.text for given in together.values() for one in given if one.answer] == ["3", "Two\n"]
 
 
