@@ -62,7 +62,7 @@ def write_check_sheet(path: Path, tasks: Sequence[Task], *, seed: int) -> None:
         texts = (task.id, task.instruction, instance.input, instance.output)
         sheet.writerow([f"'{text}" if text.startswith(FORMULA) else text for text in texts] + [""] * len(QUESTIONS))
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(file.getvalue().encode("utf-8-sig"))  # with its mark spreadsheets read it as UTF-8
+    partial.write_bytes(file.getvalue().encode("utf-8-sig", "replace"))  # with its mark spreadsheets read it as UTF-8
     partial.replace(path)
 
 
@@ -82,7 +82,7 @@ def read_check_sheet(path: Path) -> dict[str, Checked]:
     return {key: Checked(sum(answers), len(answers)) for key, answers in found.items() if answers}
 
 
-def _rows(path: Path) -> list[Mapping[str, str]]:
+def _rows(path: Path) -> Sequence[Mapping[str, str]]:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:

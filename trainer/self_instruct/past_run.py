@@ -37,7 +37,9 @@ def read_past_run(folder: Path) -> PastRun:
     try:
         facts = json.loads((folder / RUN).read_bytes())
     except (OSError, ValueError):
-        raise BadInput(f"{folder} holds no run of self-instruct: there is no {RUN} in it.") from None
+        facts = None
+    if not isinstance(facts, dict):
+        raise BadInput(f"{folder} holds no run of self-instruct: there is no {RUN} of one in it.")
     run, tasks = PastRun(folder, facts), dict[str, Task]()
     for number, line in enumerate(_lines(folder / JOURNAL), 1):
         try:

@@ -19,6 +19,8 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from trainer.artifacts import is_disk_full
+from trainer.errors import BadInput, DiskFull
 from trainer.self_instruct import quality_plots
 from trainer.self_instruct.check_sheet import DRAWN, QUESTIONS, Checked, read_check_sheet, write_check_sheet
 from trainer.self_instruct.journal import Task
@@ -29,7 +31,8 @@ from trainer.self_instruct.verbs import root_of
 
 Scores = NDArray[np.float64]
 
-SHEET = "check.csv"
+QUALITY, SHEET = "quality", "check.csv"
+"""Where in a run's directory the report lies, and in it the sheet."""
 VERBS, OBJECTS = 20, 4
 """Of the picture, as in the paper's figure 3."""
 SAMPLED = 1000
@@ -55,16 +58,27 @@ def write_quality_report(
     """Writes report.json, report.html, sunburst.png, novelty.png and check.csv into `out`; returns report.json.
 
     `seeds` may be empty: then novelty beside them is left out. `seed` draws the check sheet and the sample of novelty.
-    Answers are read from `checked`, else from `out`/check.csv. Raises BadInput where `run` is none, or a sheet none.
+    Answers are read from `checked`, else from `out`/check.csv. Raises BadInput where `run` is none, or a sheet
+    none, or `out` cannot be written, DiskFull.
     """
     past = read_past_run(run)
-    out.mkdir(parents=True, exist_ok=True)
-    write_check_sheet(out / SHEET, past.tasks, seed=seed)
-    answers = read_check_sheet(checked or out / SHEET)
-    scores = _scores(past.tasks, seeds, seed)
-    report = {
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_check_sheet(out / SHEET, past.tasks, seed=seed)
+        answers = read_check_sheet(checked or out / SHEET)
+        scores = _scores(past.tasks, seeds, seed)
+        report = _report(past, scores, answers, seed)
+        _write(report, past, scores, out)
+    except OSError as error:
+        kind = DiskFull if is_disk_full(error) else BadInput
+        raise kind(f"{out} cannot be written: {error.strerror}.") from None
+    return report
+
+
+def _report(past: PastRun, scores: dict[str, Scores], answers: dict[str, Checked], seed: int) -> dict[str, Any]:
+    return {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "run": run.name,
+        "run": past.folder.resolve().name,
         "has_ended": past.has_ended,
         "seed": seed,
         "counts": _counts(past),
@@ -77,6 +91,10 @@ def write_quality_report(
         "checked": {key: _share(found) for key, found in answers.items()},
         "paper": PAPER,
     }
+
+
+def _write(report: dict[str, Any], past: PastRun, scores: dict[str, Scores], out: Path) -> None:
+    """Pictures of nothing are not drawn, and older ones go."""
     pictures = _pictures(report, scores)
     for name in ("sunburst", "novelty"):
         (out / f"{name}.png").unlink(missing_ok=True)
@@ -84,7 +102,6 @@ def write_quality_report(
         (out / f"{name}.png").write_bytes(picture.png)
     (out / "report.json").write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     (out / "report.html").write_text(_page(report, past, pictures), encoding="utf-8")
-    return report
 
 
 def _counts(past: PastRun) -> dict[str, int]:
@@ -129,7 +146,7 @@ def _verbs(instructions: Sequence[str]) -> dict[str, Any]:
     by_verb: Counter[str] = Counter()
     for (verb, _), number in pairs.items():
         by_verb[verb] += number
-    top = [
+    top: list[dict[str, Any]] = [
         {
             "verb": verb,
             "number": number,

@@ -1,6 +1,7 @@
 """The pictures of the quality report, after the paper's figures 3 (verbs and objects), 4 (novelty) and 5 (lengths)."""
 
 import io
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import cos, radians, sin
@@ -169,5 +170,7 @@ def _lengths(words: Mapping[str, Sequence[int]]) -> Figure:
 def _both(draw: Callable[[], Figure], name: str) -> Picture:
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": name}):
         figure, written = draw(), io.BytesIO()
-        figure.savefig(written, format="png", dpi=150, facecolor="white")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph", UserWarning)  # a noun in a script that the font does not have
+            figure.savefig(written, format="png", dpi=150, facecolor="white")
         return Picture(written.getvalue(), as_svg(figure))

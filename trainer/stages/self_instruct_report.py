@@ -11,11 +11,8 @@ from trainer.artifacts import MANIFEST, sha256_of
 from trainer.errors import BadInput
 from trainer.self_instruct.check_sheet import QUESTIONS
 from trainer.self_instruct.past_run import read_past_run
-from trainer.self_instruct.quality import SHEET, write_quality_report
+from trainer.self_instruct.quality import QUALITY, SHEET, write_quality_report
 from trainer.self_instruct.seeds import Seed, read_seeds
-
-QUALITY = "quality"
-"""Where in a run's directory the report lies."""
 
 
 def self_instruct_report(

@@ -141,6 +141,9 @@ def test_what_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"no run\.json"):
         write_quality_report(tmp_path, tmp_path / "quality", seeds=(), seed=1)
     run = a_run(tmp_path / "run", [{"request": 1}])
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInput, match="cannot be written"):
+        write_quality_report(a_run(tmp_path / "whole", []), tmp_path / "file", seeds=(), seed=1)
     with pytest.raises(BadInput, match=r"journal\.jsonl, line 1: was not written"):
         write_quality_report(run, run / "quality", seeds=(), seed=1)
 
