@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from bot.conversation import Message, Posting, Shape, Shown, Turn
+from bot.conversation import Message, Posting, Shape, Shown, Standing, Turn
 from bot.prompts import Counter, Reader
 from bot.words import Words
 
@@ -99,6 +99,13 @@ class Slack(Reader, Protocol):
 
     def reply(self, turn: Turn, journal: Journal) -> Reply:
         """The answer to `turn`, not yet begun."""
+
+    async def standing(self, turn: Turn, journal: Journal) -> Standing | None:
+        """The answer to `turn` that stands whole in its thread, where the store may have lost it; None where none does.
+
+        What may be a part of it is written down in the journal, for `reply` to take over. Raises SlackError,
+        SlackUnreachable or LeaseLost.
+        """
 
     async def words(self, turn: Turn) -> Words:
         """Dolly's own words in the language of who asked. Never fails, and takes half a second at most."""

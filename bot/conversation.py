@@ -184,6 +184,20 @@ class Shown:
     model: str = ""
     """What wrote it, and under the system prompt of which hash: nobody sees that, and it goes with the message."""
     prompt_hash: str = ""
+    is_part: bool = False
+    """Whether more of the answer is to come: nobody sees that either."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An answer that was found whole in its thread."""
+
+    text: str
+    ts: tuple[str, ...]
+    """Slack's `ts` of its messages."""
+    model: str
+    """What wrote it; empty of a sentence of Dolly's own."""
+    prompt_hash: str
 
 
 @dataclass(frozen=True, slots=True)

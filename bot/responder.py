@@ -20,6 +20,7 @@ from bot.errors import (
     MessageGone,
     ModelLoading,
     QuestionTooLong,
+    SlackError,
     SlackUnreachable,
     StoreUnavailable,
 )
@@ -109,6 +110,39 @@ class Responder:
         except BaseException:
             await reply.abandon()
             raise
+
+    async def found(self, turn: Turn, journal: Journal) -> Ending | None:
+        """How a turn ends whose answer stands in its thread, though the store has lost it; None where none does.
+
+        It is remembered as it stands there. Where nothing else is, of a thread that goes further back, the next
+        question has all of it read in Slack. Where Slack does not let Dolly look, the question is answered. Raises
+        StoreUnavailable, LeaseLost or SlackUnreachable.
+        """
+        try:
+            standing = await self._slack.standing(turn, journal)
+        except SlackError as error:
+            log.warning("thread_unreadable", job=journal.job_id, reason=str(error))
+            return None
+        if standing is None:
+            return None
+        log.info("found_in_thread", job=journal.job_id)
+        before = await self._memory.read(turn.conversation)
+        is_read_later = not before and turn.ts != turn.conversation.root_ts
+        if not standing.model or turn.about or is_read_later or any(exchange.ts == turn.ts for exchange in before):
+            return Ending("refused", "answered_before")
+        exchange = Exchange(
+            turn.ts,
+            turn.user_id,
+            await self._slack.readable(turn.text),
+            standing.text,
+            0,
+            answer_ts=standing.ts,
+            model=standing.model,
+            prompt_hash=standing.prompt_hash,
+            asker_team_id=turn.asker_team_id,
+        )
+        tokens = sum(len(message.content.encode()) + TEMPLATE_BYTES for message in exchange.messages)
+        return Ending("refused", "answered_before", replace(exchange, tokens=tokens))
 
     async def say(self, turn: Turn, journal: Journal, words_key: str) -> None:
         """End the turn with one of Dolly's own sentences instead of an answer."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -26,6 +27,7 @@ from bot.errors import (
 from bot.journal import JobJournal
 from bot.responder import AnswerNotDelivered, Ending, Responder
 from bot.store.claims import Claim
+from bot.store.connection import losses
 from bot.store.mailbox import Mailbox
 
 log = structlog.get_logger(__name__)
@@ -42,6 +44,8 @@ NOTICE_SECONDS = 4.0
 UNDELIVERED_SECONDS = 24 * 3600
 """How long a finished answer, or an apology, waits for Slack to take it."""
 COMMIT_RETRY_SECONDS = 0.1
+CLOCKS_DIFFER_SECONDS = 1.0
+"""By so much this machine's clock may be behind Slack's."""
 
 AWAY = (EngineOverloaded, EngineUnreachable)
 """An engine that may be asked again: such an attempt does not count."""
@@ -80,6 +84,7 @@ class Turns:
         self._gate = gate
         self._audit = audit
         self._answer_within_seconds = answer_within_seconds
+        self._began_at = time.time()
 
     async def end(self, claim: Claim, stop: asyncio.Event) -> None:
         """Answer and commit; or find out what an error means for the turn.
@@ -126,6 +131,8 @@ class Turns:
 
     async def _answer(self, claim: Claim, journal: JobJournal, stop: asyncio.Event) -> Ending:
         turn = claim.turn
+        if self._may_be_answered(turn) and (ending := await self._responder.found(turn, journal)):
+            return ending
         if claim.verdict is not None:
             return await self._told(claim, journal, claim.verdict)
         if claim.kept is not None:
@@ -146,6 +153,16 @@ class Turns:
                 return await self._told(claim, journal, verdict)
             await self._mailbox.note_admitted(claim)
         return await self._responder.respond(turn, journal, stop, lambda error: self._gives_up(claim, error))
+
+    def _may_be_answered(self, turn: Turn) -> bool:
+        """Whether an answer may stand in the thread that the store has lost, or never knew of.
+
+        So it may be with what was asked before this Dolly began, for the store may be a restored one, and before a
+        connection to the store was lost, for another server may have taken its place. Only then is it worth a call.
+        """
+        if turn.again or turn.response_url:
+            return False
+        return float(turn.ts) <= max(self._began_at, losses.last) + CLOCKS_DIFFER_SECONDS
 
     async def _judge(self, claim: Claim, journal: JobJournal, verdict: str) -> None:
         """Write down with what the turn is to end, before anybody tries to say it."""
@@ -234,9 +251,12 @@ class Turns:
 
     async def _committed(self, claim: Claim, journal: JobJournal, ending: Ending) -> None:
         buried = ending.reason if ending.decision == "apologised" else ""
+        is_settled = not self._may_be_answered(claim.turn)
         with tracing.step("commit"):
             await self._persist(
-                lambda: self._mailbox.commit(claim, ending.exchange, buried=buried, shown=journal.shown)
+                lambda: self._mailbox.commit(
+                    claim, ending.exchange, buried=buried, shown=journal.shown, is_settled=is_settled
+                )
             )
         tracing.note({tracing.DECISION: ending.decision})
         self._audit.turn_ended(

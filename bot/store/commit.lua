@@ -3,7 +3,7 @@
 --       person …
 -- ARGV: fence, job id, conversation, entry ('' = nothing to remember), memory seconds (0 = for ever), memory tokens,
 --       memory bytes, ms until the thread is read again, question's ts, reason ('' = answered), dead letters kept, prefix,
---       what the answer's messages say (sealed)
+--       what the answer's messages say (sealed), 0 where the thread is to be read again whoever claimed the turn before
 -- Returns 0 when another worker has taken over, 1 when committed, 2 when committed and `changes` are to be applied.
 local held = redis.call('HMGET', KEYS[1], 'fence', 'job', 'ended')
 if held[3] == 'commit ' .. ARGV[1] then
@@ -79,7 +79,8 @@ if ARGV[4] ~= '' then
 end
 
 local job = redis.call('HMGET', KEYS[3], 'claims', 'posts', 'shape', 'turn', 'user')
-if tonumber(job[1] or 0) > 1 and job[3] and job[3] ~= 'ephemeral' then
+local is_taken_over = tonumber(job[1] or 0) > 1 and job[3]
+if (is_taken_over or ARGV[14] == '0') and job[3] ~= 'ephemeral' then
   redis.call('ZADD', KEYS[11], now + ARGV[8], ARGV[2])
   redis.call('HSET', KEYS[12], 'conversation', ARGV[3], 'ts', ARGV[9], 'posts', job[2] or '', 'shown', ARGV[13],
     'user', job[5] or '')

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import ssl
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any
 
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.backoff import AbstractBackoff
 from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
@@ -23,11 +24,37 @@ from redis.exceptions import (
     RedisClusterException,
     RedisError,
 )
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from bot import metrics
 from bot.errors import StoreUnavailable
 
 Client = Redis | RedisCluster
+
+
+class Losses:
+    """When connections to the store were last lost: what it confirmed shortly before may be lost with it."""
+
+    def __init__(self) -> None:
+        self.last = 0.0
+        """Seconds since 1970; 0 where none was."""
+
+    def note(self) -> None:
+        """One is lost now."""
+        self.last = time.time()
+
+
+losses = Losses()
+"""Those of this process."""
+
+
+class AtOnce(AbstractBackoff):
+    """redis-py's way to connect anew: at once, and it is noted."""
+
+    def compute(self, failures: int) -> float:
+        losses.note()
+        return 0.0
+
 
 REASONS: dict[type[Exception], str] = {
     AuthenticationError: "The store refuses the user or password in REDIS_URL; correct it.",
@@ -39,6 +66,9 @@ REASONS: dict[type[Exception], str] = {
     ssl.SSLError: "The store's certificate is not trusted; name its CA in REDIS_URL, as ?ssl_ca_certs=<file>.",
 }
 """By what a server or a connection says, a sentence with what to do."""
+
+LOST = (RedisConnectionError, BusyLoadingError, ReadOnlyError, RedisClusterException, OSError)
+"""After these the store may be another server, or the same one without its last writes."""
 
 REPLICA_SECONDS = 1.0
 """How long replicas may take to confirm: Slack waits three seconds for all of it."""
@@ -58,7 +88,7 @@ def connect(url: str, *, cluster: bool = False) -> Client:
         "encoding_errors": "surrogatepass",  # half a character in a question must not make it unstorable
         "socket_connect_timeout": 2,
         "socket_timeout": None,
-        "retry": Retry(NoBackoff(), 1),
+        "retry": Retry(AtOnce(), 1),
         "health_check_interval": 15,
         "client_name": "dolly",
         "protocol": 2,  # the client tries commands of later servers under protocol 3,
@@ -145,8 +175,11 @@ async def store_errors(seconds: float = 5) -> AsyncIterator[None]:
             async with asyncio.timeout(seconds):
                 yield
     except TimeoutError:
+        losses.note()
         raise StoreUnavailable(f"The store did not answer within {seconds:g} s.") from None
     except (RedisError, RedisClusterException, OSError) as error:
+        if isinstance(error, LOST):
+            losses.note()
         raise StoreUnavailable(_sentence(error)) from None
 
 

@@ -36,8 +36,10 @@ from types import MappingProxyType
 from typing import Any
 from weakref import WeakValueDictionary
 
+import structlog
+
 from bot import metrics
-from bot.conversation import ConversationId, Exchange, Shape, Shown, Turn
+from bot.conversation import ConversationId, Exchange, Line, Shape, Shown, Turn
 from bot.errors import LeaseLost, TooManyWaiting
 from bot.store import claims, memory, settlings
 from bot.store.claims import Claim, QueueReport
@@ -45,6 +47,8 @@ from bot.store.connection import Client, load_script, run_script, store_errors
 from bot.store.layout import Layout
 from bot.store.partitions import Partitions
 from bot.store.sealing import Sealing
+
+log = structlog.get_logger(__name__)
 
 DEDUPE_SECONDS = 26 * 3600
 FENCE_SECONDS = 7 * 24 * 3600
@@ -100,7 +104,7 @@ class Mailbox:
     # --- what comes from Slack ------------------------------------------------------------------------------------
 
     async def enqueue(self, turn: Turn) -> bool:
-        """Store `turn`; when this returns, it will be answered. False when it was stored before.
+        """Store `turn`; when this returns, it will be answered. False when it was stored before, or forgotten.
 
         Raises TooManyWaiting when its user has as many unanswered questions as one may have; nothing is stored then.
         """
@@ -111,7 +115,8 @@ class Mailbox:
         return bool(stored)
 
     async def refuse(self, turn: Turn, words_key: str, *, is_final: bool) -> bool:
-        """Store, in place of `turn`, that its user is to read this sentence. False when it was stored before.
+        """Store, in place of `turn`, that its user is to read this sentence. False when it was stored before, or
+        forgotten.
 
         Unless `is_final`, the message may still be stored, when it is edited. Of somebody with too many waiting, one
         refusal is kept at a time: whoever is refused again before that is told has only this counted.
@@ -122,6 +127,8 @@ class Mailbox:
         return stored != 0
 
     async def _enqueue(self, turn: Turn, mark: str, verdict: str = "") -> int:
+        if not turn.response_url and await self._is_forgotten(turn):
+            return 0
         conversation, job_id = str(turn.conversation), turn.job_id
         may_wait = self._waiting_per_user - await self.waiting_elsewhere(turn)
         stored: int = await self._run(
@@ -139,6 +146,14 @@ class Mailbox:
         )
         self._arrived.set()
         return stored
+
+    async def _is_forgotten(self, turn: Turn) -> bool:
+        """Whether what the turn says was to be forgotten since: Slack delivers it again, or still shows it."""
+        said = [Line(turn.ts, turn.user_id, "")]
+        forgotten = not await self._memory.unforgotten(turn.conversation, said)
+        if forgotten:
+            log.info("forgotten_before", conversation=str(turn.conversation), ts=turn.ts)
+        return forgotten
 
     async def waiting_elsewhere(self, turn: Turn) -> int:
         """The unanswered turns of its user in the other partitions that answer; two at once may count the same."""
@@ -277,11 +292,18 @@ class Mailbox:
         return 1 + sum(before)
 
     async def commit(
-        self, claim: Claim, exchange: Exchange | None, *, buried: str = "", shown: Mapping[str, Shown] = NOTHING
+        self,
+        claim: Claim,
+        exchange: Exchange | None,
+        *,
+        buried: str = "",
+        shown: Mapping[str, Shown] = NOTHING,
+        is_settled: bool = True,
     ) -> None:
         """Finish the turn and remember `exchange`; with a reason in `buried`, put it to the dead letters.
 
-        `shown` is what its messages show, by ts, for whoever reads the thread again after a takeover.
+        `shown` is what its messages show, by ts, for whoever reads the thread again: after a takeover, and where it
+        is not `is_settled`, because a worker that the store has lost may still be writing there.
 
         Raises LeaseLost when another worker has the turn.
         """
@@ -300,7 +322,7 @@ class Mailbox:
             args=[
                 *(claim.fence, claim.job_id, conversation, entry, *self._memory_limits),
                 *(self._lease_ms + round(SETTLE_SECONDS * 1000), turn.ts, buried, DEAD_LETTERS_KEPT, prefix),
-                self._sealing.seal(conversation, settlings.dump(shown)),
+                *(self._sealing.seal(conversation, settlings.dump(shown)), int(is_settled)),
             ],
         )
         if not committed:

@@ -1,10 +1,13 @@
 """How turns end when something does not work on the way: told once, sooner or later, and never in silence."""
 
+import time
+
 import pytest
 from redis.asyncio import Redis
 
-from bot.conversation import Exchange, Turn
+from bot.conversation import Exchange, Line, Standing, Turn
 from bot.errors import SlackError, SlackUnreachable, StoreUnavailable
+from bot.store.connection import losses
 from bot.store.dead_letters import DeadLetters
 from bot.store.memory import Memory
 from bot.store.repeats import Repeats
@@ -205,3 +208,71 @@ async def test_a_store_that_is_away_for_the_answer_and_its_end_is_no_attempt(
         monkeypatch.setattr(Memory, "read", reading)
         assert (await at.ask("Capital of France?")).text == "Paris."
         assert tries == 4
+
+
+# --- answers that the store has lost ----------------------------------------------------------------------------------
+
+FOUND = Standing("Paris.", ("100.000200",), "team/dolly@1", "0a1b2c")
+ROOT = Turn(THREAD, THREAD.root_ts, "U1", "Capital of France?")
+
+
+async def test_an_answer_that_stands_there_is_remembered_and_not_given_again(redis: Redis) -> None:
+    async with desk(redis) as at:
+        at.slack.stands = {ROOT.ts: FOUND}
+        await at.mailbox.enqueue(ROOT)
+        await at.until_committed()
+        (exchange,) = await at.memory.read(THREAD)
+        assert [message.content for message in exchange.messages] == ["Capital of France?", "Paris."]
+        assert (exchange.answer_ts, exchange.model) == (("100.000200",), "team/dolly@1")
+        assert exchange.tokens > 0
+        assert (at.engine.requests, at.slack.notes, at.gate.asked, at.gate.spent) == ([], [], 0, 0)
+
+
+async def test_of_a_thread_that_nothing_is_remembered_of_all_is_read_at_the_next_question(redis: Redis) -> None:
+    async with desk(redis) as at:
+        at.slack.stands = {"100.000900": FOUND}
+        await at.mailbox.enqueue(Turn(THREAD, "100.000900", "U1", "and now?"))
+        await at.until_committed()
+        assert await at.memory.read(THREAD) == []
+        at.slack.earlier = [Line("100.000900", "U1", "Asha: and now?"), Line("100.000950", "B1", "dolly: Paris.")]
+        await at.ask("Sure?", "100.001000")
+        assert "dolly: Paris." in at.engine.requests[-1].messages[-1]["content"]
+
+
+async def test_a_kept_answer_that_stands_there_is_not_brought_again(redis: Redis) -> None:
+    async with desk(redis) as at:
+        await at.mailbox.enqueue(QUESTION)
+        claim = await at.mailbox.claim()
+        assert claim is not None
+        await at.mailbox.note_kept(claim, Exchange(QUESTION.ts, "U1", "hi", "Hello.", 9))
+        at.slack.stands = {QUESTION.ts: FOUND}
+        await at.mailbox.fail(claim, delay_seconds=0)
+        await at.until_committed()
+        assert [note.finished for note in at.slack.notes] == []
+
+
+async def test_where_slack_is_away_the_look_waits_and_where_it_refuses_the_question_is_answered(redis: Redis) -> None:
+    async with desk(redis) as at:
+        at.slack.looks = [SlackUnreachable("conversations.replies", "503")] * 2
+        at.slack.looks.append(SlackError("conversations.replies", "missing_scope"))
+        assert (await at.ask("hi")).finished
+        await at.until_committed()
+        assert len(at.slack.looked) == 3
+        assert len(await at.memory.read(THREAD)) == 1
+        assert len(at.engine.requests) == 1
+
+
+async def test_a_look_is_taken_only_where_the_store_may_have_lost_something(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(losses, "last", 0.0)
+    async with desk(redis) as at:
+        first, second = f"{time.time() + 5:.6f}", f"{time.time() + 6:.6f}"
+        await at.ask("asked since Dolly began", first)
+        await at.until_committed()
+        assert at.slack.looked == []
+        monkeypatch.setattr(losses, "last", time.time() + 7)
+        await at.ask("asked before the connection was lost", second)
+        assert at.slack.looked == [second]
+        await at.until_committed()
+        assert await redis.zcard(f"{PREFIX}settle") == 1, "a worker that the store has lost may still write there"

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from bot.attachments import Attached
 from bot.audit import AuditLog
 from bot.collaborators import Journal, Stopped
-from bot.conversation import ConversationId, Line, Turn
+from bot.conversation import ConversationId, Line, Standing, Turn
 from bot.engines import Engines
 from bot.errors import SlackError, SlackUnreachable
 from bot.guidance import Guidance
@@ -98,6 +98,11 @@ class Notebook:
 
     earlier: list[Line] = field(default_factory=list)
     prepare: Callable[[Note], None] = lambda _: None
+    stands: dict[str, Standing] = field(default_factory=dict)
+    """By the question's ts, answers that stand in the thread and the store has lost."""
+    looks: list[Exception] = field(default_factory=list)
+    """With what the next looks for them fail."""
+    looked: list[str] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
 
     def reply(self, turn: Turn, journal: Journal) -> Note:
@@ -105,6 +110,12 @@ class Notebook:
         self.prepare(note)
         self.notes.append(note)
         return note
+
+    async def standing(self, turn: Turn, journal: Journal) -> Standing | None:
+        self.looked.append(turn.ts)
+        if self.looks:
+            raise self.looks.pop(0)
+        return self.stands.get(turn.ts)
 
     async def words(self, turn: Turn) -> Words:
         return WORDS

@@ -17,9 +17,9 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.collaborators import Journal
-from bot.conversation import Shown, Turn
+from bot.conversation import Shown, Standing, Turn
 from bot.errors import DollyError, LeaseLost, SlackError, SlackUnreachable
-from bot.slack.answering.own_messages import OwnMessages, content, metadata
+from bot.slack.answering.own_messages import OwnMessage, OwnMessages, content, metadata
 from bot.slack.client import UNREACHABLE, Identity, failure, is_undone
 from bot.slack.pacing import Pacer
 
@@ -59,6 +59,25 @@ class AnswerMessages:
 
     # --- what another worker left ---------------------------------------------------------------------------------
 
+    async def standing(self) -> Standing | None:
+        """The answer that stands whole in the thread, though the store does not know of it any more.
+
+        Where only a part of one may stand there, it is written down that a call may have been made: whoever begins the
+        answer takes that over.
+        """
+        recorded = await self._journal.recorded()
+        gone = await self._journal.disowned()
+        own = [message for message in await self._own_after() if message.ts not in gone]
+        mine = [message for message in own if message.job_id == self._journal.job_id]
+        if mine and not mine[-1].is_part:
+            for message in mine:
+                await self._journal.posted(message.ts)
+            text, ts = "\n\n".join(message.text for message in mine), tuple(message.ts for message in mine)
+            return Standing(text, ts, mine[-1].model, mine[-1].prompt_hash)
+        if self._journal.posting.shape is None and self._leftover(own, recorded):
+            await self._journal.intend("stream")
+        return None
+
     async def take_over(self) -> None:
         """Take back what another worker had no time to, end the stream that it may have left, and find the message
         that it did not write down."""
@@ -75,16 +94,22 @@ class AnswerMessages:
 
     async def _unrecorded(self) -> list[str]:
         """Dolly's messages after the question that no job has written down and none but this one has marked."""
+        own = await self._own_after()
+        return self._leftover(own, await self._journal.recorded())
+
+    def _leftover(self, own: Sequence[OwnMessage], recorded: frozenset[str]) -> list[str]:
+        mine = (None, self._journal.job_id)
+        return [message.ts for message in own if message.ts not in recorded and message.job_id in mine]
+
+    async def _own_after(self) -> list[OwnMessage]:
+        """Dolly's messages after the question; none where the thread cannot be read."""
         try:
-            own = await self._own.after(self._turn.conversation, self._turn.ts)
+            return await self._own.after(self._turn.conversation, self._turn.ts)
         except SlackError as error:
             if error.reason not in UNREADABLE:
                 raise
             log.warning("thread_unreadable", reason=str(error))
             return []
-        recorded = await self._journal.recorded()
-        mine = (None, self._journal.job_id)
-        return [message.ts for message in own if message.ts not in recorded and message.job_id in mine]
 
     # --- streamed ---------------------------------------------------------------------------------------------------
 
@@ -118,7 +143,7 @@ class AnswerMessages:
                 ts=self._ts[-1],
                 markdown_text=shown.markdown or None,
                 blocks=list(shown.below) or None,
-                metadata=metadata(self._journal.job_id, self._model, self._prompt_hash),
+                metadata=metadata(self._journal.job_id, self._model, self._prompt_hash, is_part=shown.is_part),
             ),
         )
 
@@ -157,7 +182,7 @@ class AnswerMessages:
                 lambda: self._client.chat_postMessage(
                     channel=self._channel_id,
                     thread_ts=self._turn.conversation.root_ts,
-                    metadata=metadata(self._journal.job_id, shown.model, shown.prompt_hash),
+                    metadata=metadata(self._journal.job_id, shown.model, shown.prompt_hash, is_part=shown.is_part),
                     unfurl_links=False,
                     unfurl_media=False,
                     **content(shown),

@@ -24,13 +24,14 @@ NOTIFIED_CHARACTERS = 3_000
 """What stands in a notification beside blocks; chat.update refuses more than 4,000."""
 
 
-def metadata(job_id: str, model: str = "", prompt_hash: str = "") -> dict[str, Any]:
+def metadata(job_id: str, model: str = "", prompt_hash: str = "", *, is_part: bool = False) -> dict[str, Any]:
     """What a message of Dolly's is marked with: the job that it answers, and what wrote it, where a model did.
 
-    `model` is its name and revision; `prompt_hash` tells system prompts apart.
+    `model` is its name and revision; `prompt_hash` tells system prompts apart; `is_part` where more is to come.
     """
     written = {"model": model, "prompt_hash": prompt_hash} if model else {}
-    return {"event_type": EVENT_TYPE, "event_payload": {"job_id": job_id, **written}}
+    unfinished = {"is_part": True} if is_part else {}
+    return {"event_type": EVENT_TYPE, "event_payload": {"job_id": job_id, **written, **unfinished}}
 
 
 def content(shown: Shown) -> dict[str, Any]:
@@ -54,6 +55,11 @@ class OwnMessage:
     ts: str
     job_id: str | None
     """The job that it is marked with."""
+    text: str = ""
+    model: str = ""
+    prompt_hash: str = ""
+    is_part: bool = False
+    """Whether more of the answer was to come when it was last marked."""
 
 
 class OwnMessages:
@@ -82,14 +88,14 @@ class OwnMessages:
                 raise failure("conversations.replies", error) from None
             for message in page["messages"]:
                 if message["ts"] > ts and self._is_own(message):
-                    found[message["ts"]] = OwnMessage(message["ts"], _job_id(message))
+                    found[message["ts"]] = _own_message(message)
             cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
         return [found[ts] for ts in sorted(found)]
 
     async def end_stream(self, channel_id: str, ts: str, job_id: str) -> None:
-        """End the stream that the message may be; nothing happens to one that is none, or ended before."""
+        """End the stream that the message may be, as a part; nothing happens to one that is none, or ended before."""
         try:
-            await self._client.chat_stopStream(channel=channel_id, ts=ts, metadata=metadata(job_id))
+            await self._client.chat_stopStream(channel=channel_id, ts=ts, metadata=metadata(job_id, is_part=True))
         except (SlackApiError, *UNREACHABLE) as error:
             refusal = failure("chat.stopStream", error)
             if not isinstance(refusal, SlackError):
@@ -98,7 +104,7 @@ class OwnMessages:
 
     async def show(self, channel_id: str, ts: str, shown: Shown, job_id: str) -> None:
         """Have the message show this and nothing else."""
-        marks = metadata(job_id, shown.model, shown.prompt_hash)
+        marks = metadata(job_id, shown.model, shown.prompt_hash, is_part=shown.is_part)
         try:
             await self._client.chat_update(channel=channel_id, ts=ts, metadata=marks, **content(shown))
         except (SlackApiError, *UNREACHABLE) as error:
@@ -128,7 +134,19 @@ class OwnMessages:
         )
 
 
-def _job_id(message: dict[str, Any]) -> str | None:
+def marks_of(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a message of Dolly's is marked with (`metadata`); empty where it is not."""
     marks = message.get("metadata") or {}
-    job_id = (marks.get("event_payload") or {}).get("job_id")
-    return str(job_id) if marks.get("event_type") == EVENT_TYPE and job_id else None
+    return marks.get("event_payload") or {} if marks.get("event_type") == EVENT_TYPE else {}
+
+
+def _own_message(message: Mapping[str, Any]) -> OwnMessage:
+    marks = marks_of(message)
+    return OwnMessage(
+        message["ts"],
+        str(marks["job_id"]) if marks.get("job_id") else None,
+        whole_text(message),
+        str(marks.get("model") or ""),
+        str(marks.get("prompt_hash") or ""),
+        bool(marks.get("is_part")),
+    )

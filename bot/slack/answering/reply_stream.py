@@ -92,7 +92,8 @@ class ReplyStream:
             await self._messages.take_over()
         elif not self._is_streamed and await self._pacer.take("chat.update", priority=Priority.GROWTH):
             words = await self._words()
-            await self._messages.place([Shown(words.say("placeholder"), while_written(words, self._turn))])
+            below = while_written(words, self._turn)
+            await self._messages.place([Shown(words.say("placeholder"), below, is_part=True)])
             return
         await self._thinking.show()
 
@@ -125,7 +126,8 @@ class ReplyStream:
             return
         if self._journal.posting.shape is not None:
             await self._messages.take_over()
-        await self._messages.place([Shown(sentence, while_written(await self._words(), self._turn))])
+        below = while_written(await self._words(), self._turn)
+        await self._messages.place([Shown(sentence, below, is_part=True)])
 
     async def finish(self, sentence: str | None = None) -> None:
         """Bring out what is unsent, then `sentence`. Raises Stopped as `write` does."""
@@ -158,7 +160,7 @@ class ReplyStream:
         with contextlib.suppress(Stopped, DollyError, TimeoutError):
             async with asyncio.timeout(ABANDON_SECONDS):
                 await self._messages.written_down()
-                await self._stream_ended(self._streamed, None, ())
+                await self._stream_ended(self._streamed, None, (), is_part=True)
                 await self._thinking.clear()
 
     async def _below(self, text: str) -> tuple[blocks.Block, ...]:
@@ -245,7 +247,9 @@ class ReplyStream:
             self._pacer.streams_refused()
         self._is_streamed = False
 
-    async def _stream_ended(self, text: str, sentence: str | None, below: tuple[blocks.Block, ...]) -> bool:
+    async def _stream_ended(
+        self, text: str, sentence: str | None, below: tuple[blocks.Block, ...], *, is_part: bool = False
+    ) -> bool:
         """End the open stream: it says `text`, which begins as it does, and `sentence`, with blocks below it. False
         where it cannot."""
         if not self._is_streamed:
@@ -259,7 +263,8 @@ class ReplyStream:
             return False
         try:
             async with await self._permit_to_end(text):
-                await self._messages.end_stream(Shown(ended(text, sentence)[len(self._streamed) :], below))
+                more = ended(text, sentence)[len(self._streamed) :]
+                await self._messages.end_stream(Shown(more, below, is_part=is_part))
         except (SlackError, SlackUnreachable) as error:
             self._go_over(error.reason)
             return False
@@ -295,7 +300,7 @@ class ReplyStream:
         """Have the answer's messages say all of `text` and `sentence`, and, at the last, no other message be there."""
         *first, last = pieces(text) or [""]
         last = ended(last, sentence)
-        parts = [*(Shown(part) for part in first), *([Shown(last, below)] if last else [])]
+        parts = [*(Shown(part) for part in first), *([Shown(last, below, is_part=not is_last)] if last else [])]
         await self._messages.place(parts)
         self._placed = text
         if text:

@@ -10,7 +10,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.attachments import Attached
 from bot.collaborators import Journal, Reply
-from bot.conversation import Line, Turn
+from bot.conversation import Line, Standing, Turn
+from bot.slack.answering.answer_messages import AnswerMessages
 from bot.slack.answering.output_filter import OutputFilter
 from bot.slack.answering.own_messages import whole_text
 from bot.slack.answering.reply_stream import ReplyStream
@@ -53,6 +54,10 @@ class Threads:
         if turn.response_url:
             return SlashReply(turn, journal, words, output)
         return ReplyStream(self._client, self._identity, turn, journal, self._pacer, words, output)
+
+    async def standing(self, turn: Turn, journal: Journal) -> Standing | None:
+        """The answer to `turn` that stands whole in its thread. Raises SlackUnreachable, SlackError or LeaseLost."""
+        return await AnswerMessages(self._client, self._identity, turn, journal, self._pacer).standing()
 
     async def words(self, turn: Turn) -> Words:
         """Dolly's own words in the language of who asked."""

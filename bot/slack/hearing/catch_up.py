@@ -19,6 +19,7 @@ from bot import metrics
 from bot.background import for_ever
 from bot.conversation import AGAIN
 from bot.errors import DollyError, NotUnderstood, SlackError, SlackUnreachable, StoreUnavailable
+from bot.slack.answering.own_messages import marks_of
 from bot.slack.asking.edits import Edits
 from bot.slack.asking.questions import Questions
 from bot.slack.client import Identity
@@ -236,13 +237,17 @@ class CatchUp:
                 await self._found(channel, message, since, answers=own)
 
     async def _own(self, channel: Channel, root_ts: str, said: list[Json]) -> list[tuple[str, str]]:
-        """Dolly's own messages in a thread: the ts of each, and the job that it answers; "" where nobody knows."""
+        """Dolly's own messages in a thread: the ts of each, and the job that it answers; "" where nobody knows.
+
+        One that broke off answers nothing: its question is stored once more, if no store has it, and whoever is to
+        answer it finds what stands there.
+        """
         mine = [message for message in said if message.get("user") == self._identity.bot_user_id]
         if not mine:
             return []
         conversation = self._questions.conversation({"channel": channel.id, "ts": root_ts})
         posted = await self._mailbox.posted(conversation)
-        return [(message["ts"], posted.get(message["ts"]) or _job_of(message)) for message in mine]
+        return [(message["ts"], _job_of(message) or posted.get(message["ts"], "")) for message in mine]
 
     async def _found(self, channel: Channel, message: Json, since: float, answers: Sequence[tuple[str, str]]) -> None:
         """A message of the history takes the way of an event, unless it has its answer."""
@@ -251,7 +256,7 @@ class CatchUp:
             is_new = float(message["ts"]) >= since
             is_late = self._clock() - float(message["ts"]) > self._max_age_seconds
             turn = await self._questions.question(message, direct=channel.is_direct, is_late=is_late)
-            own = () if turn is None else ("", turn.job_id, turn.job_id + AGAIN)
+            own = () if turn is None else (turn.job_id, turn.job_id + AGAIN)
             is_answered = turn is not None and any(ts > turn.ts and job in own for ts, job in answers)
             if float((message.get("edited") or {}).get("ts") or 0) >= since:
                 # Of an older message only its thread, read from `since` on, could tell whether it has its answer.
@@ -271,5 +276,5 @@ class CatchUp:
 
 def _job_of(message: Json) -> str:
     """The job that an answer says of itself that it answers."""
-    metadata = message.get("metadata") or {}
-    return str((metadata.get("event_payload") or {}).get("job_id") or "")
+    marks = marks_of(message)
+    return "" if marks.get("is_part") else str(marks.get("job_id") or "")

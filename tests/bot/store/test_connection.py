@@ -1,11 +1,15 @@
 """What `inspect` says of a real server's promises."""
 
+import asyncio
+import time
+
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import OutOfMemoryError
 
 from bot.errors import StoreUnavailable
 from bot.local.store import LocalStore
-from bot.store.connection import connect
+from bot.store.connection import connect, losses, store_errors
 from bot.store.inspection import inspect
 
 
@@ -59,3 +63,31 @@ async def test_no_server_is_said_plainly() -> None:
     with pytest.raises(StoreUnavailable, match="does not answer"):
         await inspect(nowhere)
     await nowhere.aclose()
+
+
+async def test_a_lost_connection_is_noted_though_nobody_is_told(
+    redis: Redis, local_store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(losses, "last", 0.0)
+    client = connect(local_store.url)
+    await client.ping()
+    assert losses.last == 0.0
+    asking = asyncio.create_task(client.blpop(["nothing"], timeout=1))
+    await asyncio.sleep(0.1)
+    await redis.client_kill_filter(_type="normal", skipme=True)
+    assert await asking is None, "it was asked once more, of the same server"
+    assert time.time() - losses.last < 5
+    await client.aclose()
+
+
+async def test_a_store_that_does_not_answer_may_have_lost_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(losses, "last", 0.0)
+    with pytest.raises(StoreUnavailable):
+        async with store_errors(0.01):
+            await asyncio.sleep(1)
+    assert losses.last
+    monkeypatch.setattr(losses, "last", 0.0)
+    with pytest.raises(StoreUnavailable):
+        async with store_errors():
+            raise OutOfMemoryError("a full one has not")
+    assert not losses.last

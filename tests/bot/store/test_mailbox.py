@@ -17,6 +17,7 @@ from bot.store.mailbox import Mailbox
 from bot.store.memory import Memory
 from bot.store.sealing import Sealing
 from bot.store.settlings import Settlings
+from bot.store.tombstones import Target, Tombstones
 from tests.bot.store.life import spread
 
 LAYOUT = Layout("T1/B1")
@@ -52,6 +53,33 @@ async def test_a_turn_comes_out_as_it_went_in(mailbox: Mailbox) -> None:
     claim = await claimed(mailbox)
     assert claim.turn == put_in
     assert claim.attempt == 1
+
+
+@pytest.mark.parametrize(
+    "target",
+    [Target(THREAD), Target(user_id="U1"), Target(THREAD, user_id="U1"), Target(channel_id="C1"), Target()],
+    ids=lambda target: target.kind,
+)
+async def test_what_was_to_be_forgotten_is_not_stored_when_it_comes_again(
+    mailbox: Mailbox, redis: Redis, target: Target
+) -> None:
+    tombstones = Tombstones(redis, LAYOUT, SEALING)
+    await tombstones.put({tombstones.of(target): 150.0})
+    assert not await mailbox.enqueue(turn())
+    assert not await mailbox.refuse(turn(), "question_too_long", is_final=True)
+    assert (await mailbox.report()).waiting == 0
+    assert await mailbox.enqueue(turn("150.000100")), "it was said since"
+    command = replace(turn("0.000000", OTHER_THREAD), response_url="http://127.0.0.1/r")
+    assert await mailbox.enqueue(command), "a command is as new as it is"
+
+
+async def test_a_thread_where_a_lost_worker_may_still_write_is_read_again(mailbox: Mailbox, redis: Redis) -> None:
+    for ts, is_settled in (("100.000100", True), ("100.000200", False)):
+        await mailbox.enqueue(turn(ts))
+        claim = await claimed(mailbox)
+        await mailbox.note_shape(claim, "stream")
+        await mailbox.commit(claim, None, is_settled=is_settled)
+    assert await redis.zrange("dolly:{T1/B1/0}:settle", 0, -1) == [turn("100.000200").job_id]
 
 
 async def test_the_same_message_is_stored_once(mailbox: Mailbox) -> None:

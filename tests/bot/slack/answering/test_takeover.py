@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.conversation import Turn
+from bot.conversation import Standing, Turn
 from bot.errors import LeaseLost, SlackUnreachable
 from bot.local.workspace import Workspace
 from bot.local.workspace.clock import ManualClock
+from bot.slack.answering.answer_messages import AnswerMessages
 from bot.slack.answering.markdown import MARKDOWN_CHARACTERS
+from bot.slack.client import Identity
 from bot.slack.pacing import Pacer
 from tests.bot.slack.conftest import GENERAL, Thread, Worker
 from tests.bot.slack.memory_journal import Job, MemoryJournal, Point
@@ -411,3 +413,77 @@ async def test_killed_while_it_was_answered_again(
     await answer(worker, again.claim(), pacer, WHOLE)
     stands_once(thread, again, WHOLE)
     assert [message["ts"] for message in thread.messages] == there[:1]
+
+
+# --- the store has lost what was written down -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def look(client: AsyncWebClient, identity: Identity, turn: Turn, pacer: Pacer) -> Callable[[Job], Any]:
+    """Looks for the answer, as a worker of this job."""
+
+    async def standing(job: Job) -> Standing | None:
+        return await AnswerMessages(client, identity, turn, job.claim(), pacer).standing()
+
+    return standing
+
+
+@pytest.mark.parametrize("text", [WHOLE, LONG], ids=["short", "long"])
+async def test_a_whole_answer_is_found(
+    worker: Worker, job: Job, thread: Thread, first_pacer: Pacer, look: Callable[[Job], Any], text: str
+) -> None:
+    await answer(worker, job.claim(), first_pacer, text)
+    lost = Job(job.job_id)
+    found = await look(lost)
+    ts = tuple(message["ts"] for message in thread.messages)
+    assert found == Standing("\n\n".join(thread.texts), ts, "team/dolly@1", "0a1b2c")
+    assert tuple(lost.posts) == ts, "it is written down whose they are"
+
+
+async def test_where_nothing_stands_nothing_is_found(
+    worker: Worker, job: Job, thread: Thread, pacer: Pacer, look: Callable[[Job], Any]
+) -> None:
+    assert await look(job) is None
+    assert job.written == [], "the answer begins as any other"
+    await answer(worker, job.claim(), pacer, WHOLE)
+    stands_once(thread, job, WHOLE)
+
+
+async def test_another_questions_answer_is_none(
+    worker: Worker, job: Job, first_pacer: Pacer, look: Callable[[Job], Any]
+) -> None:
+    await answer(worker, job.claim(), first_pacer, WHOLE)
+    other = Job(f"{job.job_id[:-1]}9")
+    assert (await look(other), other.written) == (None, [])
+
+
+@pytest.mark.parametrize("is_ended", [True, False])
+async def test_what_broke_off_is_taken_over(
+    worker: Worker,
+    job: Job,
+    thread: Thread,
+    first_pacer: Pacer,
+    pacer: Pacer,
+    killed: Kill,
+    look: Callable[[Job], Any],
+    is_ended: bool,
+) -> None:
+    """Its worker was killed, or had the time to end what it had begun."""
+    visible = asyncio.Event()
+
+    async def write() -> None:
+        reply = worker(job.claim(), first_pacer)
+        await reply.begin()
+        await reply.write("Some other text ")
+        while not thread.texts or "other text" not in thread.texts[0]:
+            await asyncio.sleep(0.01)
+        if is_ended:
+            await reply.abandon()
+        visible.set()
+        await asyncio.Event().wait()
+
+    await killed(write(), visible)
+    lost = Job(job.job_id)
+    assert await look(lost) is None
+    await answer(worker, lost.claim(), pacer, WHOLE)
+    stands_once(thread, lost, WHOLE)

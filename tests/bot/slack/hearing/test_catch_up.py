@@ -12,6 +12,7 @@ from bot.errors import StoreUnavailable
 from bot.local.workspace import Workspace
 from bot.local.workspace.clock import ManualClock
 from bot.local.workspace.records import BOT_USER_ID, Json
+from bot.slack.answering.own_messages import metadata
 from bot.slack.client import Identity
 from bot.store.connection import connect
 from bot.store.cursors import Cursors
@@ -39,6 +40,12 @@ async def ears(listener: Listener, clock: ManualClock) -> Listener:
 
 def say(ears: Listener, text: str, channel_id: str = GENERAL, user_id: str = ASHA, **options: object) -> Json:
     return ears.workspace.timeline.post(channel_id, user_id, text, **options)  # type: ignore[arg-type]
+
+
+def answered(ears: Listener, question: Json, *, is_part: bool = False) -> None:
+    """An answer of Dolly's stands under the question, or a part of one."""
+    marks = metadata(f"T0DOLLYWS01/{GENERAL}/{question['ts']}/{question['ts']}", is_part=is_part)
+    say(ears, "an answer", user_id=BOT_USER_ID, thread_ts=question["ts"], as_app=True, metadata=marks)
 
 
 async def test_mentions_direct_messages_and_thread_replies_are_found(ears: Listener) -> None:
@@ -137,13 +144,7 @@ async def test_what_has_its_answer_is_not_asked_again_though_the_store_forgot(ea
     since = ears.now
     first = say(ears, f"{DOLLY} one")
     second = say(ears, f"{DOLLY} two", thread_ts=first["ts"], user_id=BEN)
-    by_metadata = {
-        "event_type": "dolly_answer",
-        "event_payload": {"job_id": f"T0DOLLYWS01/{GENERAL}/{first['ts']}/{first['ts']}"},
-    }
-    say(ears, "answer to one", user_id=BOT_USER_ID, thread_ts=first["ts"], as_app=True, metadata=by_metadata)
-    other = say(ears, f"{DOLLY} three")
-    say(ears, "an answer of an older Dolly", user_id=BOT_USER_ID, thread_ts=other["ts"], as_app=True)
+    answered(ears, first)
     await ears.redis.flushall()
     await ears.cursors.read(since)
     async with ears.catching_up():
@@ -151,13 +152,25 @@ async def test_what_has_its_answer_is_not_asked_again_though_the_store_forgot(ea
     assert [turn.ts for turn in turns] == [second["ts"]], "the answer to one is none to two"
 
 
+async def test_what_broke_off_is_no_answer(ears: Listener) -> None:
+    """The store that knew of it is gone: a stream that nobody ended, and one that was ended before it was whole."""
+    since = ears.now
+    first, second = say(ears, f"{DOLLY} one"), say(ears, f"{DOLLY} two")
+    say(ears, "begun", user_id=BOT_USER_ID, thread_ts=first["ts"], as_app=True)
+    answered(ears, second, is_part=True)
+    await ears.redis.flushall()
+    await ears.cursors.read(since)
+    async with ears.catching_up():
+        assert sorted(await ears.texts()) == ["one", "two"]
+
+
 async def test_nor_is_it_when_it_was_edited_meanwhile(ears: Listener, clock: ManualClock) -> None:
     older = say(ears, f"{DOLLY} older")
-    say(ears, "an answer", user_id=BOT_USER_ID, thread_ts=older["ts"], as_app=True)
+    answered(ears, older)
     await clock.advance(60)
     since = ears.now
     newer = say(ears, f"{DOLLY} newer")
-    say(ears, "an answer", user_id=BOT_USER_ID, thread_ts=newer["ts"], as_app=True)
+    answered(ears, newer)
     for message in (older, newer):
         await ears.workspace.people.edit(ASHA, GENERAL, message["ts"], "@dolly edited")
     await ears.redis.flushall()
