@@ -29,7 +29,7 @@ async def drill(folder: Path, questions: int, rounds: int) -> bool:
             lost, twice = lost + more[0], twice + more[1]
             seconds.append(more[2])
         good &= figure(f"failover.lost_{name}", lost, "questions", 0 if wait else None)
-        figure(f"failover.twice_{name}", twice, "questions")
+        good &= figure(f"failover.twice_{name}", twice, "questions", 0)
         figure(f"failover.seconds_{name}", max(seconds), "s")
     return good
 
@@ -52,6 +52,7 @@ async def _round(folder: Path, questions: int, wait: int) -> tuple[int, int, flo
             await link.stop()
             await _promote(replica, on)
             left = await on.answered(await asking)
+            await on.settled()
             lost = left & on.acked()
             twice = sum(times > 1 for times in on.answers().values())
             later = [at for at in on.witness.whole_at.values() if at > died + 0.5]

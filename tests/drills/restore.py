@@ -41,11 +41,12 @@ async def drill(folder: Path, questions: int, began_on: Path | None, tag: str = 
         left = await on.answered(under_way + unheard)
         last = await on.ask(8)
         left |= await on.answered(last)
+        await on.settled()
         asked_again, named = on.prompted(burnt)
-        twice = sum(times > 1 for times in on.answers().values())
-        again = len(asked_again & answered_before) + twice
+        twice = {number for number, times in on.answers().items() if times > 1}
         good = figure(f"restore{tag}.erased_back", len(named & (in_thread | of_person)), "questions", 0)
-        good &= figure(f"restore{tag}.answered_again", again, "questions", 0)
+        good &= figure(f"restore{tag}.answered_again", len(asked_again & answered_before), "questions", 0)
+        good &= figure(f"restore{tag}.twice", len(twice), "questions", 0)
         good &= figure(f"restore{tag}.lost", len(left), "questions", 0)
         found = len((set(under_way) - answered_before) & on.acked())
         figure(f"restore{tag}.found_again", found - len(left & set(under_way)), "questions")

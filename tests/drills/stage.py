@@ -13,16 +13,19 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from bot.local.workspace.records import people
+from bot.store.mailbox import SETTLE_SECONDS
 from tests.chaos.engine import read_prompts
 from tests.chaos.judge import Asked
 from tests.chaos.markers import answers_in, question_text
-from tests.chaos.subject import ROOT, Dolly
+from tests.chaos.subject import LEASE_SECONDS, ROOT, Dolly
 from tests.chaos.witness import Witness
 
 START_SECONDS = 180.0
 STANDSTILL_SECONDS = 35.0
 """When nothing has come for so long, nothing will: Slack's last retry and a round of catch-up are over by then."""
 PACE_SECONDS = 0.05
+SETTLED_SECONDS = LEASE_SECONDS + SETTLE_SECONDS + 10.0
+"""After an answer its thread is read again, and once more some seconds later where that could not be done."""
 
 
 class Stage:
@@ -65,6 +68,10 @@ class Stage:
             if len(self.witness.whole_at) > done:
                 done, since = len(self.witness.whole_at), time.monotonic()
         return left
+
+    async def settled(self) -> None:
+        """What was written twice has been taken back by now, as far as it ever is."""
+        await asyncio.sleep(SETTLED_SECONDS)
 
     def acked(self) -> set[int]:
         """Of which Slack was told that they are received."""
