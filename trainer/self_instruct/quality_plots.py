@@ -1,11 +1,10 @@
 """The pictures of the quality report, after the paper's figures 3 (verbs and objects), 4 (novelty) and 5 (lengths)."""
 
 import io
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import cos, radians, sin
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -22,10 +21,12 @@ RINGS = (0.30, 0.66, 0.80)
 """Radii of the hole, of the ring of verbs and of the ring of objects, whose labels stand outside it."""
 REACH = 1.12
 """How far the picture goes, labels included."""
-LONGEST_LABEL = 24
+LONGEST_LABEL = 17
 """Characters; a longer one is cut, so that none leaves the picture."""
-LABEL_DEGREES = 2.6
+LABEL_DEGREES = 2.2
 """Between labels that stand side by side, so that none runs into another."""
+MOST_SHIFT = 5.0
+"""Degrees that a label may stand from its object; until then the narrowest objects go without."""
 VERB_DEGREES = 4.0
 """A narrower verb's name does not fit; it stands with its objects."""
 TINT = 0.45
@@ -43,6 +44,15 @@ class Picture:
     """To show around, on white."""
     svg: str
     """An element for a page, whose colour of text it takes."""
+
+
+class Object(NamedTuple):
+    """A noun's wedge, in degrees, its label and its verb's colour."""
+
+    middle: float
+    width: float
+    label: str
+    colour: str
 
 
 def sunburst(top: Sequence[Mapping[str, Any]], centre: str) -> Picture:
@@ -67,18 +77,16 @@ def _sunburst(top: Sequence[Mapping[str, Any]], centre: str) -> Figure:
     axes.set(xlim=(-REACH, REACH), ylim=(-REACH, REACH), aspect="equal")
     axes.axis("off")
     axes.text(0, 0, centre, ha="center", va="center", fontsize=11, linespacing=1.4)
-    objects = list(_wedges(axes, top))
-    places = apart([middle for middle, _, _ in objects], LABEL_DEGREES)
     ring = RINGS[-1]
-    for (middle, label, colour), place in zip(objects, places, strict=True):
+    for (middle, _, label, colour), place in _placed(list(_wedges(axes, top))):
         path = [_at(middle, ring), _at(middle, ring + 0.012), _at(place, ring + 0.035)]
         axes.plot(*zip(*path, strict=True), color=colour, lw=0.8)
         _radial(axes, _cut(label), place, ring + 0.042, outside=True, fontsize=8)
     return figure
 
 
-def _wedges(axes: Axes, top: Sequence[Mapping[str, Any]]) -> Iterator[tuple[float, str, str]]:
-    """Draws both rings, clockwise from the top; gives each object's middle in degrees, label and verb's colour."""
+def _wedges(axes: Axes, top: Sequence[Mapping[str, Any]]) -> Iterator[Object]:
+    """Draws both rings, clockwise from the top; gives the objects."""
     hole, verbs, ring = RINGS
     total = sum(one["number"] for verb in top for one in verb["objects"])
     end = 90.0
@@ -90,11 +98,21 @@ def _wedges(axes: Axes, top: Sequence[Mapping[str, Any]]) -> Iterator[tuple[floa
             tint = [TINT + (1 - TINT) * value for value in to_rgb(colour)]
             axes.add_patch(Wedge((0, 0), ring, end - width, end, width=ring - verbs, fc=tint, ec="white", lw=0.6))
             fits = _degrees(verb, total) >= VERB_DEGREES
-            yield end - width / 2, one["object"] if fits else f"{verb['verb']} · {one['object']}", colour
+            label = one["object"] if fits else f"{verb['verb']} · {one['object']}"
+            yield Object(end - width / 2, width, label, colour)
             end -= width
         axes.add_patch(Wedge((0, 0), verbs, end, start, width=verbs - hole, fc=colour, ec="white", lw=1))
         if start - end >= VERB_DEGREES:
             _radial(axes, verb["verb"], (start + end) / 2, (hole + verbs) / 2, color=_readable(colour), fontsize=9.5)
+
+
+def _placed(objects: list[Object]) -> list[tuple[Object, float]]:
+    """With the degrees at which their labels stand."""
+    while True:
+        places = apart([one.middle for one in objects], LABEL_DEGREES)
+        if all(abs(one.middle - place) <= MOST_SHIFT for one, place in zip(objects, places, strict=True)):
+            return list(zip(objects, places, strict=True))
+        objects.remove(min(objects, key=lambda one: one.width))
 
 
 def _cut(label: str) -> str:
@@ -170,7 +188,5 @@ def _lengths(words: Mapping[str, Sequence[int]]) -> Figure:
 def _both(draw: Callable[[], Figure], name: str) -> Picture:
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": name}):
         figure, written = draw(), io.BytesIO()
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph", UserWarning)  # a noun in a script that the font does not have
-            figure.savefig(written, format="png", dpi=150, facecolor="white")
+        figure.savefig(written, format="png", dpi=150, facecolor="white")
         return Picture(written.getvalue(), as_svg(figure))

@@ -14,6 +14,7 @@ from trainer.self_instruct.english import ADJECTIVE, base_form, singular, words
 
 SENTENCE = re.compile(r"(?<=[.!?;])[\"”)]?\s+(?=[A-Z\"“(<])|(?<=:)\s+|\n+")
 TOKEN = re.compile(r"<\w+>|[^\W\d_][\w'&+/-]*|\d+(?:[.,]\d+)*[\w%-]*|\.\.\.|[^\w\s]")
+NO_LATIN = re.compile(r"[^\u0000-\u024f]")
 BREAKS = frozenset(",;:()-–—")
 QUOTES = frozenset('"“”')
 ASKED = re.compile(  # you need to … · I want you to … · the task is to … · you should …
@@ -142,7 +143,7 @@ def _noun_phrase(read: Sequence[str], place: int) -> tuple[str | None, int]:
         else:
             phrase.append(word)
             place += 1
-    if not phrase or phrase[-1] in NO_NOUNS:
+    if not phrase or phrase[-1] in NO_NOUNS or NO_LATIN.search(phrase[-1]):
         return None, place
     return singular(phrase[-1].removesuffix("'s").strip("<>'")), place
 

@@ -29,6 +29,8 @@ ASKED = {
     "Generate the next three letters of the series.": Root("generate", "letter"),
     "Write words rhyming with cat.": Root("write", "word"),
     "Provide a rating for the film.": Root("provide", "rating"),
+    "Translate हिन्दी to English.": Root("translate", None),
+    "Review my résumé.": Root("review", "résumé"),
 }
 NOTHING = (
     "What is the capital of France?",
