@@ -9,7 +9,7 @@ NAMES := awk '/^Collecting/ {sub(/[^A-Za-z0-9_.-].*/, "", $$2); printf " %s", $$
 SHELL := bash
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-envs audit check format bench-delivery bench-image bench-loop bench-novelty bench-pacing bench-start bench-stop \
+.PHONY: help run setup test test-envs audit check format bench-delivery bench-image bench-loop bench-novelty bench-pacing bench-scale bench-self-instruct bench-start bench-stop \
   setup-trainer test-trainer-slow bench-trainer bench-trainer-export bench-trainer-gpu bench-trainer-optimizer \
   bench-trainer-stopping chaos demo-loop drills fuzz prove-sovereignty clean
 
@@ -62,6 +62,13 @@ bench-novelty: .venv/.test  ## Measure how fast an instruction's novelty is judg
 
 bench-pacing: .venv/.test  ## Measure 200 questions at once against Slack's own limits (SHORT=1: 60; SLOWER=5: where the processor is short)
 	$(BIN)/python -m tests.benchmarks.pacing $(if $(SHORT),--short) $(if $(SLOWER),--slower $(SLOWER))
+
+bench-scale: .venv/.bench  ## Simulate companies of up to 100,000 people, held against a real run (SHORT=1: a minute)
+	$(BIN)/python -m tests.benchmarks.scale $(if $(SHORT),--short,--plot docs/scale.png)
+
+bench-self-instruct: .venv/.test  ## Have the small model write 200 tasks, killed twice, and be tuned on them: an hour (SHORT=1: 12); kept in build
+	rm -rf build/bench-self-instruct
+	$(BIN)/python -m tests.benchmarks.self_instruct $(if $(SHORT),--target 12)
 
 bench-start: .venv/.test  ## Measure make run from an empty folder: first word, second start, orphans, speed under load
 	$(BIN)/python -m tests.benchmarks.start

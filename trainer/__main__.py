@@ -10,6 +10,7 @@ from rich.console import Console
 
 from trainer.errors import TrainerError
 from trainer.loop_commands import loop
+from trainer.self_instruct_commands import making
 from trainer.yardstick_commands import yardsticks
 
 # The stages are imported when they are run: torch takes seconds, and help should not.
@@ -24,6 +25,7 @@ app = typer.Typer(
 dataset = typer.Typer(help="Build a data set, and look at what a model learns from it.", no_args_is_help=True)
 app.add_typer(dataset, name="dataset")
 app.add_typer(loop)
+app.add_typer(making)
 app.add_typer(yardsticks)
 
 Recipe = Annotated[str, typer.Option("--recipe", "-r", help="A recipe's name, or a TOML file.")]

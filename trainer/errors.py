@@ -9,6 +9,7 @@ TrainerError
 ├── Diverged             NaN, or a loss that has left
 ├── EngineFailed         what serves the exported files did not answer
 ├── NotCalibrated        a judge that does not judge as people do; its verdict is withheld
+├── NothingKept          a run that writes tasks, of which nothing was kept for long
 ├── StoreAway            the store that bot and trainer meet in does not answer
 └── NotPromoted          what was in service stays in service, and why
 """
@@ -50,6 +51,10 @@ class EngineFailed(TrainerError):
 
 class NotCalibrated(TrainerError):
     exit_code = 3
+
+
+class NothingKept(TrainerError):
+    pass
 
 
 class StoreAway(TrainerError):

@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from trainer.errors import BadRecipe
 from trainer.loop_choices import FULL_PROMPTS, STRICT, AtLeastOne, GateChoice, NotNegative, RetrainChoice, Share
+from trainer.self_instruct_choices import SelfInstructChoice
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,7 @@ class Recipe:
     evaluate: EvaluateChoice = field(default_factory=EvaluateChoice)
     retrain: RetrainChoice = field(default_factory=RetrainChoice)
     gate: GateChoice = field(default_factory=GateChoice)
+    self_instruct: SelfInstructChoice = field(default_factory=SelfInstructChoice)
 
 
 def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:

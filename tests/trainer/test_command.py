@@ -41,7 +41,7 @@ def test_a_worker_that_waits_loads_no_torch() -> None:
     "verb",
     [
         *("import-base", "dataset build", "dataset show", "tune", "export", "evaluate", "chat"),
-        *("score", "judge"),
+        *("score", "judge", "self-instruct", "self-instruct-report"),
         *("review", "retrain", "worker", "models", "promote", "rollback", ""),
     ],
 )

@@ -13,6 +13,8 @@ from trainer.self_instruct.journal import JOURNAL, Task
 from trainer.self_instruct.seeds import Instance
 
 RUN = "run.json"
+QUALITY, SHEET = "quality", "check.csv"
+"""Where in a run's directory the report lies, and in it the sheet."""
 
 
 @dataclass

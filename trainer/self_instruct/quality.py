@@ -25,14 +25,12 @@ from trainer.self_instruct import quality_plots
 from trainer.self_instruct.check_sheet import DRAWN, QUESTIONS, Checked, read_check_sheet, write_check_sheet
 from trainer.self_instruct.journal import Task
 from trainer.self_instruct.overlap import nearest_scores
-from trainer.self_instruct.past_run import PastRun, read_past_run
+from trainer.self_instruct.past_run import SHEET, PastRun, read_past_run
 from trainer.self_instruct.seeds import Seed
 from trainer.self_instruct.verbs import root_of
 
 Scores = NDArray[np.float64]
 
-QUALITY, SHEET = "quality", "check.csv"
-"""Where in a run's directory the report lies, and in it the sheet."""
 VERBS, OBJECTS = 20, 4
 """Of the picture, as in the paper's figure 3."""
 SAMPLED = 1000

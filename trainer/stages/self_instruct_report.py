@@ -10,8 +10,8 @@ from rich.table import Table
 from trainer.artifacts import MANIFEST, sha256_of
 from trainer.errors import BadInput
 from trainer.self_instruct.check_sheet import QUESTIONS
-from trainer.self_instruct.past_run import read_past_run
-from trainer.self_instruct.quality import QUALITY, SHEET, write_quality_report
+from trainer.self_instruct.past_run import QUALITY, SHEET, read_past_run
+from trainer.self_instruct.quality import write_quality_report
 from trainer.self_instruct.seeds import Seed, read_seeds
 
 
