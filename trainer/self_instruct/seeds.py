@@ -76,6 +76,10 @@ def _of_file(place: Path) -> Iterator[Seed | None]:
 def _of_task(value: Any, where: str) -> Seed:
     if not isinstance(value, dict):
         raise BadInput(f"{where}: a seed is an object, with instruction and instances.")
+    if "motivation_app" in value:
+        raise BadInput(
+            f"{where}: is a user-oriented instruction. Models are judged by those, and nothing is made of them."
+        )
     if missing := [key for key in ("instruction", "instances") if not value.get(key)]:
         raise BadInput(f"{where}: {' and '.join(missing)} is missing or empty.")
     instances = value["instances"]

@@ -78,6 +78,7 @@ def test_a_data_set_is_read_for_what_it_trains_on(tmp_path: Path) -> None:
         ({"instruction": "Do it.", "instances": [{"output": "x"}], "is_classification": "yes"}, "is_classification is"),
         ({"instruction": "Do it.", "output": ""}, "line 2: output is empty"),
         (["Do it."], "line 2: a seed is an object"),
+        ({"instruction": "x", "motivation_app": "Y", "instances": [{"output": "x"}]}, "Models are judged by those"),
     ],
 )
 def test_a_line_that_is_no_seed_is_named(line: object, said: str, tmp_path: Path) -> None:
