@@ -16,12 +16,12 @@ from trainer.artifacts import sha256_of, write_artifact, write_manifest
 from trainer.errors import BadInput, NotCalibrated
 from trainer.evaluation.answer_files import Given, read_together
 from trainer.evaluation.bootstrap import Interval
-from trainer.evaluation.engine import Answering, Engine, llama_cpp
+from trainer.evaluation.engine import Engine
 from trainer.evaluation.judge import Judgement, Pair, judged
 from trainer.evaluation.judging import Calibration, Comparison, Faults, calibrated, compared
 from trainer.evaluation.labels import read_labels
-from trainer.evaluation.local_model import LocalModel
 from trainer.evaluation.suites import sample
+from trainer.exports.servable import serving
 from trainer.progress import Progress
 from trainer.records import Message
 
@@ -70,14 +70,14 @@ def judge(
             f"All {len(labelled)} pairs that were drawn of {labels} prefer the same side, which tells nothing of a "
             "judge: take labels where now one answer is better, now the other."
         )
-    with _opened(engine_url, engine_key, model, choice) as (answering, name), write_artifact(out) as place:
+    with _opened(engine_url, engine_key, model, choice) as (engine, name), write_artifact(out) as place:
         console.print(f"The judge: {name}", markup=False, highlight=False)
 
         def ask(what: str, pairs: Sequence[Pair]) -> list[Judgement]:
             with Progress(what, 2 * len(pairs), console=console) as progress:
                 return judged(
                     pairs,
-                    answering,
+                    engine,
                     at_once=choice.at_once,
                     reply_tokens=choice.reply_tokens,
                     answered=progress.advance,
@@ -118,9 +118,7 @@ def judge(
 
 
 @contextmanager
-def _opened(
-    url: str | None, key: str | None, model: Path | None, choice: JudgeChoice
-) -> Iterator[tuple[Answering, str]]:
+def _opened(url: str | None, key: str | None, model: Path | None, choice: JudgeChoice) -> Iterator[tuple[Engine, str]]:
     """What answers for the judge, and its name."""
     if (url is None) == (model is None):
         raise BadInput("The judge is the model at --engine-url or the one in --model-dir: name one of the two.")
@@ -129,13 +127,8 @@ def _opened(
             yield engine, f"{engine.recognise() or 'the model'} at {engine.url}"
         return
     assert model is not None  # just seen
-    ggufs = [model] if model.is_file() else sorted(model.rglob("*.gguf"))
-    if ggufs:
-        served = next((path for path in ggufs if "q8_0" in path.name), ggufs[0])
-        with llama_cpp(served, slots=choice.at_once, context_tokens=choice.context_tokens) as engine:
-            yield engine, f"llama.cpp, {served.name}"
-    else:
-        yield LocalModel.load(model), f"transformers, {model}"
+    with serving(model, slots=choice.at_once, context_tokens=choice.context_tokens) as engine:
+        yield engine, f"llama.cpp, {model.name}"
 
 
 def _pairs(first: Sequence[Given], second: Sequence[Given]) -> list[Pair]:

@@ -175,7 +175,7 @@ def test_what_is_wrong_is_said_before_anybody_is_asked(files: dict[str, Path], t
     labels(tmp_path)
     with pytest.raises(EngineFailed, match="cannot be reached"):
         judge(files, known, tmp_path / "no", engine_url="http://127.0.0.1:9", console=Console(quiet=True))
-    with pytest.raises(BadInput, match="cannot be loaded as a model"):
+    with pytest.raises(BadInput, match="There is no directory"):
         judge(files, known, tmp_path / "no", model=tmp_path / "nowhere", console=Console(quiet=True))
     assert not (tmp_path / "no").exists()
 
