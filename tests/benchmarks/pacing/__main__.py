@@ -87,7 +87,7 @@ async def town(rush: Rush, place: Path, slower: float = 1.0) -> AsyncIterator[To
             replica = running(
                 "bot", "serve", place=place / f"dolly-{number}", ready="Dolly answers in", environment=settings
             )
-            await stack.enter_async_context(replica)
+            people.replicas.append(await stack.enter_async_context(replica))
         yield people
 
 

@@ -4,6 +4,7 @@ import asyncio
 import math
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bot.local.workspace import Workspace
@@ -11,6 +12,7 @@ from bot.local.workspace.clock import SystemClock
 from bot.local.workspace.timeline.changes import Change
 from bot.local.workspace.web_api.rate_limits import POST_MESSAGE, RATES, RateLimits
 from tests.benchmarks.delivery.figures import percentile
+from tests.benchmarks.delivery.processes import Child
 from tests.benchmarks.pacing.engine import BEGINNING, END, TOKENS_PER_SECOND, text_of
 
 LIMIT_SECONDS = 180.0
@@ -75,6 +77,8 @@ class Answer:
 
     thread: str
     question_ts: str
+    asked_seconds: float = 0.0
+    """After the beginning, like the others."""
     shown_seconds: float | None = None
     whole_seconds: float | None = None
     is_streamed: bool = False
@@ -123,6 +127,7 @@ class Town:
 
     def __init__(self, workspace: Workspace, rush: Rush, slower: float) -> None:
         """Times are told as if the world were not `slower`."""
+        self.replicas: list[Child] = []
         self._slower = slower
         self._workspace = workspace
         self._rush = rush
@@ -150,14 +155,19 @@ class Town:
             timeline.post(channel_id, self._people[1], f"Not me, said {reply}.", thread_ts=root)
         return root
 
-    async def ask(self, first: int, count: int) -> Seen:
-        """Ask `count` questions at once, those from number `first` on; return when all are answered, or time is up."""
+    async def ask(self, first: int, count: int, *, after: Sequence[float] = ()) -> Seen:
+        """Ask `count` questions, those from number `first` on; return when all are answered, or time is up.
+
+        At once, or each `after` so many seconds; what is seen of it counts from then on.
+        """
         self.limits.calls.clear()
         self.limits.refused.clear()
         self._waiting.clear()
         self._all_whole.clear()
         self._began = time.perf_counter()
-        answers = list(await asyncio.gather(*(self._ask(number) for number in range(first, first + count))))
+        delays = after or [0.0] * count
+        asking = (self._ask(number, delay) for number, delay in zip(range(first, first + count), delays, strict=True))
+        answers = list(await asyncio.gather(*asking))
         deadline = self._began + LIMIT_SECONDS * self._slower
         while any(answer.whole_seconds is None for answer in answers) and time.perf_counter() < deadline:
             await asyncio.sleep(0.05)
@@ -169,7 +179,8 @@ class Town:
             [self._said(number, answer) for number, answer in enumerate(answers, first)],
         )
 
-    async def _ask(self, number: int) -> Answer:
+    async def _ask(self, number: int, after_seconds: float) -> Answer:
+        await asyncio.sleep(after_seconds * self._slower)
         channel_id = self._channels[number % len(self._channels)]
         thread_ts = self._old[number] if number < len(self._old) else None
         user_id = self._people[number % len(self._people)]
@@ -178,7 +189,9 @@ class Town:
         )
         assert said is not None
         answer = Answer(thread_ts or str(said["ts"]), str(said["ts"]))
-        return self._waiting.setdefault(answer.thread, answer)
+        answer = self._waiting.setdefault(answer.thread, answer)
+        answer.asked_seconds = after_seconds
+        return answer
 
     def _said(self, number: int, answer: Answer) -> list[str]:
         channel_id = self._channels[number % len(self._channels)]
