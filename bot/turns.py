@@ -131,7 +131,7 @@ class Turns:
 
     async def _answer(self, claim: Claim, journal: JobJournal, stop: asyncio.Event) -> Ending:
         turn = claim.turn
-        if self._may_be_answered(turn) and (ending := await self._responder.found(turn, journal)):
+        if self._may_be_answered(claim) and (ending := await self._responder.found(turn, journal)):
             return ending
         if claim.verdict is not None:
             return await self._told(claim, journal, claim.verdict)
@@ -154,15 +154,15 @@ class Turns:
             await self._mailbox.note_admitted(claim)
         return await self._responder.respond(turn, journal, stop, lambda error: self._gives_up(claim, error))
 
-    def _may_be_answered(self, turn: Turn) -> bool:
+    def _may_be_answered(self, claim: Claim) -> bool:
         """Whether an answer may stand in the thread that the store has lost, or never knew of.
 
         So it may be with what was asked before this Dolly began, for the store may be a restored one, and before a
         connection to the store was lost, for another server may have taken its place. Only then is it worth a call.
         """
-        if turn.again or turn.response_url:
+        if claim.is_anew or claim.turn.again or claim.turn.response_url:
             return False
-        return float(turn.ts) <= max(self._began_at, losses.last) + CLOCKS_DIFFER_SECONDS
+        return float(claim.turn.ts) <= max(self._began_at, losses.last) + CLOCKS_DIFFER_SECONDS
 
     async def _judge(self, claim: Claim, journal: JobJournal, verdict: str) -> None:
         """Write down with what the turn is to end, before anybody tries to say it."""
@@ -251,7 +251,7 @@ class Turns:
 
     async def _committed(self, claim: Claim, journal: JobJournal, ending: Ending) -> None:
         buried = ending.reason if ending.decision == "apologised" else ""
-        is_settled = not self._may_be_answered(claim.turn)
+        is_settled = not self._may_be_answered(claim)
         with tracing.step("commit"):
             await self._persist(
                 lambda: self._mailbox.commit(

@@ -15,8 +15,8 @@ local function handed_out(conversation, id)
   local job = ARGV[2] .. 'job:' .. id
   local stored = tonumber(redis.call('HGET', job, 'stored') or now)
   local fields = redis.call('HMGET', job, 'turn', 'user', 'attempts', 'claims', 'shape', 'posts', 'kept', 'verdict', 'admitted',
-    'stop', 'uses')
-  return {conversation, id, tonumber(redis.call('HGET', claim, 'fence')), now - stored, unpack(fields, 1, 11)}
+    'stop', 'uses', 'anew')
+  return {conversation, id, tonumber(redis.call('HGET', claim, 'fence')), now - stored, unpack(fields, 1, 12)}
 end
 
 local before = redis.call('HMGET', KEYS[3], 'request', 'conversation')

@@ -39,6 +39,8 @@ class Claim:
     """Whether it has been counted by the quotas, and let pass."""
     is_stopped: bool = False
     """Whether somebody wants no answer any more."""
+    is_anew: bool = False
+    """Whether it is to be answered though something stands there: it was edited, or given up and asked again."""
 
     @property
     def job_id(self) -> str:
@@ -73,7 +75,7 @@ def load(stored: str, conversation: str, sealing: Sealing) -> Turn:
 def handed_out(reply: Sequence[Any], sealing: Sealing) -> Claim:
     """What claim.lua says, as a value. A turn that does not open is to end with an apology."""
     conversation, job_id, fence, age_ms, *fields = reply
-    sealed, user_id, attempts, claimed, shape, posts, kept, verdict, admitted, stop, uses = fields
+    sealed, user_id, attempts, claimed, shape, posts, kept, verdict, admitted, stop, uses, anew = fields
     try:
         turn = load(sealed or "", conversation, sealing)
         answer = memory.load(kept, conversation, sealing) if kept else None
@@ -95,6 +97,7 @@ def handed_out(reply: Sequence[Any], sealing: Sealing) -> Claim:
         verdict=verdict,
         is_admitted=bool(admitted),
         is_stopped=bool(stop),
+        is_anew=bool(anew),
     )
 
 

@@ -11,6 +11,9 @@ So a channel that Dolly is invited to, or a person's first direct message, begin
 from dataclasses import dataclass, field
 from typing import Any
 
+from redis.asyncio import RedisCluster
+from redis.exceptions import NoPermissionError
+
 from bot.store.connection import Client, store_errors
 from bot.store.layout import Layout
 from bot.store.partitions import Partitions
@@ -58,6 +61,20 @@ class Cursors:
         )
         if errors:
             raise errors[0]
+
+    async def servers(self) -> frozenset[str]:
+        """The ids of the servers that take writes, each of which a server gives itself when it is started.
+
+        None where the store's user may not ask (`+info`).
+        """
+        nodes = {"target_nodes": RedisCluster.PRIMARIES} if isinstance(self._client, RedisCluster) else {}
+        async with store_errors():
+            try:
+                told: Any = await self._client.info("server", **nodes)
+            except NoPermissionError:
+                return frozenset()
+        found = [told] if "run_id" in told else told.values()
+        return frozenset(str(each["run_id"]) for each in found)
 
     async def hold(self, channel_id: str, at: float) -> None:
         """`channel_id` has still to be read from `at` on, or from where it was held before if that is earlier."""

@@ -9,7 +9,8 @@ The keys of a conversation carry its partition's prefix, with one hash tag (layo
     job:<job>         hash: the turn (sealed), its user, when it was stored, attempts that count, claims; how far its
                       answer is: shape, posts (ts of its messages in Slack), uses (posts at its response_url), kept
                       (an answer that Slack did not take, sealed), verdict (the apology or refusal that is due),
-                      admitted (the quotas have let it pass), stop (no answer is wanted any more). <job>~ is that of a
+                      admitted (the quotas have let it pass), stop (no answer is wanted any more), anew (edited, or
+                      asked again after it was given up: what stands there is no answer to it). <job>~ is that of a
                       question answered once more
     mailbox:<conv>    sorted set: job ids by Slack ts in microseconds
     waiting           sorted set: job ids by the time at which they were stored; queue:<user> those of one person

@@ -13,7 +13,7 @@ if is_refusal then
     redis.call('ZREM', KEYS[i], ARGV[1])
   end
 else
-  redis.call('HSET', KEYS[1], 'turn', ARGV[4], 'attempts', 0)
+  redis.call('HSET', KEYS[1], 'turn', ARGV[4], 'attempts', 0, 'anew', 1)
   redis.call('SET', KEYS[5], '1', 'EX', ARGV[5])
   redis.call('HDEL', KEYS[1], 'kept', 'verdict', 'stop')
 end

@@ -8,7 +8,7 @@ if not turn or not redis.call('ZSCORE', KEYS[1], ARGV[1]) or redis.call('EXISTS'
 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('HSET', KEYS[3], 'turn', turn, 'user', ARGV[3], 'stored', now, 'attempts', 0, 'claims', 0)
+redis.call('HSET', KEYS[3], 'turn', turn, 'user', ARGV[3], 'stored', now, 'attempts', 0, 'claims', 0, 'anew', 1)
 redis.call('SET', KEYS[4], '1', 'EX', ARGV[5]) -- a late delivery is none of its own
 redis.call('ZADD', KEYS[5], ARGV[4], ARGV[1])
 redis.call('ZADD', KEYS[8], now, ARGV[1])

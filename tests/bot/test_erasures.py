@@ -121,7 +121,8 @@ async def test_a_restored_store_forgets_again_before_it_serves(
 
 async def talk_again(client: Client) -> None:
     mailbox = Mailbox(client, LAYOUT, SEALING)
-    turn = Turn(ConversationId("T1", "C9", "900.000100"), "900.000100", ASHA, "hello again")
+    now = f"{time.time() + 1:.6f}"
+    turn = Turn(ConversationId("T1", "C9", now), now, ASHA, "hello again")
     await mailbox.enqueue(turn)
     claim = await mailbox.claim()
     assert claim is not None

@@ -8,7 +8,9 @@ from redis.asyncio import Redis
 from bot.conversation import Exchange, Line, Standing, Turn
 from bot.errors import SlackError, SlackUnreachable, StoreUnavailable
 from bot.store.connection import losses
+from bot.store.corrections import Corrections
 from bot.store.dead_letters import DeadLetters
+from bot.store.mailbox import Mailbox
 from bot.store.memory import Memory
 from bot.store.repeats import Repeats
 from bot.turns import ATTEMPTS
@@ -240,15 +242,36 @@ async def test_of_a_thread_that_nothing_is_remembered_of_all_is_read_at_the_next
 
 
 async def test_a_kept_answer_that_stands_there_is_not_brought_again(redis: Redis) -> None:
+    mailbox = Mailbox(redis, LAYOUT, SEALING)
+    await mailbox.enqueue(QUESTION)
+    claim = await mailbox.claim()
+    assert claim is not None
+    await mailbox.note_kept(claim, Exchange(QUESTION.ts, "U1", "hi", "Hello.", 9))
     async with desk(redis) as at:
-        await at.mailbox.enqueue(QUESTION)
-        claim = await at.mailbox.claim()
-        assert claim is not None
-        await at.mailbox.note_kept(claim, Exchange(QUESTION.ts, "U1", "hi", "Hello.", 9))
         at.slack.stands = {QUESTION.ts: FOUND}
-        await at.mailbox.fail(claim, delay_seconds=0)
+        await mailbox.fail(claim, delay_seconds=0)
         await at.until_committed()
         assert [note.finished for note in at.slack.notes] == []
+
+
+async def test_what_was_edited_or_asked_again_is_answered_whatever_stands_there(redis: Redis) -> None:
+    async with desk(redis, Script(overloaded=True), answer_within_seconds=0) as at:
+        await at.mailbox.enqueue(QUESTION)
+        await at.until_committed()
+        at.slack.stands, at.slack.looked = {QUESTION.ts: FOUND}, []
+        letters = DeadLetters(redis, LAYOUT, SEALING, Repeats(redis, LAYOUT, SEALING, at.mailbox), memory_seconds=60)
+        at.engine.script = Script(text="Yes.")
+        [letter] = await letters.newest(5)
+        assert await letters.ask_again(letter.job_id)
+        await at.until_committed()
+        assert [exchange.answer for exchange in await at.memory.read(THREAD)] == ["Yes."]
+        assert at.slack.looked == []
+    mailbox = Mailbox(redis, LAYOUT, SEALING)
+    await mailbox.enqueue(Turn(THREAD, "100.000500", "U1", "hi"))
+    await Corrections(redis, LAYOUT, SEALING, memory_seconds=60).revise(THREAD, "100.000500", "ho")
+    edited = await mailbox.claim()
+    assert edited is not None
+    assert (edited.turn.text, edited.is_anew) == ("ho", True)
 
 
 async def test_where_slack_is_away_the_look_waits_and_where_it_refuses_the_question_is_answered(redis: Redis) -> None:

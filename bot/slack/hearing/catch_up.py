@@ -25,6 +25,7 @@ from bot.slack.asking.questions import Questions
 from bot.slack.client import Identity
 from bot.slack.hearing.history import Channel, History
 from bot.slack.payloads import TIMESTAMP
+from bot.store.connection import losses
 from bot.store.cursors import Cursors, Heard
 from bot.store.mailbox import Mailbox
 from bot.store.memory import Memory
@@ -86,6 +87,9 @@ class CatchUp:
         self._heard_at = clock()
         """When all was heard for the last time, as far as is known."""
         self._was_deaf = False
+        self._servers = frozenset[str]()
+        """The store's, as they were last seen, and when a connection had been lost then."""
+        self._lost_at: float | None = None
         self._due = asyncio.Event()
 
     @property
@@ -125,14 +129,26 @@ class CatchUp:
         try:
             # A full store refuses a probe, as it would a question.
             await self._cursors.probe(DEAF_SECONDS)
+            is_another = await self._is_another_store()
             if self.is_done:
                 await self._cursors.advance((now - OVERLAP_SECONDS) // ADVANCE_SECONDS * ADVANCE_SECONDS)
         except StoreUnavailable:
             return
-        if self._was_deaf or now - self._heard_at > DEAF_SECONDS:
-            log.warning("was_deaf", seconds=round(now - self._heard_at, 1), socket=self._was_deaf)
+        if self._was_deaf or is_another or now - self._heard_at > DEAF_SECONDS:
+            log.warning(
+                "was_deaf", seconds=round(now - self._heard_at, 1), socket=self._was_deaf, another_store=is_another
+            )
             self.missed(self._heard_at - OVERLAP_SECONDS)
         self._heard_at, self._was_deaf = now, False
+
+    async def _is_another_store(self) -> bool:
+        """Whether another server has taken the store's place, or it began anew: it may lack what was stored last."""
+        lost_at = losses.last
+        if lost_at == self._lost_at:
+            return False
+        servers, known = await self._cursors.servers(), self._servers
+        self._servers, self._lost_at = servers, lost_at
+        return bool(known) and not servers <= known
 
     async def _read_when_due(self) -> None:
         retry_seconds = 0.0

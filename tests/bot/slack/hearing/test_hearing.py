@@ -1,6 +1,7 @@
 """When Dolly notices that it was deaf, how far the cursor may move, and what the reading costs."""
 
 import asyncio
+from unittest.mock import AsyncMock
 
 import pytest
 from redis.asyncio import Redis
@@ -12,6 +13,7 @@ from bot.local.workspace.clock import ManualClock
 from bot.local.workspace.records import BOT_USER_ID
 from bot.slack.client import Identity
 from bot.slack.hearing.catch_up import OVERLAP_SECONDS
+from bot.store.connection import losses
 from bot.store.cursors import Cursors, Heard
 from bot.store.layout import Layout
 from tests.bot.local.workspace.bare_app import eventually
@@ -111,6 +113,26 @@ async def test_a_process_that_stood_still_was_deaf(ears: Listener, clock: Manual
         await clock.advance(30)
         await eventually(lambda: faults.calls["conversations.history"] > calls)
         await eventually(lambda: catch_up.is_done)
+
+
+async def test_a_store_that_is_another_one_may_lack_what_was_heard(
+    ears: Listener, faults: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However short the failover was; a connection to the same server that is lost is no reason."""
+    async with ears.catching_up() as catch_up:
+        await asyncio.sleep(0.1)
+        calls = faults.calls["conversations.history"]
+        monkeypatch.setattr(losses, "last", losses.last + 1)
+        await asyncio.sleep(0.1)
+        assert faults.calls["conversations.history"] == calls
+        assert len(await ears.cursors.servers()) == 1
+        another = AsyncMock(return_value=frozenset({"0a1b2c"}))
+        monkeypatch.setattr(ears.cursors, "servers", another)
+        monkeypatch.setattr(losses, "last", losses.last + 1)
+        await eventually(lambda: faults.calls["conversations.history"] > calls)
+        await eventually(lambda: catch_up.is_done)
+        await asyncio.sleep(0.1)
+        assert another.await_count == 1
 
 
 async def test_a_cursor_never_moves_back(redis: Redis) -> None:
