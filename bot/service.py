@@ -262,7 +262,7 @@ async def running_service(
         )
         shortcut = MessageShortcut(client, questions, kept.quotations, identity, people.words, afterwards)
         agent_view = AgentView(client, kept.marks, identity, people.words, afterwards)
-        commands = Commands(questions, verbs, identity, people.words)
+        commands = Commands(questions, verbs, kept.marks, identity, people.words)
         listeners = Listeners(
             questions,
             edits,

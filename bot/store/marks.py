@@ -3,6 +3,7 @@
     edited:<conv>     sorted set: message's ts → ts of its newest edit, in microseconds
     shared:<conv>     string: the answer that only its asker saw was posted for all
     greeted:<conv>    string: Dolly has said hello in the thread
+    commanded:<conv>  string: the command of this trigger was done
 
 They are dropped after 26 hours, as the mailbox's dedupe marks are, and hold no text.
 """
@@ -14,7 +15,7 @@ from bot.store.connection import Client, store_errors
 from bot.store.layout import Layout
 from bot.store.mailbox import DEDUPE_SECONDS
 
-Mark = Literal["shared", "greeted"]
+Mark = Literal["shared", "greeted", "commanded"]
 
 
 class Marks:

@@ -400,6 +400,15 @@ async def test_the_same_signed_request_once_more_asks_nothing_anew(http: Team, e
     assert len(engine.requests) == 2
 
 
+async def test_the_same_signed_command_once_more_does_nothing_anew(http: Team, engine: ScriptedEngine) -> None:
+    """What was forgotten by it is not all that is asked since."""
+    told = as_form(command(http, text="forget everything"))
+    assert (await post_signed(http, told, **FORM_TYPE))[1]
+    assert (await post_signed(http, told, **FORM_TYPE)) == (200, "")
+    again = as_form(command(http, text="forget everything", trigger_id="2.3.another"))
+    assert (await post_signed(http, again, **FORM_TYPE))[1], "the same words by another trigger are another command"
+
+
 @pytest.mark.parametrize("content_type", ["application/xml", "multipart/form-data; boundary=x", "", "application/JSON"])
 async def test_no_content_type_gets_around_the_signature(http: Team, redis: Redis, content_type: str) -> None:
     body = as_json(mention(http))

@@ -90,6 +90,16 @@ async def test_two_people_in_two_threads_are_answered_at_once(store_url: str) ->
         assert await team.answered(ben) == ["echo one two three four five six"]
 
 
+async def test_no_answer_comes_from_another_one(store_url: str) -> None:
+    """The same words in two threads are two questions to the engine, each with its own thread's words alone."""
+    async with ScriptedEngine() as engine, running_team(store_url, engine.url) as team:
+        for person in ("asha", "ben"):
+            await team.answered(await team.say(person, "@dolly what is it?"))
+        first, second = engine.requests
+        assert first.messages == second.messages
+        assert len(second.messages) == 2, "the system's and the question: nothing of the other thread"
+
+
 async def test_one_message_is_answered_once_although_slack_tells_of_it_twice(
     store_url: str, transport: Transport
 ) -> None:
