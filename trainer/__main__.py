@@ -10,6 +10,7 @@ from rich.console import Console
 
 from trainer.errors import TrainerError
 from trainer.loop_commands import loop
+from trainer.rating_commands import rating
 from trainer.self_instruct_commands import making
 from trainer.yardstick_commands import yardsticks
 
@@ -27,6 +28,7 @@ app.add_typer(dataset, name="dataset")
 app.add_typer(loop)
 app.add_typer(making)
 app.add_typer(yardsticks)
+app.add_typer(rating)
 
 Recipe = Annotated[str, typer.Option("--recipe", "-r", help="A recipe's name, or a TOML file.")]
 Override = Annotated[list[str], typer.Option("--set", help="Another value: tune.learning_rate=1e-4. May be repeated.")]

@@ -1,6 +1,5 @@
 """A talk with a model in the terminal: a base, a run, a checkpoint or an export, in its own template, as it comes."""
 
-import re
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
@@ -16,14 +15,13 @@ from trainer.evaluation.local_model import LocalModel
 from trainer.exports.origin import read_origin
 from trainer.exports.weights import load_merged
 from trainer.records import Message
+from trainer.terminal import plain
 
 MAX_ANSWER_TOKENS = 512
 TEMPERATURE, TOP_P = 0.7, 0.92
 """Dolly's own top_p; a little cooler, for small models ramble."""
 
 CONTEXT_TOKENS = 4096
-CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""What would move the cursor or change the terminal's colours, were a model to write it."""
 
 HELP = "/reset begins a new conversation, /exit ends; Ctrl-C stops an answer."
 
@@ -95,7 +93,7 @@ def _say(speaking: Speaking, conversation: Sequence[Message], console: Console) 
         with closing(speaking.stream(conversation, sampling)) as deltas:  # closed, the engine stops writing
             for delta in deltas:
                 said += delta
-                console.print(CONTROLS.sub("", delta), end="", markup=False, highlight=False, soft_wrap=True)
+                console.print(plain(delta), end="", markup=False, highlight=False, soft_wrap=True)
     except KeyboardInterrupt:
         console.print(" [dim](stopped)[/]", end="")
     except EngineFailed as error:

@@ -44,10 +44,10 @@ def evaluate(
     from trainer.recipe import load_recipe
     from trainer.stages.evaluate import evaluate as run
 
-    labelled = _labelled(models, "DIRECTORY, such as candidate=exports/1")
+    directories = labelled(models, "DIRECTORY, such as candidate=exports/1")
     _check_places(suite, dataset, instructions, tasks)
     run(
-        labelled,
+        directories,
         dataset,
         out,
         settings=load_recipe(recipe, override).evaluate,
@@ -66,7 +66,7 @@ def score(
     """Score answers that were given elsewhere; no model is needed."""
     from trainer.stages.score import score_answers as run
 
-    run(_labelled(answers, "FILE, such as davinci=davinci_predictions.jsonl"), out)
+    run(labelled(answers, "FILE, such as davinci=davinci_predictions.jsonl"), out)
 
 
 @yardsticks.command()
@@ -89,7 +89,7 @@ def judge(
     from trainer.stages.judge import judge as run
 
     run(
-        _labelled(answers, "FILE, such as candidate=evaluations/1/answers.jsonl"),
+        labelled(answers, "FILE, such as candidate=evaluations/1/answers.jsonl"),
         labels,
         out,
         engine_url=engine_url,
@@ -117,7 +117,7 @@ def _check_places(
             raise typer.BadParameter(f"--suite {name} needs {option}.")
 
 
-def _labelled(given: Sequence[str], shape: str) -> dict[str, Path]:
+def labelled(given: Sequence[str], shape: str) -> dict[str, Path]:
     """LABEL=PATH, each label once."""
     found: dict[str, Path] = {}
     for one in given:

@@ -42,6 +42,7 @@ def test_a_worker_that_waits_loads_no_torch() -> None:
     [
         *("import-base", "dataset build", "dataset show", "tune", "export", "evaluate", "chat"),
         *("score", "judge", "self-instruct", "self-instruct-report"),
+        *("rate sheet", "rate answers", "rate report"),
         *("review", "retrain", "worker", "models", "promote", "rollback", ""),
     ],
 )

@@ -26,11 +26,10 @@ from trainer.errors import BadInput
 from trainer.nearby import QUESTION_CHARACTERS, nearest
 from trainer.records import Record
 from trainer.sources import read_source
+from trainer.terminal import plain
 
 SUGGESTED = 4
 """Neighbour questions; the gate holds half of a correction's out."""
-CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""What would move the cursor or change the terminal's colours, had a person or a model written it."""
 
 CHOICES = "[b]a[/]pprove, [b]e[/]dit, [b]r[/]eject, [b]n[/]ext, [b]q[/]uit"
 STARTER = resources.files("trainer") / "starter" / "train.jsonl"
@@ -220,4 +219,4 @@ def _texts(value: Any) -> list[str]:
 
 
 def _plain(text: Any) -> str:
-    return CONTROLS.sub("", str(text or ""))
+    return plain(str(text or ""))
