@@ -66,7 +66,7 @@ class SelfInstructChoice:
     timeout_seconds: Annotated[float, Field(gt=0)] = 300.0
     """Of one request."""
     patience_requests: AtLeastOne = 60
-    """After so many requests in a row of which nothing was kept, it ends."""
+    """After so many requests of a step in a row of which nothing was kept, it ends."""
     context_tokens: AtLeastOne = 2048
     """Window of a request in llama.cpp, its prompt included."""
     threads: NotNegative = 0

@@ -6,6 +6,7 @@ engine writes at once; a task that waits for its instances comes before new inst
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -64,7 +65,8 @@ class SelfInstruct:
         self._novelty = NoveltyFilter(choice.novelty)
         for text in (*(seed.instruction for seed in seeds), *(task.instruction for task in journal.tasks.values())):
             self._novelty.add(text)
-        self._in_vain = 0
+        self._in_vain = Counter[str]()
+        """Requests in a row of which nothing was kept, by step."""
 
     async def run(self) -> None:
         """Raises NothingKept where nothing is kept for long, EngineFailed where the engine is gone."""
@@ -76,13 +78,17 @@ class SelfInstruct:
         while self._journal.instances < self._target:
             await self._ask(self._next())
             self._moved()
-            if self._in_vain >= self._choice.patience_requests:
-                reasons = ", ".join(f"{why} {number}" for why, number in self._journal.rejected.most_common(3))
-                raise NothingKept(
-                    f"Of the last {self._in_vain} requests nothing was kept (rejected so far: {reasons or 'nothing'}). "
-                    "What there is stays. Look at the journal, change the recipe or the model, and begin anew; or go "
-                    "on with --resume."
-                )
+            for step, number in self._in_vain.items():
+                if number >= self._choice.patience_requests:
+                    raise NothingKept(self._said_of(step, number))
+
+    def _said_of(self, step: str, number: int) -> str:
+        reasons = ", ".join(f"{why} {times}" for why, times in self._journal.rejected.most_common(3))
+        return (
+            f"Of the last {number} requests for {step} nothing was kept (rejected so far: {reasons or 'nothing'}). "
+            "What there is stays. Look at the journal, change the recipe or the model, and begin anew; or go on with "
+            "--resume."
+        )
 
     def _next(self) -> Work:
         waiting = self._journal.waiting
@@ -98,17 +104,17 @@ class SelfInstruct:
             step, asked = "classification", self._ask_classification(work.request, task)
         else:
             step, asked = "instances", self._ask_instances(work.request, task)
-        before = len(self._journal.tasks), self._journal.instances
         try:
-            await asked
+            kept = await asked
         except Unusable as reply:
             self._fail(work, step, (reply.why, reply.said))
+            kept = False
         except BaseException:
             if task is not None:
                 self._journal.waiting.appendleft(task)
             raise
-        kept = (len(self._journal.tasks), self._journal.instances) != before
-        self._in_vain = 0 if kept else self._in_vain + 1
+        # Each step for itself: a model that writes tasks, and never an instance of one, is no good either.
+        self._in_vain[step] = 0 if kept else self._in_vain[step] + 1
 
     def _fail(self, work: Work, step: str, rejected: Rejected) -> None:
         """A task of which a reply was unusable is given up: asked again, a greedy model would write the same."""
@@ -117,7 +123,8 @@ class SelfInstruct:
         else:
             self._journal.add_instances(work.request, work.task, (), (rejected,))
 
-    async def _ask_instructions(self, request: int) -> None:
+    async def _ask_instructions(self, request: int) -> bool:
+        """Whether anything was kept, as all that ask."""
         choice, rng = self._choice, self._random(request)
         examples = [seed.instruction for seed in rng.sample(self._seeds, min(choice.seed_examples, len(self._seeds)))]
         machine = [task.instruction for task in self._journal.tasks.values()]
@@ -141,11 +148,12 @@ class SelfInstruct:
             else:
                 kept.append(Task("", instruction))
         self._journal.add_tasks(request, kept, rejected)
+        return bool(kept)
 
     def _why_not(self, instruction: str) -> str | None:
         return refusal(instruction, self._choice) or ("too_similar" if self._novelty.admit(instruction) else None)
 
-    async def _ask_whole_tasks(self, request: int) -> None:
+    async def _ask_whole_tasks(self, request: int) -> bool:
         choice, rng = self._choice, self._random(request)
         examples = rng.sample(self._seeds, min(choice.seed_examples, len(self._seeds)))
         prompt = self._prompts.for_whole_tasks(examples, choice.instructions_per_request)
@@ -175,8 +183,9 @@ class SelfInstruct:
         if not found:
             rejected.append(("cut_off" if written.is_cut else "nonsense", written.text))
         self._journal.add_tasks(request, kept, rejected)
+        return bool(kept)
 
-    async def _ask_classification(self, request: int, task: Task) -> None:
+    async def _ask_classification(self, request: int, task: Task) -> bool:
         choice = self._choice
         labelled = [seed for seed in self._seeds if seed.is_classification is not None]
         if not labelled:
@@ -193,9 +202,11 @@ class SelfInstruct:
             if answer is None:
                 raise Unusable("no_yes_or_no", written.text)
             self._journal.add_classification(request, task, answer)
-        self._journal.waiting.appendleft(task)
+        # At the end: prompts of a kind follow each other in an engine's slot, which then has their examples read.
+        self._journal.waiting.append(task)
+        return True
 
-    async def _ask_instances(self, request: int, task: Task) -> None:
+    async def _ask_instances(self, request: int, task: Task) -> bool:
         choice, is_classification = self._choice, bool(task.is_classification)
         examples = self._instance_examples(is_classification)
         prompt = self._prompts.for_instances(task.instruction, examples, is_classification=is_classification)
@@ -208,6 +219,7 @@ class SelfInstruct:
         if not found:
             rejected.append(("cut_off" if written.is_cut else "nonsense", written.text))
         self._journal.add_instances(request, task, self._formatted(kept, self._random(request)), rejected)
+        return bool(kept)
 
     def _instance_examples(self, is_classification: bool) -> list[Seed]:
         """The same for each task of a kind: the engine reads them once. Short ones, with and without an input."""

@@ -162,6 +162,15 @@ def test_an_engine_that_is_no_good_ends_it_with_a_sentence(reply: Reply, reason:
     assert reason in rejected
 
 
+def test_tasks_of_which_no_instance_comes_end_it_too(seeds: Path) -> None:
+    def no_instances(body: dict[str, Any]) -> tuple[int, Any]:
+        prompt = asked(body)
+        return text("Well.") if prompt.startswith((RAW.inputs_first[0], RAW.outputs_first[0])) else good_model(body)
+
+    with scripted(no_instances) as told, pytest.raises(NothingKept, match="Of the last 8 requests for instances"):
+        write(seeds, told.url)
+
+
 def test_an_engine_that_is_late_is_waited_for_no_longer(seeds: Path) -> None:
     def late(body: dict[str, Any]) -> tuple[int, Any]:
         time.sleep(0.3)
