@@ -167,7 +167,7 @@ async def _local(settings: Settings) -> None:
     data = settings.dolly_data
     configure_logging(settings.log_level, _open_log(data))
     async with _parts(settings, console.print) as addresses:
-        workspace = Workspace(data / "workspace.sqlite3", port=settings.dolly_port)
+        workspace = Workspace(data / "workspace.sqlite3", port=settings.dolly_port, ratings=data / "ratings")
         await workspace.start()
         try:
             identity = workspace.identity

@@ -34,7 +34,7 @@ def database(tmp_path: Path) -> Path:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def workspace(database: Path) -> AsyncIterator[Workspace]:
-    workspace = Workspace(database, manifest=MANIFEST)
+    workspace = Workspace(database, manifest=MANIFEST, ratings=database.parent / "ratings")
     await workspace.start()
     yield workspace
     await workspace.stop()

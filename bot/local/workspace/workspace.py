@@ -18,6 +18,7 @@ from bot.local.workspace.delivery.socket_mode import SocketMode
 from bot.local.workspace.delivery.triggers import Triggers
 from bot.local.workspace.manifest import Manifest, read_manifest
 from bot.local.workspace.page.page import Page
+from bot.local.workspace.page.rating import RatingSheet
 from bot.local.workspace.people.interacting import Interacting
 from bot.local.workspace.people.people import People
 from bot.local.workspace.records import AppIdentity
@@ -64,12 +65,13 @@ class Workspace:
         request_url: str | None = None,
         seed: int | None = None,
         manifest: Manifest | None = None,
+        ratings: Path | None = None,
     ) -> None:
         """Keep what is said in the SQLite file `database`, or in memory only. Port 0 takes a free one.
 
         With `request_url` the app is reached there by signed HTTP, without it by Socket Mode. `seed`
         fixes which of several sockets gets what. `manifest` tells the app's command, shortcuts and prompts;
-        None takes the one in deploy/.
+        None takes the one in deploy/. `ratings` is where a sheet of answers to rate may lie.
         """
         self._database_path = database
         self._port = port
@@ -77,6 +79,7 @@ class Workspace:
         self._has_rate_limits = rate_limits
         self._seed = seed
         self._manifest = read_manifest() if manifest is None else manifest
+        self._sheet = RatingSheet(ratings)
         self.request_url = request_url
         """Where the app takes events, commands and interactions by HTTP; None: it uses Socket Mode."""
 
@@ -131,7 +134,7 @@ class Workspace:
         rate_limits = RateLimits(clock) if self._has_rate_limits else None
         self.web_api = WebApi(self.timeline, clock, identity, rate_limits, self._sockets.open_socket, triggers)
         application = web.Application(middlewares=[_refuse_foreign_hosts], client_max_size=50 * 2**20)
-        self._page = Page(self.timeline, self.people, self.changes, identity, self._manifest)
+        self._page = Page(self.timeline, self.people, self.changes, identity, self._manifest, self._sheet)
         application.add_routes(self.web_api.routes())
         application.add_routes(self._sockets.routes())
         application.add_routes(response_urls.routes())

@@ -3,6 +3,7 @@
 Nothing here needs a password: the workspace binds to 127.0.0.1, and refuses what another site's page would send.
 """
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from aiohttp.helpers import content_disposition_header
 from bot.local.workspace.manifest import Manifest
 from bot.local.workspace.page import live as page_live
 from bot.local.workspace.page.acts import ACTS, BadRequest, Said
+from bot.local.workspace.page.rating import RatingSheet
 from bot.local.workspace.page.reader import Reader
 from bot.local.workspace.people.people import People, PeopleError
 from bot.local.workspace.records import AppIdentity, User
@@ -41,18 +43,26 @@ class Page:
     """Serves the page, reads for it, and does what people do on it."""
 
     def __init__(
-        self, timeline: Timeline, people: People, changes: Changes, identity: AppIdentity, manifest: Manifest
+        self,
+        timeline: Timeline,
+        people: People,
+        changes: Changes,
+        identity: AppIdentity,
+        manifest: Manifest,
+        sheet: RatingSheet,
     ) -> None:
         self._timeline = timeline
         self._changes = changes
         self._identity = identity
         self._manifest = manifest
         self._people = people
+        self._sheet = sheet
         self._sockets: set[web.WebSocketResponse] = set()
 
     def routes(self) -> list[web.RouteDef]:
         return [
             web.get("/", _answer(self._index)),
+            web.get("/rate", _answer(self._rating_page)),
             web.get("/static/{name}", _answer(self._static)),
             web.get("/page/state", _answer(self._state)),
             web.get("/page/channel", _answer(self._channel)),
@@ -60,7 +70,9 @@ class Page:
             web.get("/page/source", _answer(self._source)),
             web.get("/page/views", _answer(self._views)),
             web.get("/page/file", _answer(self._shared_file)),
+            web.get("/page/ratings", _answer(self._ratings)),
             web.get("/page/live", _answer(self._live)),
+            web.post("/page/rate", _answer(self._rate)),
             web.post("/page/{act}", _answer(self._act)),
         ]
 
@@ -72,6 +84,9 @@ class Page:
     async def _index(self, request: web.Request) -> web.StreamResponse:
         return _file("index.html")
 
+    async def _rating_page(self, request: web.Request) -> web.StreamResponse:
+        return _file("rate.html")
+
     async def _static(self, request: web.Request) -> web.StreamResponse:
         return _file(request.match_info["name"])
 
@@ -80,7 +95,7 @@ class Page:
         asked = self._timeline.user(request.query.get("user_id", ""))
         people = [user for user in self._timeline.users() if not user.is_bot]
         viewer = asked if asked in people else people[0]
-        return web.json_response(self._reader_for(viewer).state())
+        return web.json_response(self._reader_for(viewer).state() | {"has_sheet": self._sheet.is_there})
 
     async def _channel(self, request: web.Request) -> web.StreamResponse:
         before = request.query.get("before")
@@ -104,6 +119,16 @@ class Page:
         headers = {"Content-Disposition": content_disposition_header("attachment", filename=file["name"])}
         return web.Response(body=content, content_type="application/octet-stream", headers=headers)
 
+    async def _ratings(self, request: web.Request) -> web.StreamResponse:
+        """The answers to rate, and what this person said of them."""
+        name = self._reader(request).viewer.name
+        return web.json_response(await asyncio.to_thread(self._sheet.shown_to, name))
+
+    async def _rate(self, request: web.Request) -> web.StreamResponse:
+        said, user = await self._said_by(request)
+        await asyncio.to_thread(self._sheet.rate, user.name, said.text("item"), said.text_or_none("rating"))
+        return web.json_response(None)
+
     async def _live(self, request: web.Request) -> web.StreamResponse:
         _refuse_other_sites(request)
         reader = self._reader(request)
@@ -117,20 +142,26 @@ class Page:
         return socket
 
     async def _act(self, request: web.Request) -> web.StreamResponse:
-        _refuse_other_sites(request)
         act = ACTS.get(request.match_info["act"])
         if act is None:
             raise BadRequest("There is no such action on this page. Reload it.", 404)
-        said = await _said(request)
-        if self._timeline.user(said.text("user_id")) is None:
-            raise BadRequest("Nobody with this user_id is in the workspace.", 404)
+        said, _ = await self._said_by(request)
         return web.json_response(await act(self._people, said))
 
+    async def _said_by(self, request: web.Request) -> tuple[Said, User]:
+        """What a page of this workspace has sent, and as whom."""
+        _refuse_other_sites(request)
+        said = await _said(request)
+        return said, self._user(said.text("user_id"))
+
     def _reader(self, request: web.Request) -> Reader:
-        user = self._timeline.user(_asked(request, "user_id"))
+        return self._reader_for(self._user(_asked(request, "user_id")))
+
+    def _user(self, user_id: str) -> User:
+        user = self._timeline.user(user_id)
         if user is None:
             raise BadRequest("Nobody with this user_id is in the workspace.", 404)
-        return self._reader_for(user)
+        return user
 
     def _reader_for(self, viewer: User) -> Reader:
         return Reader(self._timeline, self._identity, self._manifest, viewer)

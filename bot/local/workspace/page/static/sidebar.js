@@ -68,6 +68,9 @@ function drawMe() {
   const options = people.map((user) => new Option(`${user.real_name}${user.note && ` (${user.note})`}`, user.id, false, user.id === page.me));
   select.replaceChildren(...options, new Option("Add a person…", ""));
   document.getElementById("my-avatar").innerHTML = user(page.me).avatar; // the server's drawing
+  const link = document.getElementById("rate-link");
+  link.hidden = !page.state.has_sheet;
+  link.href = `/rate#/${page.me}`;
 }
 
 // The link above (-1) or below (1) that of a channel.
