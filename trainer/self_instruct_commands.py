@@ -1,5 +1,6 @@
 """The verbs of `dolly-trainer` that make instruction data with the company's own model."""
 
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,8 @@ def self_instruct(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
 ) -> None:
     """Have a model write new tasks from seeds: nothing of it leaves the company's machines."""
+    # As Ctrl-C, so that llama.cpp and its file go, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     from trainer.recipe import load_recipe
     from trainer.stages.self_instruct import self_instruct as run
 

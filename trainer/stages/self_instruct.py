@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -25,6 +26,8 @@ from trainer.self_instruct.seeds import Seed, read_seeds
 from trainer.self_instruct.writing import Writer
 from trainer.self_instruct_choices import SelfInstructChoice
 
+CACHE_MIB = 1024
+"""Of the examples that the prompts of each step begin with."""
 TRAIN = "train.jsonl"
 
 
@@ -85,7 +88,9 @@ def _engine(url: str | None, model: Path | None, choice: SelfInstructChoice) -> 
     from trainer.exports.servable import serving  # torch
 
     slots, threads = choice.requests_at_once, choice.threads or None
-    with serving(model, slots=slots, context_tokens=choice.context_tokens, threads=threads) as engine:
+    with serving(
+        model, slots=slots, context_tokens=choice.context_tokens, threads=threads, cache_mib=CACHE_MIB
+    ) as engine:
         yield engine.url
 
 
@@ -98,6 +103,8 @@ async def _write(
     target: int,
     console: Console,
 ) -> dict[str, str]:
+    # asyncio ends on Ctrl-C between two steps, and so at SIGTERM: never in the middle of a line of the journal.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
     async with Writer(url, api_key=key, timeout_seconds=choice.timeout_seconds) as writer:
         await writer.recognise()
         prompts = await _prompts(choice, writer)

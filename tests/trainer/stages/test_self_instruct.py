@@ -131,6 +131,29 @@ def test_killed_again_and_again_nothing_is_lost_and_nothing_comes_twice(seeds: P
     assert len(lines(out / TRAIN)) >= 60
 
 
+def test_told_to_end_it_says_how_to_go_on(seeds: Path, tmp_path: Path) -> None:
+    def slow(body: dict[str, Any]) -> tuple[int, Any]:
+        time.sleep(0.02)
+        return good_model(body)
+
+    out = tmp_path / "out"
+    with scripted(slow) as told:
+        words = ["self-instruct", "--seeds", str(seeds), "--target", "5000", "--out", str(out)]
+        command = subprocess.Popen(
+            [sys.executable, "-m", "trainer", *words, "--engine-url", told.url],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        deadline = time.monotonic() + 60
+        while not ((out / JOURNAL).exists() and (out / JOURNAL).stat().st_size) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        command.send_signal(signal.SIGTERM)
+        said, failed = command.communicate(timeout=60)
+    assert command.returncode == 130
+    assert b"go on with it by --resume" in said
+    assert b"Traceback" not in failed
+
+
 def test_a_finished_run_goes_on_to_a_higher_target(seeds: Path) -> None:
     with scripted() as told:
         write(seeds, told.url, 10)
