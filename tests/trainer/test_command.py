@@ -58,6 +58,8 @@ def test_each_verb_explains_itself(
     [
         (["import-base", "nowhere/./at all", "-o", "x"], "no directory nowhere"),
         (["import-base", "nothing.gguf", "-o", "x"], "nothing.gguf cannot be read"),
+        (["rate", "sheet", "ours=answers.jsonl", "-o", "x"], "two models or more"),
+        (["rate", "report", "nowhere"], "no directory nowhere"),
         (["dataset", "build", "nothing.json", "-o", "x"], "nothing.json"),
         (["dataset", "build", "a.json", "-o", "x", "--set", "dataset.held_out=3"], "held_out_records"),
         (["dataset", "show", "nothing", "--base", "x"], "nothing"),

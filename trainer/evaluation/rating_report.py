@@ -14,7 +14,7 @@ from typing import Any
 
 from trainer.evaluation.agreement import interval
 from trainer.evaluation.bootstrap import Interval, mean_interval
-from trainer.evaluation.rating_sheet import RATINGS, Ratings, Whose
+from trainer.evaluation.rating_sheet import RATINGS, Key, Ratings
 
 SAMPLES, CONFIDENCE, SEED = 10_000, 0.95, 42
 """Of the bootstrap."""
@@ -79,23 +79,24 @@ class RatingReport:
         return {"confidence": CONFIDENCE, **asdict(self)}
 
 
-def rating_report(key: Mapping[str, Whose], everybody: Sequence[Ratings]) -> RatingReport:
-    """`key` says whose each item is; labels come in their order of the first question's answers, sorted."""
-    labels = sorted({one.label for one in key.values()})
-    given: dict[str, dict[int, list[str]]] = {label: {} for label in labels}
+def rating_report(key: Key, everybody: Sequence[Ratings]) -> RatingReport:
+    """Models in the key's order, each compared with those before it; raters who said something, with each other."""
+    given: dict[str, dict[int, list[str]]] = {label: {} for label in key.labels}
     for ratings in everybody:
         for item, letter in ratings.given.items():
-            given[key[item].label].setdefault(key[item].question, []).append(letter)
+            whose = key.items[item]
+            given[whose.label].setdefault(whose.question, []).append(letter)
+    raters = [ratings for ratings in everybody if ratings.given]
     return RatingReport(
-        items=len(key),
+        items=len(key.items),
         raters={ratings.name: len(ratings.given) for ratings in everybody},
-        models=[_model(label, given[label]) for label in labels],
+        models=[_model(label, given[label]) for label in key.labels],
         differences=[
             found
-            for label, other in combinations(labels, 2)
+            for other, label in combinations(key.labels, 2)
             if (found := _difference(label, given[label], other, given[other]))
         ],
-        agreements=[_agreement(first, second) for first, second in combinations(everybody, 2)],
+        agreements=[_agreement(first, second) for first, second in combinations(raters, 2)],
     )
 
 

@@ -59,6 +59,16 @@ class Whose:
     question: int
 
 
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Opens a sheet."""
+
+    labels: tuple[str, ...]
+    """In the order in which the sheet was asked for: others are compared with the first."""
+    items: Mapping[str, Whose]
+    """By the item's id."""
+
+
 @dataclass
 class Ratings:
     """What one person said, in a file that only grows."""
@@ -122,11 +132,11 @@ def read_sheet(folder: Path) -> list[SheetItem]:
     return [SheetItem(**json.loads(line)) for line in (folder / SHEET).read_text(encoding="utf-8").split("\n") if line]
 
 
-def read_key(folder: Path) -> dict[str, Whose]:
-    """Of each item whose it is. Raises BadInput as `read_sheet` does."""
+def read_key(folder: Path) -> Key:
+    """Raises BadInput as `read_sheet` does."""
     read_manifest(folder, KIND, check=True)
     key = json.loads((folder / KEY).read_text(encoding="utf-8"))
-    return {item: Whose(**one) for item, one in key["items"].items()}
+    return Key(tuple(key["answers"]), {item: Whose(**one) for item, one in key["items"].items()})
 
 
 def read_all_ratings(folder: Path, items: Sequence[SheetItem]) -> list[Ratings]:

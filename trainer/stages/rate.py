@@ -6,7 +6,7 @@ A sheet is made of the answers, each person rates in the terminal or on the work
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -58,8 +58,9 @@ def rate_answers(
     ratings = read_ratings(folder, name, items)
     if pressed is None and not (sys.stdin.isatty() and console.is_terminal):
         raise BadInput("Answers are rated by pressing keys, and this is no terminal: run it in one, or use the page.")
-    with nullcontext(pressed) if pressed else keys_of(sys.stdin) as pressing:
+    with suppress(EOFError, KeyboardInterrupt), nullcontext(pressed) if pressed else keys_of(sys.stdin) as pressing:
         _walk(items, ratings, console, pressing)
+    ratings = read_ratings(folder, name, items)  # Ctrl-C may have come when the last one was just written
     left = len(items) - len(ratings.given)
     said = f"{name} has rated {len(ratings.given)} of {len(items)} answers"
     said += "; the same command goes on." if left else f". What all say: dolly-trainer rate report {folder}"
@@ -79,6 +80,8 @@ def report_ratings(folder: Path, *, console: Console | None = None) -> RatingRep
         if ratings.is_torn:
             said = f"{ratings.path} ends within a line, of a rating that was cut off: it does not count."
             console.print(said, style="yellow", markup=False, soft_wrap=True)
+        if not ratings.given:
+            console.print(f"{ratings.path} holds no rating.", style="yellow", markup=False, soft_wrap=True)
     if not any(ratings.given for ratings in everybody):
         raise BadInput(f"Nobody has rated yet: dolly-trainer rate answers {folder} --as NAME")
     report = rating_report(key, everybody)
@@ -116,10 +119,7 @@ def _walk(items: Sequence[SheetItem], ratings: Ratings, console: Console, presse
 def _choice(pressed: PressedKey) -> str:
     """A, B, C, D, U, S or Q."""
     while True:
-        try:
-            key = pressed().upper()
-        except (EOFError, KeyboardInterrupt):
-            return "Q"
+        key = pressed().upper()
         if key in (*RATINGS, "U", "S", "Q"):
             return key
 

@@ -6,9 +6,10 @@ import pytest
 from scipy.stats import binomtest
 
 from trainer.evaluation.rating_report import rating_report, wilson
-from trainer.evaluation.rating_sheet import Ratings, Whose
+from trainer.evaluation.rating_sheet import Key, Ratings, Whose
 
-KEY = {f"{label}{question}": Whose(label, question) for question in range(1, 5) for label in ("ours", "theirs")}
+LABELS = ("theirs", "ours")
+KEY = Key(LABELS, {f"{label}{question}": Whose(label, question) for question in range(1, 5) for label in LABELS})
 
 
 def said(name: str, **letters: str) -> Ratings:
@@ -32,7 +33,7 @@ def test_wilson_is_scipys(successes: int, number: int) -> None:
 def test_shares_count_each_question_once() -> None:
     twice = said("ben", ours="B   ")
     report = rating_report(KEY, [said("asha", ours="ACD ", theirs="AABB"), twice])
-    ours, theirs = report.models
+    theirs, ours = report.models
     assert (ours.label, ours.questions, dict(ours.ratings)) == ("ours", 3, {"A": 1, "B": 1, "C": 1, "D": 1})
     assert ours.shares["A"].value == pytest.approx(0.5 / 3)  # one of two said so of the first question
     assert ours.shares["A+B"].value == pytest.approx(1 / 3)
@@ -51,7 +52,7 @@ def test_differences_are_paired_by_question() -> None:
 
 
 def test_agreement_is_over_what_both_rated() -> None:
-    raters = [said("asha", ours="ABCD", theirs="A"), said("ben", ours="ABDD"), said("chen", theirs=" A")]
+    raters = [said("asha", ours="ABCD", theirs="A"), said("ben", ours="ABDD"), said("chen", theirs=" A"), said("dev")]
     first, second, third = rating_report(KEY, raters).agreements
     assert (first.first, first.second, first.common) == ("asha", "ben", 4)
     assert first.same is not None

@@ -59,11 +59,13 @@ def test_a_sheet_says_nothing_of_whose_answers_they_are(sheet: Path, files: dict
     assert "ours" not in text
     assert "theirs" not in text
     items, key = read_sheet(sheet), read_key(sheet)
-    assert [key[item.id].question for item in items] == [place for place in range(1, QUESTIONS + 1) for _ in files]
+    assert [key.items[item.id].question for item in items] == [
+        place for place in range(1, QUESTIONS + 1) for _ in files
+    ]
     for item in items:  # two questions have the same text; each answer is with its own all the same
-        whose = key[item.id]
+        whose = key.items[item.id]
         assert item.answer == f"{whose.label[::-1]}{whose.question - 1}\u2028 \x1b[31m"
-    firsts = {key[item.id].label for item in items[::2]}
+    firsts = {key.items[item.id].label for item in items[::2]}
     assert firsts == set(files)  # shuffled: not always the same one first
 
 
@@ -87,9 +89,10 @@ def test_the_released_answers_to_the_252(shared_data: Path, tmp_path: Path) -> N
     make_sheet(files, tmp_path / "252", number=252, seed=42, console=QUIET)
     given = {model: [json.loads(line) for line in path.read_text().splitlines()] for model, path in files.items()}
     items, key = read_sheet(tmp_path / "252"), read_key(tmp_path / "252")
-    assert len(items) == len(key) == 504
+    assert len(items) == len(key.items) == 504
     for item in items:
-        row = given[key[item.id].label][key[item.id].question - 1]
+        whose = key.items[item.id]
+        row = given[whose.label][whose.question - 1]
         assert (item.question, item.answer) == (row["instruction"], row["response"].strip())
 
 
@@ -117,6 +120,9 @@ def test_a_torn_last_line_is_cut_off_and_rated_again(sheet: Path) -> None:
     report_ratings(sheet, console=said)
     assert isinstance(said.file, io.StringIO)
     assert "ends within a line" in said.file.getvalue()
+    (sheet / "ratings-ben.jsonl").touch()
+    report_ratings(sheet, console=said)
+    assert "ratings-ben.jsonl holds no rating." in said.file.getvalue()
     rate(sheet, "asha", "c")
     assert [line["rating"] for line in lines(path)] == ["A", "C"]
 
@@ -124,7 +130,7 @@ def test_a_torn_last_line_is_cut_off_and_rated_again(sheet: Path) -> None:
 def test_a_report_opens_the_key(sheet: Path) -> None:
     key = read_key(sheet)
     for name in ("asha", "ben"):
-        wish = "".join("a" if key[item.id].label == "ours" else "d" for item in read_sheet(sheet))
+        wish = "".join("a" if key.items[item.id].label == "ours" else "d" for item in read_sheet(sheet))
         rate(sheet, name, wish if name == "asha" else wish[:4])
     said = Console(file=io.StringIO(), width=120)
     report_ratings(sheet, console=said)
@@ -135,7 +141,7 @@ def test_a_report_opens_the_key(sheet: Path) -> None:
     found = json.loads((sheet / "report.json").read_text())
     shares = {model["label"]: model["shares"] for model in found["models"]}
     assert (shares["ours"]["A"]["value"], shares["theirs"]["D"]["value"]) == (1.0, 1.0)
-    assert found["differences"][0]["acceptable"] == {"value": 1.0, "low": 1.0, "high": 1.0}
+    assert found["differences"][0]["acceptable"] == {"value": -1.0, "low": -1.0, "high": -1.0}  # theirs, beside ours
     assert (found["agreements"][0]["common"], found["agreements"][0]["kappa"]["value"]) == (4, 1.0)
     assert found["raters"] == {"asha": 12, "ben": 4}
 
@@ -184,6 +190,7 @@ class Terminal:
 
     def __init__(self, folder: Path) -> None:
         self.screen, inner = pty.openpty()
+        self.ahead = ""
         command = [sys.executable, "-m", "trainer", "rate", "answers", str(folder), "--as", "asha"]
         environment = os.environ | {"COLUMNS": "80", "TERM": "xterm"}
         self.process = subprocess.Popen(command, stdin=inner, stdout=inner, stderr=inner, env=environment)
@@ -193,12 +200,14 @@ class Terminal:
         os.write(self.screen, key)
 
     def until(self, sign: str) -> str:
-        shown, deadline = "", time.monotonic() + 60
-        while sign not in shown:
+        """What is shown up to the sign; what comes behind it is for the next look."""
+        deadline = time.monotonic() + 60
+        while sign not in self.ahead:
             ready, _, _ = select.select([self.screen], [], [], max(0.0, deadline - time.monotonic()))
-            assert ready, f"no {sign} in {shown!r}"
-            shown += os.read(self.screen, 4096).decode(errors="replace")
-        return shown
+            assert ready, f"no {sign} in {self.ahead!r}"
+            self.ahead += os.read(self.screen, 4096).decode(errors="replace")
+        before, _, self.ahead = self.ahead.partition(sign)
+        return before
 
     def close(self) -> None:
         self.process.kill()
