@@ -126,6 +126,8 @@ async def test_local_answers_on_its_page_until_ctrl_c(tmp_path: Path, unused_por
     (tmp_path / "sitecustomize.py").write_text(OFFLINE)
     paths = f"{tmp_path}:{ROOT}"
     data, page = tmp_path / "data", f"http://127.0.0.1:{unused_port}/page"
+    (data / "ratings").mkdir(parents=True)
+    (data / "ratings" / "sheet.jsonl").touch()
     async with (
         dolly("local", tmp_path, DOLLY_DATA=str(data), DOLLY_PORT=str(unused_port), PYTHONPATH=paths) as running,
         aiohttp.ClientSession() as http,
@@ -137,6 +139,7 @@ async def test_local_answers_on_its_page_until_ctrl_c(tmp_path: Path, unused_por
         async with http.get(f"{page}/state", params={"user_id": ASHA}) as response:
             state = await response.json()
         assert GENERAL in [channel["id"] for channel in state["channels"]]
+        assert state["has_sheet"]
         question = {"user_id": ASHA, "channel_id": GENERAL, "text": "@dolly say hello"}
         async with http.post(f"{page}/post", json=question) as response:
             ts = (await response.json())["ts"]
