@@ -7,6 +7,7 @@ the page with the test's own app, which has more to click than Dolly. Needs Chro
 """
 
 import asyncio
+import json
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -40,6 +41,7 @@ ANSWER = [
 ]
 FOLLOW_UP = "And how long should they be?"
 SEEN_TOKENS = 10
+RATED = {"id": "1", "question": QUESTION.removeprefix("@dolly "), "input": "", "answer": "".join(ANSWER)}
 SECOND_ANSWER = [
     "Short enough to read ",
     "while the coffee is made: ",
@@ -126,6 +128,10 @@ async def take_all(browser: Browser, workspace: Workspace, thread_ts: str, folde
                     await page.screenshot(path=folder / f"modal-{width}-{theme}.png")
                     await page.keyboard.press("Escape")
                 await page.close()
+            page = await context.new_page()
+            await page.goto(f"{workspace.url}rate")
+            await page.wait_for_load_state("networkidle")
+            await page.screenshot(path=folder / f"rate-{width}-{theme}.png")
             await context.close()
 
 
@@ -158,17 +164,24 @@ async def _open(page: Page, workspace: Workspace, place: str) -> Page:
     return page
 
 
+def write_sheet(folder: Path) -> None:
+    """One answer to rate."""
+    (folder / "sheet.jsonl").write_text(json.dumps(RATED) + "\n")
+
+
 async def picture_all(browser: Browser, folder: Path) -> None:
     """The page with the test's own app."""
-    workspace = Workspace(manifest=MANIFEST)
-    await workspace.start()
-    parrot = Parrot(workspace)
-    await parrot.start()
-    try:
-        await take_all(browser, workspace, await converse(workspace, parrot), folder)
-    finally:
-        await parrot.stop()
-        await workspace.stop()
+    with TemporaryDirectory() as ratings:
+        write_sheet(Path(ratings))
+        workspace = Workspace(manifest=MANIFEST, ratings=Path(ratings))
+        await workspace.start()
+        parrot = Parrot(workspace)
+        await parrot.start()
+        try:
+            await take_all(browser, workspace, await converse(workspace, parrot), folder)
+        finally:
+            await parrot.stop()
+            await workspace.stop()
 
 
 async def main() -> None:
