@@ -93,9 +93,9 @@ bench-trainer-optimizer: .venv/.test  ## Measure that the optimizer with 8-bit s
 bench-trainer-stopping: .venv/.test  ## Measure how many answers of a tuned model stop, beside its base's (PROMPTS=32); the run is kept in build/stopping
 	$(BIN)/python -m tests.benchmarks.trainer.stopping --keep build/stopping $(if $(PROMPTS),--prompts $(PROMPTS))
 
-chaos: .venv/.test  ## Kill replicas, store and engine while people ask, and judge what they saw (EVENTS=600: 4 minutes, with one planted bug)
-	$(BIN)/python -m tests.chaos
-	$(BIN)/python -m pytest -m chaos tests/chaos tests/bot/engine_owner
+chaos: .venv/.test  ## Kill replicas, store and engine while people ask, and judge what they saw (SHORT=1: 300 events, three minutes)
+	$(if $(SHORT),EVENTS=$(or $(EVENTS),300)) $(BIN)/python -m tests.chaos
+	$(BIN)/python -m pytest -m chaos tests/chaos $(if $(SHORT),,tests/bot/engine_owner)
 
 prove-sovereignty: .venv/.test  ## Watch every process of Dolly in a network of its own: whom does it try to reach? (SHORT=1: a retrain that learns nothing)
 	$(BIN)/python -m tests.sovereignty $(if $(SHORT),--short)
