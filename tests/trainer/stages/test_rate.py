@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tests.trainer.evaluation.test_answer_files import PREDICTION, written
+from tests.trainer.evaluation.test_answer_files import ANSWER, PREDICTION, written
 from trainer.errors import BadInput
 from trainer.evaluation.rating_sheet import read_key, read_ratings, read_sheet
 from trainer.stages.rate import make_sheet, rate_answers, report_ratings
@@ -94,6 +94,19 @@ def test_the_released_answers_to_the_252(shared_data: Path, tmp_path: Path) -> N
         whose = key.items[item.id]
         row = given[whose.label][whose.question - 1]
         assert (item.question, item.answer) == (row["instruction"], row["response"].strip())
+
+
+def test_an_evaluations_answers_with_what_was_said_before(tmp_path: Path) -> None:
+    before = [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Hello."}]
+    later = ANSWER | {"id": "r:2", "later_turn": True, "prompt": [*before, *ANSWER["prompt"]]}
+    file = written(tmp_path / "answers.jsonl", ANSWER, later)
+    make_sheet({"base": file, "candidate": file}, tmp_path / "sheet", number=9, seed=1, console=QUIET)
+    items, key = read_sheet(tmp_path / "sheet"), read_key(tmp_path / "sheet")
+    assert {item.question for item in items[:2]} == {"Add."}
+    assert {item.question for item in items[2:]} == {"User: Hi.\n\nAssistant: Hello.\n\nUser: Add."}
+    assert {item.input for item in items} == {"1 and 1"}
+    assert {(key.items[item.id].label, item.answer) for item in items} == {("base", "3"), ("candidate", "")}
+    assert "(nothing)" in rate(tmp_path / "sheet", "asha", "sss")
 
 
 def test_keys_rate_skip_take_back_and_leave(sheet: Path) -> None:
