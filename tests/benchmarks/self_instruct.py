@@ -1,8 +1,8 @@
 """Self-Instruct end to end with the small model that ships: `make bench-self-instruct` (SHORT=1: 12 instances).
 
-200 instances are written from the public 175 seeds by the command, which is killed twice on the way and goes on; a data
-set is built of them, the base is tuned by the recipe `laptop-smollm2`, exported and evaluated beside the base. The last
-lines are the figures, as they are:
+To be run on a machine that does nothing else: llama.cpp has a thread on each core. 200 instances are written from the
+public 175 seeds by the command, which is killed twice on the way and goes on; a data set is built of them, the base is
+tuned by the recipe `laptop-smollm2`, exported and evaluated beside the base. The last lines are the figures, as they are:
 
     figure: selfinstruct.instances            kept
     figure: selfinstruct.minutes              of writing, kills included
@@ -17,6 +17,7 @@ lines are the figures, as they are:
 
 import argparse
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -66,7 +67,14 @@ def written(base: Path, out: Path, target: int) -> int:
     journal, before, lost = out / JOURNAL, b"", 0
     for stop_at in (*(share * target for share in KILLS_AT), None):
         words = ["self-instruct", "--seeds", str(SEEDS), "--target", str(target), "--model-dir", str(base)]
-        words += [*RECIPE, "--out", str(out), *(["--resume"] if before else [])]
+        words += [
+            *RECIPE,
+            "--set",
+            f"self_instruct.threads={os.cpu_count()}",
+            "--out",
+            str(out),
+            *(["--resume"] if before else []),
+        ]
         command = subprocess.Popen([sys.executable, "-m", "trainer", *words], cwd=ROOT, start_new_session=True)
         while command.poll() is None:
             time.sleep(0.2)

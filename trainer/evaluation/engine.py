@@ -234,13 +234,14 @@ class Engine:
 
 @contextmanager
 def llama_cpp(
-    gguf: Path, *, slots: int = 4, context_tokens: int = 2048, threads: int | None = None
+    gguf: Path, *, slots: int = 4, context_tokens: int = 2048, threads: int | None = None, cache_mib: int = 0
 ) -> Iterator[Engine]:
     """llama.cpp's server on `gguf` while the context lasts, on 127.0.0.1, at DOLLY_TRAINER_PORT or any free port.
 
     `slots` answers are written at the same time, each with a window of `context_tokens`, prompt and answer
     together. `threads` is all cores but one unless given: with a thread on every core, another busy process slows
-    all of them to a twentieth. Raises BadInput for a file that is no GGUF, EngineFailed where the server ends.
+    all of them to a twentieth. Prompts that begin alike are read once where `cache_mib` has room for their beginnings;
+    an evaluation's do not. Raises BadInput for a file that is no GGUF, EngineFailed where the server ends.
     """
     _check_gguf(gguf)
     command = [
@@ -248,6 +249,7 @@ def llama_cpp(
         *("--slots", str(slots)),
         *("--context-tokens-per-slot", str(context_tokens)),
         *("--threads", str(threads or max(1, len(os.sched_getaffinity(0)) - 1))),
+        *("--cache-mib", str(cache_mib)),
         *("--parent-pid", str(os.getpid())),
     ]
     with tempfile.TemporaryFile() as log:

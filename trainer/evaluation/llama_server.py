@@ -19,6 +19,7 @@ def main(
     context_tokens_per_slot: Annotated[int, typer.Option()],
     threads: Annotated[int, typer.Option()],
     parent_pid: Annotated[int, typer.Option(help="It ends when this process is gone.")],
+    cache_mib: Annotated[int, typer.Option(help="Memory for what prompts began with, so that it is read once.")] = 0,
     port: Annotated[int, typer.Option(envvar="DOLLY_TRAINER_PORT", help="0 takes any free one.")] = 0,
 ) -> None:
     """Serve a GGUF file over HTTP on 127.0.0.1."""
@@ -31,7 +32,7 @@ def main(
     params.cpuparams.n_threads = threads
     params.cpuparams_batch.n_threads = threads
     params.force_pure_content_parser = True  # an answer is what the model wrote, tool calls and thoughts included
-    params.cache_ram_mib = 0  # no prompt comes twice
+    params.cache_ram_mib = cache_mib
     params.ui = False
     params.verbosity = ERRORS
     # SIGTERM keeps its default, which ends the process at once: there is nothing to save.

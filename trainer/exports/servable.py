@@ -15,7 +15,13 @@ from trainer.exports.gguf_file import Precision, check_gguf, write_gguf
 
 @contextmanager
 def serving(
-    model: Path, *, slots: int, context_tokens: int, precision: Precision = "q8_0", threads: int | None = None
+    model: Path,
+    *,
+    slots: int,
+    context_tokens: int,
+    precision: Precision = "q8_0",
+    threads: int | None = None,
+    cache_mib: int = 0,
 ) -> Iterator[Engine]:
     """llama.cpp on a GGUF file, or on the directory of an imported base or an export, while the context lasts.
 
@@ -23,7 +29,9 @@ def serving(
     """
     with TemporaryDirectory(prefix="dolly-gguf-") as place:
         file = model if model.is_file() else _file(model, precision, Path(place))
-        with llama_cpp(file, slots=slots, context_tokens=context_tokens, threads=threads) as engine:
+        with llama_cpp(
+            file, slots=slots, context_tokens=context_tokens, threads=threads, cache_mib=cache_mib
+        ) as engine:
             yield engine
 
 
