@@ -2,7 +2,7 @@
 
 To be run on a machine that does nothing else: llama.cpp has a thread on each core. 200 instances are written from the
 public 175 seeds by the command, which is killed twice on the way and goes on; a data set is built of them, the base is
-tuned by the recipe `laptop-smollm2`, exported and evaluated beside the base. The last lines are the figures, as they are:
+tuned by the recipe `laptop-smollm2`, exported and evaluated beside the base. The last lines are the figures:
 
     figure: selfinstruct.instances            kept
     figure: selfinstruct.minutes              of writing, kills included

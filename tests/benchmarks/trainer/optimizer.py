@@ -1,8 +1,11 @@
 """Whether the 8-bit optimizer learns what fp32 AdamW learns: `python -m tests.benchmarks.trainer.optimizer`.
 
 SmolLM2, the same Alpaca records in the same order, learning rate 1e-5, once with torch's AdamW in fp32 and once with
-`adamw_8bit_split`, whose weights are bf16 with 16 low bits beside them. The model computes in fp32 from bf16 values,
-because processors without bf16 units multiply it five times slower. The last lines are the figures:
+`adamw_8bit_split`, whose weights are bf16 with 16 low bits beside them. Both models compute from weights that are
+rounded to bf16, as mixed precision does, so that optimizers are compared and not roundings: from weights that are
+bf16 already, a model that computes in fp32 sees its first steps at once, and one that computes in bf16 sees them when
+they add up to half a bit. They compute in fp32, because processors without bf16 units multiply it five times slower.
+The last lines are the figures:
 
     figure: trainer.optimizer_loss_gap        the largest difference of both loss curves (means of 20 steps), in %
     figure: trainer.optimizer_weights_moved   share of the weights that are not what they were
@@ -11,7 +14,8 @@ because processors without bf16 units multiply it five times slower. The last li
 import argparse
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -83,8 +87,9 @@ def compare(
     curves: tuple[list[float], list[float]] = ([], [])
     for step, row in enumerate(rows):
         for one, optimizer, curve in zip(loaded, optimizers, curves, strict=True):
-            loss, learned = row_loss(one.model, row)
-            (loss / learned).backward()
+            with rounded(one.model):  # of ours they are bf16 values already
+                loss, learned = row_loss(one.model, row)
+                (loss / learned).backward()
             optimizer.step(recipe.tune.learning_rate)
             curve.append(float(loss.detach()) / learned)
         if step % 10 == 9:
@@ -94,6 +99,20 @@ def compare(
                 break
     changed = sum(int((exact.exact(name) != values).sum()) for name, values in start.items())
     return curves, changed / sum(values.numel() for values in start.values()), len(curves[0])
+
+
+@contextmanager
+def rounded(model: torch.nn.Module) -> Iterator[None]:
+    """Its weights are rounded to bf16 meanwhile, and what they were afterwards."""
+    weights = list(model.parameters())
+    exact = [weight.detach().clone() for weight in weights]
+    with torch.no_grad():
+        for weight in weights:
+            weight.copy_(weight.bfloat16())
+    yield
+    with torch.no_grad():
+        for weight, value in zip(weights, exact, strict=True):
+            weight.copy_(value)
 
 
 def step_rows(template: Template, steps: int, step_tokens: int) -> list[Row]:

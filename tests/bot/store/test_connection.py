@@ -72,7 +72,7 @@ async def test_a_lost_connection_is_noted_though_nobody_is_told(
     client = connect(local_store.url)
     await client.ping()
     assert losses.last == 0.0
-    asking = asyncio.create_task(client.blpop(["nothing"], timeout=1))
+    asking = asyncio.ensure_future(client.blpop(["nothing"], timeout=1))
     await asyncio.sleep(0.1)
     await redis.client_kill_filter(_type="normal", skipme=True)
     assert await asking is None, "it was asked once more, of the same server"
