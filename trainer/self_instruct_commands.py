@@ -15,9 +15,7 @@ NONE: list[str] = []
 
 @making.command("self-instruct")
 def self_instruct(
-    seeds: Annotated[
-        Path, typer.Option(help="Seed tasks: a JSONL file, or a data set such as the team's approved questions.")
-    ],
+    seeds: Annotated[Path, typer.Option(help="Seed tasks: a JSONL file, a data set, or public: the 175 are fetched.")],
     target: Annotated[int, typer.Option(min=1, help="So many instances are written.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="A new directory; with --resume that of the run.")],
     recipe: Recipe = "laptop-smollm2",

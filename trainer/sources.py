@@ -100,7 +100,7 @@ def read_source(spec: str, taken: Iterable[str] = (), *, licence: str | None = N
         rows, stated, sha256 = *_of_library(place, name), None
     else:
         data = _bytes_of(path)
-        rows, stated, sha256 = _rows(data, name), None, hashlib.sha256(data).hexdigest()
+        rows, stated, sha256 = rows_of(data, name), None, hashlib.sha256(data).hexdigest()
     kind = kind or _kind(rows, spec)
     told = Licence(licence, _forbids_sale(licence), TOLD) if licence else None
     found = KNOWN.get(sha256 or place) or stated or told or OF_SHAPE[kind]
@@ -109,7 +109,7 @@ def read_source(spec: str, taken: Iterable[str] = (), *, licence: str | None = N
 
 def read_rows(path: Path) -> list[Row | Reject]:
     """The items of a JSON list, or the lines of a JSONL file, as they stand. Raises BadInput."""
-    return _rows(_bytes_of(path), path.name)
+    return rows_of(_bytes_of(path), path.name)
 
 
 def read_evaluation(path: Path) -> list[tuple[str, str]]:
@@ -193,7 +193,8 @@ def _bytes_of(path: Path) -> bytes:
         raise BadInput(f"{path} cannot be read: {error.strerror}.") from None
 
 
-def _rows(data: bytes, file: str) -> list[Row | Reject]:
+def rows_of(data: bytes, file: str) -> list[Row | Reject]:
+    """As `read_rows`, of bytes that come from elsewhere."""
     data = data.removeprefix(b"\xef\xbb\xbf")
     return list(_items(data, file) if data.lstrip()[:1] == b"[" else _lines(data, file))
 

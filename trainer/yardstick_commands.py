@@ -72,7 +72,9 @@ def score(
 @yardsticks.command()
 def judge(
     answers: Annotated[list[str], typer.Argument(help="LABEL=FILE of answers; each is compared with the first.")],
-    labels: Annotated[Path, typer.Option(help="Pairs with known preferences, which the judge is tried on first.")],
+    labels: Annotated[
+        Path, typer.Option(help="Pairs with known preferences, or a rated sheet: the judge is tried on them first.")
+    ],
     out: Out,
     engine_url: Annotated[str | None, typer.Option(help="An engine that serves the judge.")] = None,
     engine_key: EngineKey = None,

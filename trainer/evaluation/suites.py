@@ -92,7 +92,7 @@ def instructions(place: Path) -> list[Item]:
     One line is {"id", "motivation_app", "instruction", "instances": [{"input", "output"}]}. Raises BadInput.
     """
     if place == DOWNLOAD:
-        text, where = _downloaded(), INSTRUCTIONS_URL
+        text, where = fetched(INSTRUCTIONS_URL, INSTRUCTIONS_SHA256), INSTRUCTIONS_URL
     else:
         try:
             text, where = place.read_text(encoding="utf-8"), str(place)
@@ -163,16 +163,17 @@ def superni(tasks: Sequence[Task], instances_per_task: int) -> tuple[list[Item],
     return items, [task.name for task in tasks if not task.is_english]
 
 
-def _downloaded() -> str:
+def fetched(url: str, sha256: str) -> str:
+    """The published file's text. Raises BadInput where it cannot be had, or is another one."""
     try:
-        response = httpx.get(INSTRUCTIONS_URL, timeout=DOWNLOAD_TIMEOUT_SECONDS, follow_redirects=True)
+        response = httpx.get(url, timeout=DOWNLOAD_TIMEOUT_SECONDS, follow_redirects=True)
         response.raise_for_status()
     except httpx.HTTPError as error:
         raise BadInput(
-            f"The instructions could not be fetched ({error or type(error).__name__}). "
-            f"Take {INSTRUCTIONS_URL} where there is a network, and name the file."
+            f"{url} could not be fetched ({error or type(error).__name__}). "
+            "Take it where there is a network, and name the file."
         ) from None
     found = hashlib.sha256(response.content).hexdigest()
-    if found != INSTRUCTIONS_SHA256:
-        raise BadInput(f"{INSTRUCTIONS_URL} gave another file than the published one (SHA-256 {found}).")
+    if found != sha256:
+        raise BadInput(f"{url} gave another file than the published one (SHA-256 {found}).")
     return response.content.decode()

@@ -6,18 +6,27 @@ one of the team's own approved questions.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer.artifacts import MANIFEST
+from trainer.artifacts import MANIFEST, sha256_of
 from trainer.datasets import read_split
 from trainer.errors import BadInput
+from trainer.evaluation.suites import fetched
 from trainer.feedback import read_feedback
 from trainer.readers import INPUT_KEY, NoRecord, Reject, Row, kind_of, record_of
 from trainer.records import Record
-from trainer.sources import read_rows
+from trainer.sources import read_rows, rows_of
+
+PUBLIC = Path("public")
+"""In place of a path: fetch the 175 from where their authors keep them."""
+PUBLIC_URL = (
+    "https://raw.githubusercontent.com/yizhongw/self-instruct/0b26ccaa415992100fa32df62d41b994cf928e23"
+    "/data/seed_tasks.jsonl"
+)
+PUBLIC_SHA256 = "7779004fa198fdf27cf70a159363879d8a26c53329e11b436af17b3941875f48"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +48,15 @@ class Seed:
 
 
 def read_seeds(place: Path) -> list[Seed]:
-    """The tasks of a JSON or JSONL file, or of a data set's directory, each instruction once.
+    """The tasks of a JSON or JSONL file, of a data set's directory, or the `PUBLIC` ones, each instruction once.
 
     Raises BadInput with file, line and key for a line that is no seed.
     """
-    if (place / MANIFEST).is_file():
+    if place == PUBLIC:
+        found = list(
+            _of_rows(rows_of(fetched(PUBLIC_URL, PUBLIC_SHA256).encode(), "seed_tasks.jsonl"), "seed_tasks.jsonl")
+        )
+    elif (place / MANIFEST).is_file():
         found = [_of_record(record) for record in read_split(place, "train")]
     elif place.is_dir():
         raise BadInput(f"{place} is no data set (it has no {MANIFEST}). Name a file of seeds, or a data set.")
@@ -55,6 +68,13 @@ def read_seeds(place: Path) -> list[Seed]:
     return seeds
 
 
+def identity_of(place: Path) -> dict[str, str]:
+    """By what seeds are known again: name and SHA-256."""
+    if place == PUBLIC:
+        return {"file": str(PUBLIC), "sha256": PUBLIC_SHA256}
+    return {"file": place.name, "sha256": sha256_of(place / MANIFEST if place.is_dir() else place)}
+
+
 def _of_file(place: Path) -> Iterator[Seed | None]:
     rows = read_rows(place)
     if any(isinstance(row, Row) and kind_of(row.value) == "feedback" for row in rows):
@@ -62,13 +82,17 @@ def _of_file(place: Path) -> Iterator[Seed | None]:
         yield from (_of_record(correction.record) for correction in feedback.corrections)
         yield from (_of_record(record) for record in feedback.liked)
         return
+    yield from _of_rows(rows, place.name)
+
+
+def _of_rows(rows: Iterable[Row | Reject], name: str) -> Iterator[Seed | None]:
     for row in rows:
-        where = f"{place.name}, line {row.line}"
+        where = f"{name}, line {row.line}"
         if isinstance(row, Reject):
             raise BadInput(f"{where}: {row.reason}.")
         kind = kind_of(row.value)
         try:
-            yield _of_record(record_of(row, kind, place.name)) if kind else _of_task(row.value, where)
+            yield _of_record(record_of(row, kind, name)) if kind else _of_task(row.value, where)
         except NoRecord as error:
             raise BadInput(f"{where}: {error}.") from None
 

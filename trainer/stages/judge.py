@@ -19,7 +19,7 @@ from trainer.evaluation.bootstrap import Interval
 from trainer.evaluation.engine import Engine
 from trainer.evaluation.judge import Judgement, Pair, judged
 from trainer.evaluation.judging import Calibration, Comparison, Faults, calibrated, compared
-from trainer.evaluation.labels import read_labels
+from trainer.evaluation.labels import labels_sha256, read_labels
 from trainer.evaluation.suites import sample
 from trainer.exports.servable import serving
 from trainer.progress import Progress
@@ -103,7 +103,7 @@ def judge(
             _show_verdict(first, found, console)
         facts = {
             "judge": name,
-            "labels": {"file": str(labels), "sha256": sha256_of(labels)},
+            "labels": {"file": str(labels), "sha256": labels_sha256(labels)},
             "answers": {label: {"file": str(path), "sha256": sha256_of(path)} for label, path in files.items()},
             "settings": asdict(choice),
         }

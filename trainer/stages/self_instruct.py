@@ -16,13 +16,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from trainer.artifacts import MANIFEST, sha256_of, write_manifest
+from trainer.artifacts import MANIFEST, write_manifest
 from trainer.errors import BadInput, TrainerError
 from trainer.self_instruct.journal import Journal
 from trainer.self_instruct.past_run import QUALITY, RUN
 from trainer.self_instruct.pipeline import SelfInstruct
 from trainer.self_instruct.prompts import CHAT, RAW, PromptSet
-from trainer.self_instruct.seeds import Seed, read_seeds
+from trainer.self_instruct.seeds import Seed, identity_of, read_seeds
 from trainer.self_instruct.writing import Writer
 from trainer.self_instruct_choices import SelfInstructChoice
 
@@ -58,7 +58,7 @@ def self_instruct(
     read = read_seeds(seeds)
     if choice.steps == "alpaca" and any(not seed.instances for seed in read):
         raise BadInput(f"{seeds}: Alpaca's way shows each seed with its instance, and some have none.")
-    facts = {"settings": asdict(choice), "seeds": _identity(seeds) | {"tasks": len(read)}}
+    facts = {"settings": asdict(choice), "seeds": identity_of(seeds) | {"tasks": len(read)}}
     _open_folder(out, facts, resume=resume)
     with Journal(out) as journal, _engine(engine_url, model, choice) as url:
         (out / MANIFEST).unlink(missing_ok=True)
@@ -171,11 +171,6 @@ def _open_folder(out: Path, facts: dict[str, Any], *, resume: bool) -> None:
     partial = out / f".{RUN}.partial"
     partial.write_text(json.dumps(begun, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     partial.replace(known)
-
-
-def _identity(seeds: Path) -> dict[str, str]:
-    file = seeds / MANIFEST if seeds.is_dir() else seeds
-    return {"file": seeds.name, "sha256": sha256_of(file)}
 
 
 def _finish(out: Path, journal: Journal, facts: dict[str, Any]) -> None:

@@ -7,12 +7,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from trainer.artifacts import MANIFEST, sha256_of
 from trainer.errors import BadInput
 from trainer.self_instruct.check_sheet import QUESTIONS
 from trainer.self_instruct.past_run import QUALITY, SHEET, read_past_run
 from trainer.self_instruct.quality import write_quality_report
-from trainer.self_instruct.seeds import Seed, read_seeds
+from trainer.self_instruct.seeds import Seed, identity_of, read_seeds
 
 
 def self_instruct_report(
@@ -32,7 +31,7 @@ def _seeds_of(run: Path, seeds: Path) -> list[Seed]:
     """Raises BadInput where the run was begun with others."""
     found = read_seeds(seeds)
     said = read_past_run(run).facts.get("seeds", {}).get("sha256")
-    if said != sha256_of(seeds / MANIFEST if seeds.is_dir() else seeds):
+    if said != identity_of(seeds)["sha256"]:
         raise BadInput(f"{seeds} is not what {run} was begun with: its SHA-256 is another. Name the run's own seeds.")
     return found
 

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from trainer.errors import BadInput
-from trainer.evaluation.labels import read_labels
+from trainer.evaluation.labels import labels_sha256, read_labels
+from trainer.evaluation.rating_sheet import read_ratings, read_sheet, write_sheet
+from trainer.readers import INPUT_KEY
 
 
 def label(preference: Any, request: str = "Add.", **other: Any) -> dict[str, Any]:
@@ -49,6 +51,36 @@ def test_each_pair_has_one_preference(tmp_path: Path) -> None:
 def test_an_input_belongs_to_the_request(tmp_path: Path) -> None:
     (one,) = read_labels(written(tmp_path / "labels.json", [label(1, input="1 and 1")]))
     assert one.pair.request == "Add.\n\n### Input:\n1 and 1"
+
+
+def test_what_people_rated_are_labels(tmp_path: Path) -> None:
+    """Of three questions: one better, both alike in the mean of two people, one answer that nobody rated."""
+    files = {}
+    for model in ("ours", "theirs"):
+        rows = [
+            {"instruction": f"q{at}", "input": "i" * at, "target": "t", "response": f"{model} {at}"} for at in (0, 1, 2)
+        ]
+        files[model] = written(tmp_path / f"{model}.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    folder = tmp_path / "sheet"
+    write_sheet(files, folder, number=9, seed=1)
+    with pytest.raises(BadInput, match="nobody has rated two answers"):
+        read_labels(folder)
+    items = read_sheet(folder)
+    before = labels_sha256(folder)
+    for name, letters in {
+        "asha": {"ours 0": "A", "theirs 0": "C", "ours 1": "A", "theirs 1": "B", "ours 2": "D"},
+        "ben": {"ours 1": "C", "theirs 1": "B"},
+    }.items():
+        ratings = read_ratings(folder, name, items)
+        for item in items:
+            if item.answer in letters:
+                ratings.rate(item, letters[item.answer])
+    found = {one.pair.request: one for one in read_labels(folder)}
+    assert set(found) == {"q0", f"q1{INPUT_KEY}i"}
+    better = found["q0"]
+    assert getattr(better.pair, "first" if better.preference == "first" else "second") == "ours 0"
+    assert found[f"q1{INPUT_KEY}i"].preference == "tie"
+    assert labels_sha256(folder) != before
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,17 @@
 """Seeds of every shape, and what is said of one that is none."""
 
+import hashlib
 import json
 from pathlib import Path
 
 import pytest
 
+from tests.trainer.evaluation.stand_in import standing_in
 from trainer.artifacts import MANIFEST
 from trainer.errors import BadInput
 from trainer.readers import INPUT_KEY
 from trainer.recipe import DatasetChoice
+from trainer.self_instruct import seeds as seeds_module
 from trainer.self_instruct.seeds import Instance, Seed, read_seeds
 from trainer.stages.build_dataset import build_dataset
 
@@ -27,6 +30,19 @@ def test_the_public_seeds() -> None:
     assert len(seeds) == 175
     assert sum(seed.is_classification is True for seed in seeds) == 26
     assert all(seed.instances and "\n" not in seed.instruction for seed in seeds)
+
+
+def test_the_public_seeds_by_name_are_the_published_file_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = json.dumps({"instruction": "Do it well.", "instances": [{"input": "", "output": "x"}]})
+    with standing_in() as server:
+        server.page = line
+        monkeypatch.setattr(seeds_module, "PUBLIC_URL", server.url)
+        with pytest.raises(BadInput, match="gave another file"):
+            read_seeds(seeds_module.PUBLIC)
+        monkeypatch.setattr(seeds_module, "PUBLIC_SHA256", hashlib.sha256(line.encode()).hexdigest())
+        assert read_seeds(seeds_module.PUBLIC) == [Seed("Do it well.", (Instance("", "x"),))]
+    with pytest.raises(BadInput, match="could not be fetched"):
+        read_seeds(seeds_module.PUBLIC)
 
 
 def test_records_of_one_turn_are_seeds(tmp_path: Path) -> None:
