@@ -6,12 +6,16 @@ import termios
 import tty
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from select import select
 from typing import TextIO
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SEQUENCE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.)?")
 """What a key sends that stands for no character: Escape, or the arrow to the left, ESC [ D (ECMA-48)."""
+_UNFINISHED = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*|O)?\Z")
+_REST_SECONDS = 0.05
+"""So long is waited for the rest of a sequence, which a slow line may bring in parts; then it was the key Escape."""
 _READ_BYTES = 256
 
 
@@ -33,10 +37,7 @@ def keys_of(terminal: TextIO) -> Iterator[Callable[[], str]]:
 
     def next_key() -> str:
         while not waiting:
-            try:
-                pressed = os.read(handle, _READ_BYTES)
-            except OSError:
-                pressed = b""
+            pressed = _read(handle)
             if pressed in (b"", b"\x04"):
                 raise EOFError
             waiting.extend(_SEQUENCE.sub(b"", pressed).decode(errors="replace"))
@@ -46,4 +47,18 @@ def keys_of(terminal: TextIO) -> Iterator[Callable[[], str]]:
         tty.setcbreak(handle)
         yield next_key
     finally:
-        termios.tcsetattr(handle, termios.TCSADRAIN, before)
+        with suppress(termios.error):  # the terminal is gone
+            termios.tcsetattr(handle, termios.TCSADRAIN, before)
+
+
+def _read(handle: int) -> bytes:
+    """What was pressed, sequences whole; nothing where the terminal is gone."""
+    try:
+        pressed = os.read(handle, _READ_BYTES)
+        while _UNFINISHED.search(pressed) and select([handle], [], [], _REST_SECONDS)[0]:
+            if not (rest := os.read(handle, _READ_BYTES)):
+                break
+            pressed += rest
+    except OSError:
+        return b""
+    return pressed

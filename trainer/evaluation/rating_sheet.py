@@ -159,10 +159,10 @@ def read_ratings(folder: Path, name: str, items: Sequence[SheetItem]) -> Ratings
         text = found.path.read_bytes()
     except OSError as error:
         raise BadInput(f"{found.path} cannot be read: {error.strerror}.") from None
-    *lines, torn = text.split(b"\n")
-    found.is_torn = bool(torn)
+    kept = _kept(text)
+    found.is_torn = len(kept) < len(text)
     known = {item.id for item in items}
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(kept.split(b"\n")[:-1], 1):
         item, rating = _rating(line, known, f"{found.path}:{number}")
         found.given.pop(item, None)
         if rating is not None:
@@ -183,13 +183,24 @@ def _rating(line: bytes, known: set[str], where: str) -> tuple[str, str | None]:
     return item, rating
 
 
+def _kept(written: bytes) -> bytes:
+    """Whole lines: what a kill has cut off is gone, and a last one that an editor left without its end has it."""
+    last = written.rpartition(b"\n")[2]
+    try:
+        json.loads(last)
+    except ValueError:
+        return written[: len(written) - len(last)]
+    return written + b"\n"
+
+
 def _append(path: Path, line: str) -> None:
     """The line goes to the disk, behind whole lines; what a kill has cut off before is taken away."""
     with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "r+b", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         written = file.read()
-        file.truncate(written.rfind(b"\n") + 1)
-        file.write(line.encode())
+        kept = _kept(written)
+        file.truncate(min(len(kept), len(written)))
+        file.write(kept[len(written) :] + line.encode())
         os.fsync(file.fileno())
 
 

@@ -140,6 +140,16 @@ def test_a_torn_last_line_is_cut_off_and_rated_again(sheet: Path) -> None:
     assert [line["rating"] for line in lines(path)] == ["A", "C"]
 
 
+def test_a_whole_last_line_without_its_end_counts_and_stays(sheet: Path) -> None:
+    rate(sheet, "asha", "ab")
+    path = sheet / "ratings-asha.jsonl"
+    path.write_bytes(path.read_bytes()[:-1])  # as an editor may leave it
+    found = read_ratings(sheet, "asha", read_sheet(sheet))
+    assert (list(found.given.values()), found.is_torn) == (["A", "B"], False)
+    rate(sheet, "asha", "c")
+    assert [line["rating"] for line in lines(path)] == ["A", "B", "C"]
+
+
 def test_a_report_opens_the_key(sheet: Path) -> None:
     key = read_key(sheet)
     for name in ("asha", "ben"):

@@ -70,7 +70,7 @@ class RatingSheet:
             return {}
         given: dict[str, str] = {}
         try:
-            for line in path.read_text(encoding="utf-8").split("\n")[:-1]:  # what a kill has cut off has no line end
+            for line in _kept(path.read_bytes()).split(b"\n")[:-1]:
                 said = json.loads(line)
                 given.pop(said["item"], None)
                 if said["rating"] is not None:
@@ -82,11 +82,22 @@ class RatingSheet:
         return given
 
 
+def _kept(written: bytes) -> bytes:
+    """Whole lines: what a kill has cut off is gone, and a last one that an editor left without its end has it."""
+    last = written.rpartition(b"\n")[2]
+    try:
+        json.loads(last)
+    except ValueError:
+        return written[: len(written) - len(last)]
+    return written + b"\n"
+
+
 def _append(path: Path, line: str) -> None:
     """The line goes to the disk, behind whole lines; what a kill has cut off before is taken away."""
     with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "r+b", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         written = file.read()
-        file.truncate(written.rfind(b"\n") + 1)
-        file.write(line.encode())
+        kept = _kept(written)
+        file.truncate(min(len(kept), len(written)))
+        file.write(kept[len(written) :] + line.encode())
         os.fsync(file.fileno())

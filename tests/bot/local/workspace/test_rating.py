@@ -69,6 +69,14 @@ async def test_a_line_that_a_kill_has_cut_off_does_not_count(browser: ClientSess
     assert [json.loads(line)["rating"] for line in path.read_text().splitlines()] == ["A", "C"]
 
 
+async def test_a_whole_last_line_without_its_end_counts_and_stays(browser: ClientSession, folder: Path) -> None:
+    path = folder / "ratings-asha.jsonl"
+    path.write_text('{"item": "0f", "rating": "A"}')
+    assert (await shown(browser))[1]["ratings"] == [{"item": "0f", "rating": "A"}]
+    await rate(browser, "2f", "C")
+    assert [json.loads(line)["rating"] for line in path.read_text().splitlines()] == ["A", "C"]
+
+
 @pytest.mark.parametrize(
     ("item", "rating", "status", "said"),
     [
